@@ -1,0 +1,1 @@
+//! Computation graphs, their linearisation and their gradients.

@@ -1,0 +1,1 @@
+//! Linear maps, spectra and the Grassmannian.

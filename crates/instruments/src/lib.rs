@@ -1,0 +1,1 @@
+//! Regressors that read a world's factors back from pictures.

@@ -1,0 +1,1 @@
+//! Recipes, run folders, PNG metadata and atomic writes.

@@ -1,0 +1,1 @@
+//! Losses, optimiser, averaging and resumable training.
