@@ -1,1 +1,45 @@
 //! Noise schedules, samplers and inversion.
+//!
+//! Everything here is arithmetic on flat `f32` slices; a network is seen only
+//! through [`Denoiser`]. Coefficients are computed in `f64` and each state is
+//! rounded to `f32` once per step.
+//!
+//! Notation, as in the papers: β_t the variance added at training step t,
+//! ᾱ_t = Π_{s≤t}(1 − β_s), and x_t = √ᾱ_t·x₀ + √(1 − ᾱ_t)·ε.
+//!
+//! ```
+//! use alice_diffusion::{Ddim, Draws, Eta, ScheduleConfig, Trajectory, initial_noise};
+//!
+//! let config = ScheduleConfig { clip_sample: false, ..ScheduleConfig::default() };
+//! let sampler = Ddim::new(&config, 10, Eta::Constant(0.0))?;
+//! let draws = Draws { seed: 7, first_item: 0 };
+//! let mut model = |x: &[f32], _count: usize, _t: f64| Ok(x.to_vec());
+//! let noise = initial_noise(draws, 2, 3);
+//! let pictures = Trajectory::new(&sampler, draws).run(&mut model, noise, 2, &mut |_| {
+//!     std::ops::ControlFlow::Continue(())
+//! })?;
+//! assert_eq!(pictures.len(), 6);
+//! # Ok::<(), alice_diffusion::Error>(())
+//! ```
+
+mod config;
+mod ddim;
+mod ddim_inverse;
+mod ddpm;
+mod error;
+mod prediction;
+mod sampler;
+mod schedule;
+mod timesteps;
+mod trajectory;
+
+pub use config::{BetaSchedule, ScheduleConfig, VarianceType};
+pub use ddim::{Ddim, Eta};
+pub use ddim_inverse::DdimInverse;
+pub use ddpm::Ddpm;
+pub use error::{BoxError, Error, Result};
+pub use prediction::PredictionType;
+pub use sampler::{Sampler, StepOutput};
+pub use schedule::NoiseSchedule;
+pub use timesteps::TimestepSpacing;
+pub use trajectory::{Denoiser, Draws, Observer, StepReport, Trajectory, initial_noise, invert};

@@ -1,0 +1,136 @@
+//! DDIM inversion: the deterministic DDIM step (arXiv 2010.02502, section 4.3)
+//! walked from data to noise. From level ᾱ at t − ⌊T/n⌋ to level ᾱ′ at t, with
+//! the network evaluated at the state reached so far and timestep t:
+//!
+//! ```text
+//! x′ = √ᾱ′·x̂₀ + √(1 − ᾱ′)·ε̂
+//! ```
+//!
+//! It is the first iterate of a fixed point: the exact inverse of a DDIM step
+//! has ε̂ at x′ itself, so that [`DdimInverse::refine`] applied a few times
+//! makes the round trip exact (Pan et al., ICCV 2023, arXiv 2303.15649).
+
+use crate::config::ScheduleConfig;
+use crate::error::{Error, Result};
+use crate::prediction::PredictionType;
+use crate::sampler::{Sampler, StepOutput, each_value};
+use crate::schedule::NoiseSchedule;
+use crate::timesteps::TimestepSpacing;
+
+/// The inversion that belongs to [`Ddim`](crate::Ddim) with η = 0.
+///
+/// Its timesteps ascend. After its first k steps the state stands where
+/// [`Ddim`](crate::Ddim) with as many steps n continues at step index n − k.
+#[derive(Clone, Debug)]
+pub struct DdimInverse {
+    schedule: NoiseSchedule,
+    timesteps: Vec<usize>,
+    stride: usize,
+    prediction: PredictionType,
+    clip: Option<f64>,
+    initial_alpha_bar: f64,
+}
+
+impl DdimInverse {
+    /// An inversion of `steps` steps.
+    ///
+    /// # Errors
+    /// As [`Ddim::new`](crate::Ddim::new), and [`Error::Unsupported`] for
+    /// linspace spacing, which has no inversion with a fixed stride.
+    pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        if config.timestep_spacing == TimestepSpacing::Linspace {
+            return Err(Error::Unsupported {
+                field: "timestep_spacing",
+                value: "linspace".into(),
+                expected: "leading or trailing for DDIM inversion",
+            });
+        }
+        let schedule = config.schedule()?;
+        let mut timesteps = config.timesteps(steps)?;
+        timesteps.reverse();
+        for &timestep in &timesteps {
+            schedule.check_signal(config.prediction_type, timestep)?;
+        }
+        Ok(Self {
+            stride: schedule.train_steps() / steps,
+            prediction: config.prediction_type,
+            clip: config.clip(),
+            initial_alpha_bar: config.final_alpha_bar(&schedule),
+            timesteps,
+            schedule,
+        })
+    }
+
+    /// (ᾱ before the step, ᾱ after it).
+    fn levels(&self, timestep: usize) -> Result<(f64, f64)> {
+        let source = match timestep.checked_sub(self.stride) {
+            Some(t) => self.schedule.alpha_bar(t)?,
+            None => self.initial_alpha_bar,
+        };
+        Ok((source, self.schedule.alpha_bar(timestep)?))
+    }
+
+    /// A better state at `timestep`, from the network's output at the state
+    /// `reached` so far: one fixed-point iteration on the inverse of the
+    /// unclipped DDIM step that leads from it back to `sample`.
+    ///
+    /// # Shapes
+    /// All slices have one length.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::Timestep`].
+    pub fn refine(
+        &self,
+        model_output: &[f32],
+        timestep: usize,
+        sample: &[f32],
+        reached: &[f32],
+    ) -> Result<StepOutput> {
+        let (source, level) = self.levels(timestep)?;
+        let scale = (level / source).sqrt();
+        let direction = (1.0 - level).sqrt() - scale * (1.0 - source).sqrt();
+        each_value(model_output, sample, Some(reached), |x, output, reached| {
+            let epsilon = self.prediction.epsilon(level, reached, output);
+            let original = self.prediction.original(level, reached, output);
+            (scale * x + direction * epsilon, original)
+        })
+    }
+}
+
+impl Sampler for DdimInverse {
+    fn schedule(&self) -> &NoiseSchedule {
+        &self.schedule
+    }
+
+    fn timesteps(&self) -> &[usize] {
+        &self.timesteps
+    }
+
+    fn uses_noise(&self, _timestep: usize) -> bool {
+        false
+    }
+
+    /// From the state at t − ⌊T/n⌋ to the state at t. x̂₀ and ε̂ are read at the
+    /// level the state stands at, except for x₀-prediction from the clean end,
+    /// where ε̂ exists only at the level of t.
+    fn step(
+        &self,
+        model_output: &[f32],
+        timestep: usize,
+        sample: &[f32],
+        _noise: Option<&[f32]>,
+    ) -> Result<StepOutput> {
+        let (source, level) = self.levels(timestep)?;
+        let clean_sample = self.prediction == PredictionType::Sample && source == 1.0;
+        let epsilon_level = if clean_sample { level } else { source };
+        let (signal, direction) = (level.sqrt(), (1.0 - level).sqrt());
+        each_value(model_output, sample, None, |x, output, _| {
+            let mut original = self.prediction.original(source, x, output);
+            if let Some(bound) = self.clip {
+                original = original.clamp(-bound, bound);
+            }
+            let epsilon = self.prediction.epsilon(epsilon_level, x, output);
+            (signal * original + direction * epsilon, original)
+        })
+    }
+}

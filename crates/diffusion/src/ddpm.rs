@@ -1,0 +1,112 @@
+//! DDPM: Ho, Jain & Abbeel, "Denoising diffusion probabilistic models",
+//! NeurIPS 2020, arXiv 2006.11239, equations 6 and 7. Between neighbours ᾱ and
+//! ᾱ′ of any grid, with α = ᾱ/ᾱ′ and β = 1 − α:
+//!
+//! ```text
+//! x′ = √ᾱ′·β/(1 − ᾱ)·x̂₀ + √α·(1 − ᾱ′)/(1 − ᾱ)·x + σ·z      (no noise at t = 0)
+//! σ² = (1 − ᾱ′)/(1 − ᾱ)·β   (fixed_small)    or    β   (fixed_large)
+//! ```
+
+use crate::config::{ScheduleConfig, VarianceType};
+use crate::error::{Error, Result};
+use crate::prediction::PredictionType;
+use crate::sampler::{Sampler, StepOutput, each_value, required_noise};
+use crate::schedule::NoiseSchedule;
+
+/// The DDPM (ancestral) sampler.
+#[derive(Clone, Debug)]
+pub struct Ddpm {
+    schedule: NoiseSchedule,
+    timesteps: Vec<usize>,
+    prediction: PredictionType,
+    clip: Option<f64>,
+    variance_type: VarianceType,
+}
+
+impl Ddpm {
+    /// A sampler of `steps` steps.
+    ///
+    /// # Errors
+    /// Those of [`ScheduleConfig::schedule`]; [`Error::Steps`],
+    /// [`Error::Timestep`] for a bad grid; [`Error::ZeroSignal`] for
+    /// ε-prediction on a grid with ᾱ = 0.
+    pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        let schedule = config.schedule()?;
+        let timesteps = config.timesteps(steps)?;
+        for &timestep in &timesteps {
+            schedule.check_signal(config.prediction_type, timestep)?;
+        }
+        Ok(Self {
+            prediction: config.prediction_type,
+            clip: config.clip(),
+            variance_type: config.variance_type,
+            timesteps,
+            schedule,
+        })
+    }
+
+    /// σ² of a step from `timestep` to `previous` (`None`: the clean end).
+    ///
+    /// # Errors
+    /// [`Error::Timestep`].
+    pub fn variance(&self, timestep: usize, previous: Option<usize>) -> Result<f64> {
+        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let next = self.level(previous)?;
+        let beta = 1.0 - alpha_bar / next;
+        Ok(match self.variance_type {
+            VarianceType::FixedSmall => ((1.0 - next) / (1.0 - alpha_bar) * beta).max(1e-20),
+            VarianceType::FixedLarge => beta,
+        })
+    }
+
+    fn level(&self, timestep: Option<usize>) -> Result<f64> {
+        timestep.map_or(Ok(1.0), |t| self.schedule.alpha_bar(t))
+    }
+
+    fn previous(&self, timestep: usize) -> Result<Option<usize>> {
+        let index = self.timesteps.iter().position(|&t| t == timestep);
+        let index = index.ok_or(Error::OffGrid { timestep })?;
+        Ok(self.timesteps.get(index + 1).copied())
+    }
+}
+
+impl Sampler for Ddpm {
+    fn schedule(&self) -> &NoiseSchedule {
+        &self.schedule
+    }
+
+    fn timesteps(&self) -> &[usize] {
+        &self.timesteps
+    }
+
+    fn uses_noise(&self, timestep: usize) -> bool {
+        timestep > 0
+    }
+
+    fn step(
+        &self,
+        model_output: &[f32],
+        timestep: usize,
+        sample: &[f32],
+        noise: Option<&[f32]>,
+    ) -> Result<StepOutput> {
+        let noise = required_noise(self.uses_noise(timestep), noise, timestep)?;
+        let previous = self.previous(timestep)?;
+        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let next = self.level(previous)?;
+        let alpha = alpha_bar / next;
+        let from_original = next.sqrt() * (1.0 - alpha) / (1.0 - alpha_bar);
+        let from_sample = alpha.sqrt() * (1.0 - next) / (1.0 - alpha_bar);
+        let sigma = self.variance(timestep, previous)?.sqrt();
+        each_value(model_output, sample, noise, |x, output, z| {
+            let mut original = self.prediction.original(alpha_bar, x, output);
+            if let Some(bound) = self.clip {
+                original = original.clamp(-bound, bound);
+            }
+            (
+                from_original * original + from_sample * x + sigma * z,
+                original,
+            )
+        })
+    }
+}

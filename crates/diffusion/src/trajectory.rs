@@ -1,0 +1,258 @@
+//! Drivers: a network, a sampler and a batch of states become a trajectory.
+//!
+//! Every draw names its stream by (seed, purpose, item, timestep), so that
+//! sample i depends neither on the batch it is computed in nor on where a
+//! partial trajectory begins.
+
+use std::ops::{ControlFlow, Range};
+
+use alice_random::Stream;
+
+use crate::ddim_inverse::DdimInverse;
+use crate::error::{BoxError, Error, Result, item_size};
+use crate::sampler::Sampler;
+
+/// A network as samplers see it.
+pub trait Denoiser {
+    /// The network's output (ε, v or x₀) for `count` states at one timestep.
+    ///
+    /// # Shapes
+    /// `x` and the result are [`count`, dim], row by row.
+    ///
+    /// # Errors
+    /// Whatever the network cannot do.
+    fn predict(
+        &mut self,
+        x: &[f32],
+        count: usize,
+        timestep: f64,
+    ) -> std::result::Result<Vec<f32>, BoxError>;
+}
+
+impl<F> Denoiser for F
+where
+    F: FnMut(&[f32], usize, f64) -> std::result::Result<Vec<f32>, BoxError>,
+{
+    fn predict(
+        &mut self,
+        x: &[f32],
+        count: usize,
+        timestep: f64,
+    ) -> std::result::Result<Vec<f32>, BoxError> {
+        self(x, count, timestep)
+    }
+}
+
+/// Names the noise of a batch: item i of the batch is item `first_item` + i of
+/// the seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Draws {
+    /// The seed.
+    pub seed: u64,
+    /// The number of the batch's first item.
+    pub first_item: u64,
+}
+
+impl Draws {
+    fn normals(self, purpose: &str, step: u64, count: usize, dim: usize) -> Vec<f32> {
+        (0..count)
+            .flat_map(|i| {
+                let item = self.first_item.wrapping_add(i as u64);
+                Stream::new(self.seed, purpose, item, step).normals::<f32>(dim)
+            })
+            .collect()
+    }
+}
+
+/// x_T: standard normal states, [`count`, `dim`].
+#[must_use]
+pub fn initial_noise(draws: Draws, count: usize, dim: usize) -> Vec<f32> {
+    draws.normals("initial noise", 0, count, dim)
+}
+
+/// What an observer sees after each step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepReport<'a> {
+    /// The step's index on the sampler's grid.
+    pub step: usize,
+    /// The steps of this run, as indices on the sampler's grid.
+    pub range: (usize, usize),
+    /// The timestep at which the network was evaluated.
+    pub timestep: usize,
+    /// The state after the step, [N, dim].
+    pub sample: &'a [f32],
+    /// x̂₀, [N, dim].
+    pub original: &'a [f32],
+}
+
+/// Called after each step; `Break` ends the run with [`Error::Cancelled`].
+pub type Observer<'a> = dyn FnMut(&StepReport<'_>) -> ControlFlow<()> + 'a;
+
+/// A run of a sampler over all of its steps, or over a part of them.
+#[derive(Clone)]
+pub struct Trajectory<'a> {
+    sampler: &'a dyn Sampler,
+    draws: Draws,
+    steps: Range<usize>,
+}
+
+impl<'a> Trajectory<'a> {
+    /// All steps of `sampler`.
+    #[must_use]
+    pub fn new(sampler: &'a dyn Sampler, draws: Draws) -> Self {
+        Self {
+            sampler,
+            draws,
+            steps: 0..sampler.timesteps().len(),
+        }
+    }
+
+    /// Only the steps with these indices: 0..k stops before the k-th timestep,
+    /// k..n goes on from there. [`Sampler::index_at`] finds k.
+    #[must_use]
+    pub fn steps(mut self, steps: Range<usize>) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Runs from `state` to the last step and returns the state there.
+    ///
+    /// # Shapes
+    /// `state` and the result are [`count`, dim].
+    ///
+    /// # Errors
+    /// [`Error::Range`], [`Error::Batch`], [`Error::Model`],
+    /// [`Error::NotFinite`], [`Error::Cancelled`], and the sampler's own.
+    pub fn run(
+        &self,
+        model: &mut dyn Denoiser,
+        mut state: Vec<f32>,
+        count: usize,
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<f32>> {
+        check_range(&self.steps, self.sampler)?;
+        let dim = item_size("the state", state.len(), count)?;
+        for step in self.steps.clone() {
+            let timestep = self.sampler.timesteps()[step];
+            let output = evaluate(model, &state, count, step, timestep)?;
+            let noise = self.sampler.uses_noise(timestep).then(|| {
+                self.draws
+                    .normals("step noise", timestep as u64, count, dim)
+            });
+            let next = self
+                .sampler
+                .step(&output, timestep, &state, noise.as_deref())?;
+            state = next.prev_sample;
+            report(
+                observer,
+                step,
+                &self.steps,
+                timestep,
+                &state,
+                &next.pred_original,
+            )?;
+        }
+        Ok(state)
+    }
+}
+
+/// Walks clean states back to noise: `steps` of `inverse` (all: 0..n).
+///
+/// `refinements` fixed-point iterations per step, each one evaluation of the
+/// network, bring the round trip with unclipped DDIM (η = 0) closer to exact;
+/// 0 is the published inversion.
+///
+/// # Shapes
+/// `state` and the result are [`count`, dim].
+///
+/// # Errors
+/// As [`Trajectory::run`].
+pub fn invert(
+    model: &mut dyn Denoiser,
+    inverse: &DdimInverse,
+    mut state: Vec<f32>,
+    count: usize,
+    steps: Range<usize>,
+    refinements: usize,
+    observer: &mut Observer<'_>,
+) -> Result<Vec<f32>> {
+    check_range(&steps, inverse)?;
+    item_size("the state", state.len(), count)?;
+    for step in steps.clone() {
+        let timestep = inverse.timesteps()[step];
+        let output = evaluate(model, &state, count, step, timestep)?;
+        let mut next = inverse.step(&output, timestep, &state, None)?;
+        for _ in 0..refinements {
+            let output = evaluate(model, &next.prev_sample, count, step, timestep)?;
+            next = inverse.refine(&output, timestep, &state, &next.prev_sample)?;
+        }
+        state = next.prev_sample;
+        report(
+            observer,
+            step,
+            &steps,
+            timestep,
+            &state,
+            &next.pred_original,
+        )?;
+    }
+    Ok(state)
+}
+
+fn check_range(range: &Range<usize>, sampler: &dyn Sampler) -> Result<()> {
+    let steps = sampler.timesteps().len();
+    if range.start > range.end || range.end > steps {
+        return Err(Error::Range {
+            start: range.start,
+            end: range.end,
+            steps,
+        });
+    }
+    Ok(())
+}
+
+fn evaluate(
+    model: &mut dyn Denoiser,
+    state: &[f32],
+    count: usize,
+    step: usize,
+    timestep: usize,
+) -> Result<Vec<f32>> {
+    let output = model
+        .predict(state, count, timestep as f64)
+        .map_err(|source| Error::Model {
+            step,
+            timestep,
+            source,
+        })?;
+    crate::error::check_length("the model output", state.len(), output.len())?;
+    match output.iter().position(|value| !value.is_finite()) {
+        None => Ok(output),
+        Some(position) => Err(Error::NotFinite {
+            step,
+            timestep,
+            item: position / (state.len() / count),
+        }),
+    }
+}
+
+fn report(
+    observer: &mut Observer<'_>,
+    step: usize,
+    range: &Range<usize>,
+    timestep: usize,
+    sample: &[f32],
+    original: &[f32],
+) -> Result<()> {
+    let flow = observer(&StepReport {
+        step,
+        range: (range.start, range.end),
+        timestep,
+        sample,
+        original,
+    });
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Cancelled { step, timestep }),
+    }
+}
