@@ -1,6 +1,9 @@
 //! Fused CPU kernels for channels-last arrays.
 
+pub mod convolution;
+pub mod gather;
 pub mod layout;
+mod microkernel;
 mod real;
 
 pub use real::Real;

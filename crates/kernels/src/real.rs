@@ -1,5 +1,6 @@
 //! The scalar types of the kernels.
 
+use crate::microkernel::MicroKernel;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -31,26 +32,105 @@ pub trait Real:
     fn from_f64(value: f64) -> Self;
     /// Widens to `f64`.
     fn to_f64(self) -> f64;
+    /// √x.
+    #[must_use]
+    fn sqrt(self) -> Self;
+    /// eˣ, in a form that vectorises. f32: relative error ≤ 2e-7 for
+    /// |x| ≤ 87, clamped beyond.
+    #[must_use]
+    fn exp(self) -> Self;
+    /// Whether neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// The microkernel for matrices of `columns` columns on this machine.
+    #[doc(hidden)]
+    fn microkernel(columns: usize) -> MicroKernel<Self>;
 }
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as f32
     }
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        // Cephes: x = n·ln 2 + r, a polynomial in r, the exponent set by bits.
+        // Adding 1.5·2²³ rounds to the nearest integer, which then stands in
+        // the low bits.
+        const ROUND: f32 = 12_582_912.0;
+        let x = self.clamp(-87.0, 88.0);
+        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let p = 1.987_569_1e-4;
+        let p = p * r + 1.398_2e-3;
+        let p = p * r + 8.333_452e-3;
+        let p = p * r + 4.166_579_6e-2;
+        let p = p * r + 1.666_666_5e-1;
+        let p = p * r + 5.000_000_1e-1;
+        let p = p * r * r + r + 1.0;
+        let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits());
+        p * f32::from_bits(exponent.wrapping_add(127) << 23)
+    }
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        f32::is_finite(self)
+    }
+    fn microkernel(columns: usize) -> MicroKernel<Self> {
+        MicroKernel::detect(columns)
     }
 }
 
 impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value
     }
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         self
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
+    }
+    #[inline(always)]
+    fn exp(self) -> Self {
+        f64::exp(self)
+    }
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        f64::is_finite(self)
+    }
+    fn microkernel(_columns: usize) -> MicroKernel<Self> {
+        MicroKernel::portable()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_accurate_in_single_precision() {
+        for i in -8700..=8800 {
+            let x = i as f32 * 0.01;
+            let exact = f64::from(x).exp();
+            let error = (f64::from(Real::exp(x)) - exact).abs() / exact;
+            assert!(error < 2e-7, "exp({x}): {error}");
+        }
+        assert_eq!(Real::exp(0f32), 1.0);
+        assert!(Real::exp(-1e9f32) < 1e-37);
     }
 }

@@ -1,0 +1,192 @@
+//! Square convolutions of channels-last pictures and their adjoints.
+
+use crate::Real;
+use crate::gather::{GatherTable, PackedMatrix};
+
+/// The extents of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Input height and width.
+    pub from: [usize; 2],
+    /// Output height and width.
+    pub to: [usize; 2],
+    /// Input channels.
+    pub input: usize,
+    /// Output channels.
+    pub output: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step between output pixels.
+    pub stride: usize,
+    /// Zero rows above and zero columns to the left.
+    pub before: [usize; 2],
+}
+
+impl Convolution {
+    /// For each output pixel, the input pixel under each tap.
+    #[must_use]
+    pub fn forward_table(&self) -> GatherTable {
+        if self.is_pointwise() {
+            return GatherTable::identity(self.from[0] * self.from[1]);
+        }
+        let source = |position: usize, tap: usize, axis: usize| {
+            (position * self.stride + tap)
+                .checked_sub(self.before[axis])
+                .filter(|&p| p < self.from[axis])
+        };
+        self.table(self.to, self.from, source)
+    }
+
+    /// For each input pixel, the output pixel that read it under each tap.
+    #[must_use]
+    pub fn adjoint_table(&self) -> GatherTable {
+        if self.is_pointwise() {
+            return GatherTable::identity(self.from[0] * self.from[1]);
+        }
+        let source = |position: usize, tap: usize, axis: usize| {
+            (position + self.before[axis])
+                .checked_sub(tap)
+                .filter(|p| p.is_multiple_of(self.stride))
+                .map(|p| p / self.stride)
+                .filter(|&p| p < self.to[axis])
+        };
+        self.table(self.from, self.to, source)
+    }
+
+    fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1 && self.before == [0, 0] && self.from == self.to
+    }
+
+    fn table(
+        &self,
+        rows: [usize; 2],
+        sources: [usize; 2],
+        source: impl Fn(usize, usize, usize) -> Option<usize>,
+    ) -> GatherTable {
+        let taps = self.kernel * self.kernel;
+        GatherTable::new(
+            rows[0] * rows[1],
+            sources[0] * sources[1],
+            taps,
+            |row, tap| {
+                let y = source(row / rows[1], tap / self.kernel, 0)?;
+                let x = source(row % rows[1], tap % self.kernel, 1)?;
+                Some(y * sources[1] + x)
+            },
+        )
+    }
+
+    /// Weights `[taps, input, output]` for the forward product.
+    #[must_use]
+    pub fn pack_forward<T: Real>(&self, weight: &[T]) -> PackedMatrix<T> {
+        let taps = self.kernel * self.kernel;
+        let strides = [self.input * self.output, self.output, 1];
+        PackedMatrix::new(weight, taps, self.input, self.output, strides)
+    }
+
+    /// The same weights, transposed, for the adjoint in the input.
+    #[must_use]
+    pub fn pack_adjoint<T: Real>(&self, weight: &[T]) -> PackedMatrix<T> {
+        let taps = self.kernel * self.kernel;
+        let strides = [self.input * self.output, 1, self.output];
+        PackedMatrix::new(weight, taps, self.output, self.input, strides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gather::{Epilogue, matrix_gradient, product};
+    use alice_random::Stream;
+    use proptest::prelude::*;
+
+    fn reference(c: &Convolution, n: usize, x: &[f64], w: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; n * c.to[0] * c.to[1] * c.output];
+        for item in 0..n {
+            for oy in 0..c.to[0] {
+                for ox in 0..c.to[1] {
+                    for ky in 0..c.kernel {
+                        for kx in 0..c.kernel {
+                            let y = (oy * c.stride + ky) as isize - c.before[0] as isize;
+                            let x_ = (ox * c.stride + kx) as isize - c.before[1] as isize;
+                            if y < 0
+                                || x_ < 0
+                                || y >= c.from[0] as isize
+                                || x_ >= c.from[1] as isize
+                            {
+                                continue;
+                            }
+                            let from = (item * c.from[0] + y as usize) * c.from[1] + x_ as usize;
+                            let to = (item * c.to[0] + oy) * c.to[1] + ox;
+                            for i in 0..c.input {
+                                for o in 0..c.output {
+                                    out[to * c.output + o] += x[from * c.input + i]
+                                        * w[((ky * c.kernel + kx) * c.input + i) * c.output + o];
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn dot(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(x, y)| x * y).sum()
+    }
+
+    fn norm_of_difference(a: &[f32], b: &[f64]) -> f64 {
+        let d: f64 = a
+            .iter()
+            .zip(b)
+            .map(|(&x, y)| (f64::from(x) - y).powi(2))
+            .sum();
+        (d / dot(b, b).max(1e-30)).sqrt()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn products_agree_with_the_definition(
+            n in 1usize..4, h in 1usize..9, w in 1usize..9, input in 1usize..40,
+            output in 1usize..70, kernel in 1usize..4, stride in 1usize..3,
+            before in 0usize..2, after in 0usize..2, seed in 0u64..1000,
+        ) {
+            prop_assume!(h + before + after >= kernel && w + before + after >= kernel);
+            let extent = |s: usize| (s + before + after - kernel) / stride + 1;
+            let c = Convolution {
+                from: [h, w], to: [extent(h), extent(w)], input, output, kernel, stride,
+                before: [before, before],
+            };
+            let mut stream = Stream::new(seed, "convolution test", 0, 0);
+            let x: Vec<f64> = stream.normals(n * h * w * input);
+            let weight: Vec<f64> = stream.normals(kernel * kernel * input * output);
+            let y = reference(&c, n, &x, &weight);
+            let u: Vec<f64> = stream.normals(y.len());
+            let single = |v: &[f64]| v.iter().map(|&a| a as f32).collect::<Vec<f32>>();
+
+            let mut out = vec![0f32; y.len()];
+            product(n, &c.forward_table(), &single(&x), &c.pack_forward(&single(&weight)), Epilogue::Store, &mut out);
+            prop_assert!(norm_of_difference(&out, &y) < 1e-6);
+
+            // The adjoints in f64, by ⟨A x, u⟩ = ⟨x, Aᵀ u⟩ for both arguments.
+            let mut back = vec![0f64; x.len()];
+            product(n, &c.adjoint_table(), &u, &c.pack_adjoint(&weight), Epilogue::Store, &mut back);
+            let mut gradient = vec![0f64; weight.len()];
+            matrix_gradient(n, &c.forward_table(), &x, &u, input, output, &mut gradient);
+            let value = dot(&y, &u);
+            let scale = dot(&y, &y).sqrt() * dot(&u, &u).sqrt() + 1e-12;
+            prop_assert!((dot(&x, &back) - value).abs() < 1e-12 * scale);
+            prop_assert!((dot(&weight, &gradient) - value).abs() < 1e-12 * scale);
+
+            // And in f32 against f64.
+            let mut back32 = vec![0f32; x.len()];
+            product(n, &c.adjoint_table(), &single(&u), &c.pack_adjoint(&single(&weight)), Epilogue::Store, &mut back32);
+            prop_assert!(norm_of_difference(&back32, &back) < 1e-6);
+            let mut gradient32 = vec![0f32; weight.len()];
+            matrix_gradient(n, &c.forward_table(), &single(&x), &single(&u), input, output, &mut gradient32);
+            prop_assert!(norm_of_difference(&gradient32, &gradient) < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Matrix products whose left rows are gathered from pictures.
+//!
+//! A convolution, its two adjoints and a plain matrix product are one loop:
+//! each output row is a sum, over the taps of a kernel, of a gathered input
+//! row times that tap's matrix. Gathering through a table of row indices
+//! needs no unfolded copy of the picture and serves every stride and padding.
+
+use crate::Real;
+use crate::microkernel::{MAX_TILE, MicroKernel, OUTER_ROWS};
+use rayon::prelude::*;
+
+/// A tap of this value reads zeros.
+pub const OUTSIDE: u32 = u32::MAX;
+
+/// For each output row and tap, which input row of the same item is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatherTable {
+    source_rows: usize,
+    taps: usize,
+    /// `[rows, taps]`, or empty for the identity.
+    entries: Vec<u32>,
+    rows: usize,
+}
+
+impl GatherTable {
+    /// Row i reads row i.
+    #[must_use]
+    pub fn identity(rows: usize) -> Self {
+        Self {
+            source_rows: rows,
+            taps: 1,
+            entries: Vec::new(),
+            rows,
+        }
+    }
+
+    /// Entry (row, tap) from `entry`, which returns an input row below
+    /// `source_rows` or nothing for zeros.
+    ///
+    /// # Panics
+    /// When an entry is not below `source_rows`.
+    #[must_use]
+    pub fn new(
+        rows: usize,
+        source_rows: usize,
+        taps: usize,
+        entry: impl Fn(usize, usize) -> Option<usize>,
+    ) -> Self {
+        let mut entries = Vec::with_capacity(rows * taps);
+        for row in 0..rows {
+            for tap in 0..taps {
+                entries.push(entry(row, tap).map_or(OUTSIDE, |source| {
+                    assert!(source < source_rows);
+                    source as u32
+                }));
+            }
+        }
+        Self {
+            source_rows,
+            taps,
+            entries,
+            rows,
+        }
+    }
+
+    /// Output rows per item.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Input rows per item.
+    #[must_use]
+    pub fn source_rows(&self) -> usize {
+        self.source_rows
+    }
+
+    #[inline(always)]
+    fn entry(&self, row: usize, tap: usize) -> u32 {
+        if self.entries.is_empty() {
+            row as u32
+        } else {
+            self.entries[row * self.taps + tap]
+        }
+    }
+}
+
+/// A matrix per tap, `[taps, depth, columns]`, in the order the microkernel
+/// reads it.
+#[derive(Clone, Debug)]
+pub struct PackedMatrix<T> {
+    kernel: MicroKernel<T>,
+    taps: usize,
+    depth: usize,
+    columns: usize,
+    /// `[columns / columns_per_tile, taps, depth, columns_per_tile]`, zeros beyond the last column.
+    panels: Vec<T>,
+}
+
+impl<T: Real> PackedMatrix<T> {
+    /// Packs entry (tap, k, column) of `values` at
+    /// tap · strides[0] + k · strides[1] + column · strides[2].
+    #[must_use]
+    pub fn new(
+        values: &[T],
+        taps: usize,
+        depth: usize,
+        columns: usize,
+        strides: [usize; 3],
+    ) -> Self {
+        let kernel = T::microkernel(columns);
+        let width = kernel.columns_per_tile;
+        let mut panels = vec![T::ZERO; columns.div_ceil(width) * taps * depth * width];
+        let panel_len = (taps * depth * width).max(1);
+        panels
+            .par_chunks_mut(panel_len)
+            .enumerate()
+            .for_each(|(panel, to)| {
+                let first = panel * width;
+                let used = width.min(columns - first);
+                for tap in 0..taps {
+                    for k in 0..depth {
+                        let from = tap * strides[0] + k * strides[1] + first * strides[2];
+                        let line = &mut to[(tap * depth + k) * width..][..used];
+                        for (j, value) in line.iter_mut().enumerate() {
+                            *value = values[from + j * strides[2]];
+                        }
+                    }
+                }
+            });
+        Self {
+            kernel,
+            taps,
+            depth,
+            columns,
+            panels,
+        }
+    }
+
+    /// Result columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+/// What happens to the result of a product.
+#[derive(Clone, Copy, Debug)]
+pub enum Epilogue<'a, T> {
+    /// out = product.
+    Store,
+    /// out = product + bias of the column.
+    Bias(&'a [T]),
+    /// out += product.
+    Accumulate,
+}
+
+/// out[n, row, j] = Σ_tap Σ_k source[n, table(row, tap), k] · matrix[tap, k, j].
+///
+/// `source` is `[n, source rows, depth]`, `out` `[n, rows, columns]`.
+/// Cost: 2 · n · rows · taps · depth · columns operations.
+///
+/// # Panics
+/// When the extents of the slices do not fit the table and the matrix.
+pub fn product<T: Real>(
+    n: usize,
+    table: &GatherTable,
+    source: &[T],
+    matrix: &PackedMatrix<T>,
+    epilogue: Epilogue<'_, T>,
+    out: &mut [T],
+) {
+    let PackedMatrix {
+        kernel,
+        taps,
+        depth,
+        columns,
+        ref panels,
+    } = *matrix;
+    assert_eq!(table.taps, taps);
+    assert_eq!(source.len(), n * table.source_rows * depth);
+    assert_eq!(out.len(), n * table.rows * columns);
+    if let Epilogue::Bias(bias) = epilogue {
+        assert_eq!(bias.len(), columns);
+    }
+    if out.is_empty() {
+        return;
+    }
+    let zeros = vec![T::ZERO; depth];
+    let height = kernel.rows_per_tile;
+    let width = kernel.columns_per_tile;
+    let panel_len = taps * depth * width;
+    let all_rows = n * table.rows;
+    let chunk_rows = chunk_rows(all_rows, height);
+    out.par_chunks_mut(chunk_rows * columns)
+        .enumerate()
+        .for_each(|(chunk, out)| {
+            let first = chunk * chunk_rows;
+            let rows = out.len() / columns;
+            let blocks = rows.div_ceil(height);
+            // Pointers `[blocks, taps, height]`; rows beyond the last read zeros.
+            let mut pointers = vec![zeros.as_ptr(); blocks * taps * height];
+            for row in 0..rows {
+                let (item, local) = ((first + row) / table.rows, (first + row) % table.rows);
+                let base = item * table.source_rows;
+                let (block, i) = (row / height, row % height);
+                for tap in 0..taps {
+                    let entry = table.entry(local, tap);
+                    if entry != OUTSIDE {
+                        let start = (base + entry as usize) * depth;
+                        pointers[(block * taps + tap) * height + i] =
+                            source[start..start + depth].as_ptr();
+                    }
+                }
+            }
+            let mut tile = [T::ZERO; MAX_TILE];
+            for (p, panel) in panels.chunks(panel_len.max(1)).enumerate() {
+                let used = width.min(columns - p * width);
+                for block in 0..blocks {
+                    let pointers = &pointers[block * taps * height..][..taps * height];
+                    kernel.run_tile(taps, depth, pointers, panel, &mut tile);
+                    for i in 0..height.min(rows - block * height) {
+                        let start = (block * height + i) * columns + p * width;
+                        let line = &mut out[start..start + used];
+                        let sums = &tile[i * width..i * width + used];
+                        match epilogue {
+                            Epilogue::Store => line.copy_from_slice(sums),
+                            Epilogue::Bias(bias) => {
+                                let bias = &bias[p * width..p * width + used];
+                                for ((o, &s), &b) in line.iter_mut().zip(sums).zip(bias) {
+                                    *o = s + b;
+                                }
+                            }
+                            Epilogue::Accumulate => {
+                                for (o, &s) in line.iter_mut().zip(sums) {
+                                    *o += s;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        });
+}
+
+/// gradient[tap, k, j] += Σ_n Σ_row source[n, table(row, tap), k] · cotangent[n, row, j],
+/// the adjoint of [`product`] in its matrix, `[taps, depth, columns]`.
+///
+/// The sum runs in a fixed order: the result does not depend on the number of
+/// threads.
+///
+/// # Panics
+/// When the extents of the slices do not fit the table.
+pub fn matrix_gradient<T: Real>(
+    n: usize,
+    table: &GatherTable,
+    source: &[T],
+    cotangent: &[T],
+    depth: usize,
+    columns: usize,
+    gradient: &mut [T],
+) {
+    let taps = table.taps;
+    assert_eq!(source.len(), n * table.source_rows * depth);
+    assert_eq!(cotangent.len(), n * table.rows * columns);
+    assert_eq!(gradient.len(), taps * depth * columns);
+    if gradient.is_empty() || n * table.rows == 0 {
+        return;
+    }
+    let all_rows = n * table.rows;
+    // A few partial sums, so that threads need not share; their number
+    // depends on the problem alone.
+    let parts = (all_rows / 512).clamp(1, 8);
+    let part_rows = all_rows.div_ceil(parts);
+    let partial: Vec<Vec<T>> = (0..parts)
+        .into_par_iter()
+        .map(|part| {
+            let end = all_rows.min((part + 1) * part_rows);
+            partial_gradient(
+                table,
+                source,
+                cotangent,
+                depth,
+                columns,
+                part * part_rows..end,
+            )
+        })
+        .collect();
+    let kernel = T::microkernel(columns);
+    let width = kernel.columns_per_tile;
+    let panels = columns.div_ceil(width);
+    let blocks = depth.div_ceil(OUTER_ROWS);
+    gradient
+        .par_chunks_mut(depth * columns)
+        .enumerate()
+        .for_each(|(tap, gradient)| {
+            for sums in &partial {
+                for block in 0..blocks {
+                    for panel in 0..panels {
+                        let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;
+                        let used = width.min(columns - panel * width);
+                        for i in 0..OUTER_ROWS.min(depth - block * OUTER_ROWS) {
+                            let start = (block * OUTER_ROWS + i) * columns + panel * width;
+                            let to = &mut gradient[start..start + used];
+                            for (g, &s) in to.iter_mut().zip(&sums[tile + i * width..]) {
+                                *g += s;
+                            }
+                        }
+                    }
+                }
+            }
+        });
+}
+
+/// The sum over a range of rows, in tiles
+/// `[taps, depth / OUTER_ROWS, columns / width, OUTER_ROWS, width]`.
+fn partial_gradient<T: Real>(
+    table: &GatherTable,
+    source: &[T],
+    cotangent: &[T],
+    depth: usize,
+    columns: usize,
+    rows: std::ops::Range<usize>,
+) -> Vec<T> {
+    // Rows whose source and cotangent stay in the second-level cache.
+    const STRIP: usize = 256;
+    let kernel = T::microkernel(columns);
+    let width = kernel.columns_per_tile;
+    let panels = columns.div_ceil(width);
+    let blocks = depth.div_ceil(OUTER_ROWS);
+    let tail = depth % OUTER_ROWS;
+    let taps = table.taps;
+    let mut sums = vec![T::ZERO; taps * blocks * panels * OUTER_ROWS * width];
+    let mut packed = vec![T::ZERO; panels * STRIP * width];
+    // The last, incomplete block of channels is copied to full width.
+    let mut edge = vec![T::ZERO; if tail > 0 { STRIP * OUTER_ROWS } else { 0 }];
+    let mut pointers = Vec::with_capacity(STRIP);
+    let mut kept = Vec::with_capacity(STRIP);
+    let mut start = rows.start;
+    while start < rows.end {
+        let strip = STRIP.min(rows.end - start);
+        for tap in 0..taps {
+            // Rows of this strip whose tap lies inside the picture.
+            kept.clear();
+            for row in start..start + strip {
+                let (item, local) = (row / table.rows, row % table.rows);
+                let entry = table.entry(local, tap);
+                if entry != OUTSIDE {
+                    kept.push((item * table.source_rows + entry as usize, row));
+                }
+            }
+            for panel in 0..panels {
+                let used = width.min(columns - panel * width);
+                let to = &mut packed[panel * STRIP * width..];
+                for (&(_, row), line) in kept.iter().zip(to.chunks_exact_mut(width)) {
+                    let from = row * columns + panel * width;
+                    line[..used].copy_from_slice(&cotangent[from..from + used]);
+                }
+            }
+            for block in 0..blocks {
+                pointers.clear();
+                if tail > 0 && block + 1 == blocks {
+                    for (&(source_row, _), line) in
+                        kept.iter().zip(edge.chunks_exact_mut(OUTER_ROWS))
+                    {
+                        let from = source_row * depth + block * OUTER_ROWS;
+                        line[..tail].copy_from_slice(&source[from..from + tail]);
+                        pointers.push(line.as_ptr());
+                    }
+                } else {
+                    for &(source_row, _) in &kept {
+                        let from = source_row * depth + block * OUTER_ROWS;
+                        pointers.push(source[from..from + OUTER_ROWS].as_ptr());
+                    }
+                }
+                for panel in 0..panels {
+                    let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;
+                    kernel.run_outer(
+                        &pointers,
+                        &packed[panel * STRIP * width..][..kept.len() * width],
+                        &mut sums[tile..tile + OUTER_ROWS * width],
+                    );
+                }
+            }
+        }
+        start += strip;
+    }
+    sums
+}
+
+/// Rows of one task: a multiple of the tile's height, large enough to reuse
+/// a panel, small enough to share between threads.
+fn chunk_rows(rows: usize, height: usize) -> usize {
+    let tasks = 4 * rayon::current_num_threads();
+    let wanted = rows.div_ceil(tasks).clamp(height, 16 * height);
+    wanted.next_multiple_of(height)
+}
