@@ -1,0 +1,213 @@
+//! Run folders: everything a run leaves, with the recipe that repeats it.
+//!
+//! `recipe.json` is written first and `report.json` last, so a folder with the
+//! first and without the second is a run that was interrupted. The hidden file
+//! `.alice-run` lists what was written, one name per line, and each name is
+//! there before its file is; overwriting a run removes these files and no
+//! others.
+
+mod room;
+
+use crate::picture::{self, Metadata, Picture};
+use crate::{Error, Recipe, Result, TensorFile, atomic};
+use room::{is_inside, listed, make_room, next_free};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The first file of a run.
+pub(crate) const RECIPE: &str = "recipe.json";
+/// The last file of a run.
+const REPORT: &str = "report.json";
+/// The list of what was written.
+const LIST: &str = ".alice-run";
+
+/// How far the run of a folder came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// The folder is missing, or no run was made in it.
+    None,
+    /// There is a recipe and no report.
+    Interrupted,
+    /// The report was written.
+    Complete,
+}
+
+/// A folder that a run writes its results into.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    recipe: Recipe,
+    written: BTreeSet<String>,
+}
+
+impl RunFolder {
+    /// Creates the folder for a run and writes its recipe.
+    ///
+    /// Without a path it is the next free `runs/<verb>-<number>`. A folder that
+    /// holds an earlier run is refused unless `overwrite`; then the files of
+    /// that run are removed, and only those.
+    ///
+    /// # Errors
+    /// When the folder holds something that is not a run, holds a run and not
+    /// `overwrite`, or cannot be written.
+    pub fn create(path: Option<&Path>, overwrite: bool, recipe: Recipe) -> Result<Self> {
+        let path = match path {
+            Some(path) => {
+                make_room(path, overwrite)?;
+                path.to_path_buf()
+            }
+            None => next_free(Path::new("runs"), &recipe.verb)?,
+        };
+        let mut run = Self {
+            path,
+            recipe,
+            written: BTreeSet::new(),
+        };
+        let text = run.recipe.to_json();
+        run.write(RECIPE, text.as_bytes())?;
+        Ok(run)
+    }
+
+    /// Opens the folder of an earlier run to go on with it.
+    ///
+    /// # Errors
+    /// When the folder holds no run or its recipe cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let recipe = Recipe::find(path)?;
+        atomic::sweep(path)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            recipe,
+            written: listed(path)?.into_iter().collect(),
+        })
+    }
+
+    /// How far the run in this folder came.
+    #[must_use]
+    pub fn state(path: impl AsRef<Path>) -> RunState {
+        let path = path.as_ref();
+        if !path.join(RECIPE).is_file() {
+            RunState::None
+        } else if path.join(REPORT).is_file() {
+            RunState::Complete
+        } else {
+            RunState::Interrupted
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The recipe of the run.
+    #[must_use]
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The names written so far, sorted, relative to the folder.
+    pub fn written(&self) -> impl Iterator<Item = &str> {
+        self.written.iter().map(String::as_str)
+    }
+
+    /// Writes bytes; `name` is relative to the folder, with `/` between folders.
+    ///
+    /// # Errors
+    /// When the name leaves the folder, or as [`atomic::write`].
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.announce(name)?;
+        atomic::write(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// Writes a text.
+    ///
+    /// # Errors
+    /// As [`RunFolder::write`].
+    pub fn write_text(&mut self, name: &str, text: &str) -> Result<PathBuf> {
+        self.write(name, text.as_bytes())
+    }
+
+    /// Writes a value as indented JSON.
+    ///
+    /// # Errors
+    /// As [`RunFolder::write`].
+    pub fn write_json(&mut self, name: &str, value: &impl Serialize) -> Result<PathBuf> {
+        let text = pretty(&self.path.join(name), value)?;
+        self.write(name, text.as_bytes())
+    }
+
+    /// Writes tensors.
+    ///
+    /// # Errors
+    /// As [`RunFolder::write`] and [`TensorFile::write`].
+    pub fn write_tensors(&mut self, name: &str, tensors: &TensorFile) -> Result<PathBuf> {
+        let path = self.announce(name)?;
+        tensors.write(&path)?;
+        Ok(path)
+    }
+
+    /// Writes a picture, adding the run's recipe to its metadata.
+    ///
+    /// # Errors
+    /// As [`RunFolder::write`] and [`picture::encode_png`].
+    pub fn write_png(
+        &mut self,
+        name: &str,
+        picture: &Picture,
+        metadata: &Metadata,
+    ) -> Result<PathBuf> {
+        let metadata = metadata.clone().with_recipe(&self.recipe);
+        let bytes = picture::encode_png(name, picture, &metadata)?;
+        self.write(name, &bytes)
+    }
+
+    /// Ends the run by writing `report.json`.
+    ///
+    /// # Errors
+    /// As [`RunFolder::write_json`].
+    pub fn finish(mut self, report: &impl Serialize) -> Result<PathBuf> {
+        let text = pretty(&self.path.join(REPORT), report)?;
+        self.write(REPORT, text.as_bytes())
+    }
+
+    /// Checks a name and puts it on the list, before its file is written.
+    fn announce(&mut self, name: &str) -> Result<PathBuf> {
+        if !is_inside(name) {
+            return Err(Error::folder(
+                &self.path,
+                format!("{name:?} is not a name inside this folder"),
+                "Use a relative name without '..'",
+            ));
+        }
+        if self.written.insert(name.to_owned()) {
+            let list = self.path.join(LIST);
+            fs::create_dir_all(&self.path)
+                .and_then(|()| fs::File::options().create(true).append(true).open(&list))
+                .and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()))
+                .map_err(|e| Error::disk(&list, e))?;
+        }
+        Ok(self.path.join(name))
+    }
+}
+
+fn pretty(path: &Path, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map(|text| text + "\n")
+        .map_err(|e| {
+            Error::text(
+                path,
+                format!("it cannot be written as JSON: {e}"),
+                "This is a bug; please report it",
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests;

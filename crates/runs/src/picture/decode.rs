@@ -1,0 +1,167 @@
+//! Reading PNG bytes of any kind as 8-bit RGB.
+
+use super::{Metadata, Picture, check_size};
+use crate::{Error, Result, disk};
+use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
+use std::io::Cursor;
+use std::path::Path;
+
+const DAMAGED: &str = "The file is damaged or incomplete; use another copy";
+
+/// Deflate never packs more than this many bytes into one.
+const HIGHEST_COMPRESSION: u64 = 1032;
+
+/// Whether these bytes begin like a PNG.
+#[must_use]
+pub fn is_png(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x89PNG\r\n\x1a\n")
+}
+
+/// Reads a PNG file.
+///
+/// Grey, palette, 1- to 16-bit, transparent and interlaced pictures become
+/// 8-bit RGB: 16 bits are rounded and transparency is laid over white. Of an
+/// animation the still picture is read.
+///
+/// # Errors
+/// When the file cannot be read, is not a PNG, is damaged, cut off or too large.
+pub fn read_png(path: impl AsRef<Path>) -> Result<(Picture, Metadata)> {
+    let path = path.as_ref();
+    decode_png(path, &disk::read(path)?)
+}
+
+/// As [`read_png`], from bytes in memory; `name` stands for the file in errors.
+///
+/// # Errors
+/// As [`read_png`].
+pub fn decode_png(name: impl AsRef<Path>, bytes: &[u8]) -> Result<(Picture, Metadata)> {
+    let path = name.as_ref();
+    if !is_png(bytes) {
+        return Err(unlike(path, bytes));
+    }
+    let failed = |e| failure(path, e);
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(Transformations::EXPAND);
+    let about = decoder.read_header_info().map_err(failed)?;
+    let (width, height) = (about.width, about.height);
+    check_size(path, width, height)?;
+    // Before anything of this size is allocated: could the file hold it?
+    let packed = about.raw_bytes() as u64 / HIGHEST_COMPRESSION;
+    if packed > bytes.len() as u64 {
+        return Err(Error::picture(
+            path,
+            format!(
+                "{} bytes cannot hold the {width} × {height} pixels it claims",
+                bytes.len()
+            ),
+            DAMAGED,
+        ));
+    }
+
+    let mut reader = decoder.read_info().map_err(failed)?;
+    let size = reader
+        .output_buffer_size()
+        .ok_or_else(|| failed(DecodingError::LimitsExceeded))?;
+    let mut raw = vec![0; size];
+    let output = reader.next_frame(&mut raw).map_err(failed)?;
+    // The texts may follow the pixels.
+    reader.finish().map_err(failed)?;
+    if (output.width, output.height) != (width, height) {
+        return Err(Error::picture(
+            path,
+            "its first frame is not the whole picture",
+            DAMAGED,
+        ));
+    }
+    let rgb = to_rgb8(&raw, output.color_type, output.bit_depth);
+    let picture = Picture::new(width, height, rgb)
+        .map_err(|_| Error::picture(path, "its pixels do not fill it", DAMAGED))?;
+    Ok((picture, texts(reader.info())))
+}
+
+/// Samples of any colour type to 8-bit RGB, transparency over white.
+fn to_rgb8(raw: &[u8], color: ColorType, depth: BitDepth) -> Vec<u8> {
+    let wide = depth == BitDepth::Sixteen;
+    let size = if wide { 2 } else { 1 };
+    let highest: u32 = if wide { 65_535 } else { 255 };
+    let has_alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
+    let is_grey = matches!(color, ColorType::Grayscale | ColorType::GrayscaleAlpha);
+
+    let mut rgb = Vec::with_capacity(raw.len() / (color.samples() * size) * 3);
+    for pixel in raw.chunks_exact(color.samples() * size) {
+        let sample = |i: usize| match wide {
+            true => u32::from(u16::from_be_bytes([pixel[2 * i], pixel[2 * i + 1]])),
+            false => u32::from(pixel[i]),
+        };
+        let alpha = if has_alpha {
+            sample(color.samples() - 1)
+        } else {
+            highest
+        };
+        for channel in 0..3 {
+            let value = u64::from(sample(if is_grey { 0 } else { channel }));
+            let (alpha, highest) = (u64::from(alpha), u64::from(highest));
+            let over_white = value * alpha + highest * (highest - alpha);
+            // Rounded to the nearest of 0..=255.
+            let scale = highest * highest;
+            rgb.push(((over_white * 255 + scale / 2) / scale) as u8);
+        }
+    }
+    rgb
+}
+
+/// All texts; of two with the same keyword the first counts, and a text that
+/// cannot be unpacked is left out, since the picture is still good.
+fn texts(info: &png::Info) -> Metadata {
+    let mut metadata = Metadata::new();
+    let latin1 = info
+        .uncompressed_latin1_text
+        .iter()
+        .map(|t| (&t.keyword, Some(t.text.clone())));
+    let packed = info
+        .compressed_latin1_text
+        .iter()
+        .map(|t| (&t.keyword, t.get_text().ok()));
+    let unicode = info
+        .utf8_text
+        .iter()
+        .map(|t| (&t.keyword, t.get_text().ok()));
+    for (keyword, text) in unicode.chain(latin1).chain(packed) {
+        if let Some(text) = text {
+            metadata.texts.entry(keyword.clone()).or_insert(text);
+        }
+    }
+    metadata
+}
+
+fn failure(path: &Path, error: DecodingError) -> Error {
+    match error {
+        DecodingError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Error::picture(path, "the picture is cut off", DAMAGED)
+        }
+        DecodingError::LimitsExceeded => Error::picture(
+            path,
+            "reading this picture would take too much memory",
+            "Save it again with a plain picture program",
+        ),
+        other => Error::picture(path, format!("the picture is damaged: {other}"), DAMAGED),
+    }
+}
+
+/// Not a PNG: say what it seems to be.
+fn unlike(path: &Path, bytes: &[u8]) -> Error {
+    let kind = match bytes {
+        [] => "an empty file",
+        [0xff, 0xd8, 0xff, ..] => "a JPEG",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF",
+        [b'R', b'I', b'F', b'F', ..] => "a WebP or another RIFF file",
+        [b'B', b'M', ..] => "a BMP",
+        [b'<', ..] => "a web page or an SVG",
+        _ => "something else",
+    };
+    Error::picture(
+        path,
+        format!("this is not a PNG picture but {kind}"),
+        "Save it as PNG",
+    )
+}

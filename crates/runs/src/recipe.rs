@@ -1,0 +1,229 @@
+//! Recipes: all that is needed to repeat a run.
+
+use crate::error::shown;
+use crate::{Error, Result, VERSION, atomic, disk, picture};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::Path;
+
+/// Which model a run used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelReference {
+    /// The bundled model's name, or the path as it was given.
+    pub name: String,
+    /// The content hash ([`crate::hash::model`]).
+    pub hash: String,
+}
+
+/// What a run did: a verb, its arguments, a seed and a model.
+///
+/// The same recipe gives the same bytes, so there is no date and nothing of
+/// the machine in it.
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// use alice_runs::Recipe;
+/// #[derive(Serialize, Deserialize, PartialEq, Debug)]
+/// struct Discover { rank: usize }
+/// let recipe = Recipe::new("discover", &Discover { rank: 50 }, 7, None)?;
+/// let back = Recipe::from_json("recipe.json", &recipe.to_json())?;
+/// assert_eq!(back.arguments::<Discover>("recipe.json")?, Discover { rank: 50 });
+/// # Ok::<(), alice_runs::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The version of Alice that made it.
+    pub alice: String,
+    /// The command: `discover`, `sample`, …
+    pub verb: String,
+    /// The verb's own arguments.
+    pub arguments: Value,
+    /// Every random stream of the run starts from it.
+    pub seed: u64,
+    /// The model, for verbs that use one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelReference>,
+}
+
+impl Recipe {
+    /// A recipe of this version of Alice.
+    ///
+    /// # Errors
+    /// When the arguments are not JSON: a map with keys that are not text.
+    pub fn new(
+        verb: &str,
+        arguments: &impl Serialize,
+        seed: u64,
+        model: Option<ModelReference>,
+    ) -> Result<Self> {
+        let arguments = serde_json::to_value(arguments).map_err(|e| {
+            Error::text(
+                Path::new("recipe"),
+                format!("the arguments of {verb} cannot be recorded: {e}"),
+                "This is a bug; please report it",
+            )
+        })?;
+        Ok(Self {
+            alice: VERSION.to_owned(),
+            verb: verb.to_owned(),
+            arguments,
+            seed,
+            model,
+        })
+    }
+
+    /// The arguments as the verb's own type; `name` stands for the recipe in errors.
+    ///
+    /// # Errors
+    /// When a field is missing or of the wrong type.
+    pub fn arguments<T: DeserializeOwned>(&self, name: impl AsRef<Path>) -> Result<T> {
+        T::deserialize(&self.arguments).map_err(|e| {
+            Error::text(
+                name.as_ref(),
+                format!("the arguments of {} do not fit: {e}", shown(&self.verb)),
+                "Correct the recipe, or run the command with arguments instead",
+            )
+        })
+    }
+
+    /// Refuses a verb that is not among `verbs`.
+    ///
+    /// # Errors
+    /// Lists the verbs there are.
+    pub fn require_verb(&self, name: impl AsRef<Path>, verbs: &[&str]) -> Result<()> {
+        if verbs.contains(&self.verb.as_str()) {
+            return Ok(());
+        }
+        Err(Error::text(
+            name.as_ref(),
+            format!("this Alice does not know the verb {}", shown(&self.verb)),
+            format!("It knows {}", verbs.join(", ")),
+        ))
+    }
+
+    /// Refuses another model than the one the recipe was made with.
+    ///
+    /// # Errors
+    /// When the recipe names a model and its hash is not `hash`.
+    pub fn require_model(&self, name: impl AsRef<Path>, hash: &str) -> Result<()> {
+        match &self.model {
+            Some(model) if model.hash != hash => Err(Error::text(
+                name.as_ref(),
+                format!(
+                    "it was made with model {} {}, and this one is {}",
+                    shown(&model.name),
+                    crate::hash::short(&model.hash),
+                    crate::hash::short(hash)
+                ),
+                "Give it the same model file; another model gives other pictures",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Indented JSON that ends with a line feed.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A struct of texts, numbers and a JSON value always serialises.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// JSON on one line.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// A recipe from JSON; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// When it is not a recipe, or one of a newer Alice.
+    pub fn from_json(name: impl AsRef<Path>, text: &str) -> Result<Self> {
+        /// The version alone, since a newer recipe may have other fields.
+        #[derive(Deserialize)]
+        struct Made {
+            alice: String,
+        }
+        let path = name.as_ref();
+        let made: Made = disk::parse_json(path, text)?;
+        check_version(path, &made.alice)?;
+        disk::parse_json(path, text)
+    }
+
+    /// The recipe of a run folder, of a picture Alice made, or in a JSON file.
+    ///
+    /// # Errors
+    /// When there is none, or as [`Recipe::from_json`].
+    pub fn find(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path.is_dir() {
+            let file = path.join(crate::folder::RECIPE);
+            if !file.is_file() {
+                return Err(Error::folder(
+                    path,
+                    "this folder has no recipe.json, so it is not a run",
+                    "Name a run folder, a picture made by Alice or a recipe.json",
+                ));
+            }
+            return Self::from_json(&file, &disk::read_text(&file)?);
+        }
+        let bytes = disk::read(path)?;
+        if !picture::is_png(&bytes) {
+            return Self::from_json(path, &disk::read_text(path)?);
+        }
+        let (_, metadata) = picture::decode_png(path, &bytes)?;
+        let text = metadata.texts.get(picture::RECIPE_KEYWORD).ok_or_else(|| {
+            Error::picture(
+                path,
+                "this picture carries no recipe",
+                "It was not made by Alice, or a program removed its metadata",
+            )
+        })?;
+        Self::from_json(path, text)
+    }
+
+    /// Writes the JSON atomically.
+    ///
+    /// # Errors
+    /// As [`atomic::write`].
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        atomic::write(path, self.to_json().as_bytes())
+    }
+}
+
+/// Accepts recipes of this version and of older ones.
+fn check_version(path: &Path, made_by: &str) -> Result<()> {
+    let (Some(theirs), Some(ours)) = (numbers(made_by), numbers(VERSION)) else {
+        return Err(Error::text(
+            path,
+            format!("{} is not a version of Alice", shown(made_by)),
+            "Restore the recipe from its source",
+        ));
+    };
+    if theirs > ours {
+        return Err(Error::text(
+            path,
+            format!("it was made by Alice {made_by}, and this is Alice {VERSION}"),
+            "Update Alice to replay it",
+        ));
+    }
+    Ok(())
+}
+
+/// "1.2.3" or "1.2.3-dev" as numbers.
+fn numbers(version: &str) -> Option<[u64; 3]> {
+    let release = version.split(['-', '+']).next()?;
+    let parts: Vec<u64> = release
+        .split('.')
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
+    parts.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests;
