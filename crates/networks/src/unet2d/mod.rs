@@ -1,0 +1,11 @@
+//! The unconditional U-Net, diffusers' `UNet2DModel`.
+
+mod blocks;
+mod build;
+mod config;
+mod parse;
+
+pub use build::build_unet2d;
+pub use config::{
+    BlockType, ClassEmbedding, Sampler, TimeConditioning, TimeEmbedding, UNet2DConfig,
+};
