@@ -22,8 +22,12 @@ pub enum Error {
         /// What would be accepted.
         expected: &'static str,
     },
-    /// A β outside [0, 1], or not a number.
-    #[error("beta {value} at training step {index} must lie in [0, 1)")]
+    /// A β outside [0, 1), not a number, or one that leaves no noise at t = 0 or
+    /// no signal before the last step.
+    #[error(
+        "beta {value} at training step {index}: betas must lie in [0, 1), the first above 0, \
+         and leave some signal before the last step"
+    )]
     Beta {
         /// The training step.
         index: usize,
@@ -119,11 +123,11 @@ pub enum Error {
         /// The model's error.
         source: BoxError,
     },
-    /// The model returned NaN or infinity.
-    #[error(
-        "the model returned a value that is not finite at step {step} (timestep {timestep}), item {item}"
-    )]
+    /// The network's output, or the state after a step, has NaN or infinity.
+    #[error("{what} is not finite at step {step} (timestep {timestep}), item {item}")]
     NotFinite {
+        /// The model's output, or the state.
+        what: &'static str,
         /// Step index on the sampler's grid.
         step: usize,
         /// The timestep.

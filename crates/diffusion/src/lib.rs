@@ -23,6 +23,7 @@
 //! ```
 
 mod config;
+mod config_file;
 mod ddim;
 mod ddim_inverse;
 mod ddpm;

@@ -29,6 +29,12 @@ impl PredictionType {
         }
     }
 
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Epsilon, Self::VPrediction, Self::Sample]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
     /// x₀ from the network's output at noise level `alpha_bar` and state `x`.
     ///
     /// Not finite for `Epsilon` where `alpha_bar` is 0.

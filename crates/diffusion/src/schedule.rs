@@ -18,29 +18,28 @@ impl NoiseSchedule {
     /// The schedule with the given β_t.
     ///
     /// # Errors
-    /// [`Error::Beta`] if a β is not in [0, 1] (1 is allowed for the last one
-    /// only: a zero terminal signal); [`Error::Steps`] if there are none.
+    /// [`Error::Beta`] if a β is not in [0, 1) (1 is allowed for the last one: a
+    /// zero terminal signal), or the first ones add no noise at all; [`Error::Parameter`] if there are none.
     pub fn from_betas(betas: Vec<f64>) -> Result<Self> {
         if betas.is_empty() {
-            return Err(Error::Steps {
-                steps: 0,
-                train_steps: 0,
+            return Err(Error::Parameter {
+                what: "the number of training steps",
+                value: 0.0,
+                expected: "at least 1",
             });
         }
+        let last = betas.len() - 1;
+        let mut alpha_bar = 1.0;
+        let mut alphas_cumprod = Vec::with_capacity(betas.len());
         for (index, &value) in betas.iter().enumerate() {
-            let last = index + 1 == betas.len();
-            let valid = (0.0..1.0).contains(&value) || (last && value == 1.0);
-            if !valid || (index == 0 && value == 0.0) {
+            alpha_bar *= 1.0 - value;
+            let in_range = (0.0..1.0).contains(&value) || (index == last && value == 1.0);
+            let signal = index == last || alpha_bar > 0.0;
+            if !in_range || alpha_bar == 1.0 || !signal {
                 return Err(Error::Beta { index, value });
             }
+            alphas_cumprod.push(alpha_bar);
         }
-        let alphas_cumprod = betas
-            .iter()
-            .scan(1.0, |product, beta| {
-                *product *= 1.0 - beta;
-                Some(*product)
-            })
-            .collect();
         Ok(Self {
             betas,
             alphas_cumprod,
@@ -101,14 +100,15 @@ impl NoiseSchedule {
     /// and the first one is kept (Lin et al., Algorithm 1).
     ///
     /// # Errors
-    /// [`Error::Steps`] if the schedule has fewer than two steps.
+    /// [`Error::Parameter`] if the schedule has fewer than two steps.
     pub fn with_zero_terminal_snr(&self) -> Result<Self> {
         let roots: Vec<f64> = self.alphas_cumprod.iter().map(|a| a.sqrt()).collect();
         let (first, last) = (roots[0], roots[roots.len() - 1]);
         if roots.len() < 2 || first <= last {
-            return Err(Error::Steps {
-                steps: 2,
-                train_steps: roots.len(),
+            return Err(Error::Parameter {
+                what: "the number of training steps",
+                value: roots.len() as f64,
+                expected: "at least 2 to rescale to zero terminal SNR",
             });
         }
         let alphas_cumprod: Vec<f64> = roots

@@ -29,6 +29,12 @@ impl TimestepSpacing {
         }
     }
 
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Leading, Self::Linspace, Self::Trailing]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
     /// The `steps` timesteps in sampling order (descending).
     ///
     /// `offset` is added to the leading spacing only, as published schedulers do.
@@ -44,7 +50,10 @@ impl TimestepSpacing {
         let timesteps: Vec<usize> = match self {
             Self::Leading => {
                 let stride = train_steps / steps;
-                (0..steps).rev().map(|i| i * stride + offset).collect()
+                (0..steps)
+                    .rev()
+                    .map(|i| (i * stride).saturating_add(offset))
+                    .collect()
             }
             Self::Linspace => {
                 let intervals = (steps - 1).max(1) as f64;

@@ -143,6 +143,7 @@ impl<'a> Trajectory<'a> {
                 .sampler
                 .step(&output, timestep, &state, noise.as_deref())?;
             state = next.prev_sample;
+            check_finite("the state", &state, count, step, timestep)?;
             report(
                 observer,
                 step,
@@ -187,6 +188,7 @@ pub fn invert(
             next = inverse.refine(&output, timestep, &state, &next.prev_sample)?;
         }
         state = next.prev_sample;
+        check_finite("the state", &state, count, step, timestep)?;
         report(
             observer,
             step,
@@ -226,12 +228,24 @@ fn evaluate(
             source,
         })?;
     crate::error::check_length("the model output", state.len(), output.len())?;
-    match output.iter().position(|value| !value.is_finite()) {
-        None => Ok(output),
+    check_finite("the model's output", &output, count, step, timestep)?;
+    Ok(output)
+}
+
+fn check_finite(
+    what: &'static str,
+    values: &[f32],
+    count: usize,
+    step: usize,
+    timestep: usize,
+) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
         Some(position) => Err(Error::NotFinite {
+            what,
             step,
             timestep,
-            item: position / (state.len() / count),
+            item: position / (values.len() / count),
         }),
     }
 }

@@ -1,0 +1,130 @@
+//! Reading and writing `scheduler_config.json`.
+
+use alice_diffusion::{
+    BetaSchedule, Error, PredictionType, ScheduleConfig, TimestepSpacing, VarianceType,
+};
+
+#[test]
+fn reads_a_published_configuration() {
+    let config = ScheduleConfig::from_json(
+        r#"{
+            "_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0",
+            "beta_end": 0.012, "beta_schedule": "scaled_linear", "beta_start": 0.00085,
+            "num_train_timesteps": 1000, "set_alpha_to_one": false, "skip_prk_steps": true,
+            "steps_offset": 1, "trained_betas": null, "clip_sample": false
+        }"#,
+    )
+    .unwrap();
+    let expected = ScheduleConfig {
+        class_name: "PNDMScheduler".into(),
+        beta_start: 0.00085,
+        beta_end: 0.012,
+        beta_schedule: BetaSchedule::ScaledLinear,
+        clip_sample: false,
+        set_alpha_to_one: false,
+        steps_offset: 1,
+        ..ScheduleConfig::default()
+    };
+    assert_eq!(config, expected);
+    assert_eq!(config.timesteps(5).unwrap(), [801, 601, 401, 201, 1]);
+}
+
+#[test]
+fn an_empty_configuration_takes_the_defaults() {
+    let config = ScheduleConfig::from_json("{}").unwrap();
+    assert_eq!(config, ScheduleConfig::default());
+    let schedule = config.schedule().unwrap();
+    assert_eq!(schedule.train_steps(), 1000);
+    assert!((schedule.betas()[0] - 1e-4).abs() < 1e-15);
+    assert!((schedule.betas()[999] - 0.02).abs() < 1e-15);
+}
+
+#[test]
+fn writes_what_it_reads() {
+    let config = ScheduleConfig {
+        class_name: "DDIMScheduler".into(),
+        num_train_timesteps: 3,
+        beta_start: 0.001,
+        beta_end: 0.3,
+        beta_schedule: BetaSchedule::Cosine,
+        trained_betas: Some(vec![0.1, 0.2, 0.3]),
+        prediction_type: PredictionType::VPrediction,
+        clip_sample: false,
+        clip_sample_range: 2.5,
+        set_alpha_to_one: false,
+        steps_offset: 1,
+        timestep_spacing: TimestepSpacing::Trailing,
+        rescale_betas_zero_snr: true,
+        variance_type: VarianceType::FixedLarge,
+    };
+    for config in [config, ScheduleConfig::default()] {
+        let text = config.to_json().unwrap();
+        assert_eq!(ScheduleConfig::from_json(&text).unwrap(), config);
+    }
+    let text = ScheduleConfig::default().to_json().unwrap();
+    assert!(text.contains("\"variance_type\": \"fixed_small\""));
+    assert!(
+        !text.contains("set_alpha_to_one"),
+        "DDPM does not know it: {text}"
+    );
+}
+
+#[test]
+fn values_that_change_the_numbers_are_named() {
+    for (text, field, value) in [
+        (r#"{"thresholding": true}"#, "thresholding", "true"),
+        (
+            r#"{"beta_schedule": "laplace"}"#,
+            "beta_schedule",
+            "laplace",
+        ),
+        (r#"{"prediction_type": "flow"}"#, "prediction_type", "flow"),
+        (
+            r#"{"variance_type": "learned_range"}"#,
+            "variance_type",
+            "learned_range",
+        ),
+        (
+            r#"{"timestep_spacing": "karras"}"#,
+            "timestep_spacing",
+            "karras",
+        ),
+        (
+            r#"{"_class_name": "FlowMatchEulerDiscreteScheduler"}"#,
+            "_class_name",
+            "FlowMatchEulerDiscreteScheduler",
+        ),
+    ] {
+        let error = ScheduleConfig::from_json(text).unwrap_err();
+        assert!(
+            matches!(&error, Error::Unsupported { field: f, value: v, .. } if *f == field && v == value),
+            "{error}"
+        );
+        assert!(error.to_string().contains(field) && error.to_string().contains(value));
+    }
+}
+
+#[test]
+fn nonsense_is_an_error() {
+    for text in [
+        "",
+        "[1]",
+        "{",
+        r#"{"beta_start": "a"}"#,
+        r#"{"beta_start": -0.1}"#,
+        r#"{"beta_end": 1.5}"#,
+        r#"{"beta_start": 0.0, "beta_schedule": "linear"}"#,
+        r#"{"num_train_timesteps": 0}"#,
+        r#"{"num_train_timesteps": 1000000000000}"#,
+        r#"{"num_train_timesteps": -5}"#,
+        r#"{"trained_betas": [0.1, 0.2]}"#,
+        r#"{"trained_betas": [], "num_train_timesteps": 0}"#,
+        r#"{"beta_start": 1e-30}"#,
+        r#"{"trained_betas": [0.1, 1.0, 0.1], "num_train_timesteps": 3}"#,
+        r#"{"clip_sample_range": 0.0}"#,
+        r#"{"num_train_timesteps": 1, "rescale_betas_zero_snr": true}"#,
+    ] {
+        let error = ScheduleConfig::from_json(text).unwrap_err();
+        assert!(!error.to_string().is_empty());
+    }
+}
