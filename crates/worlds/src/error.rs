@@ -1,3 +1,5 @@
+//! Errors.
+
 /// What can go wrong when a world is asked for a picture.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -1,3 +1,5 @@
+//! What a picture depends on.
+
 use serde::{Deserialize, Serialize};
 
 /// Who is on the stage.

@@ -1,3 +1,5 @@
+//! Labels and named points that come with a scene.
+
 /// The parts of a picture, as labelled in a scene's part map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

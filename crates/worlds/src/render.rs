@@ -1,3 +1,5 @@
+//! Pictures, alone or with everything that is true about them.
+
 use crate::canvas::{Canvas, Record};
 use crate::character::Character;
 use crate::error::WorldError;

@@ -1,3 +1,5 @@
+//! Which pictures there are: the distribution, batches and traversals.
+
 use std::ops::Range;
 
 use alice_random::Stream;
@@ -19,7 +21,7 @@ const MAX_BATCH_VALUES: usize = 1 << 31;
 /// A distribution over pictures: independent factors, each uniform over its
 /// range, binary ones with fixed shares.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, try_from = "Config")]
+#[serde(try_from = "Config")]
 pub struct PuppetShow {
     haunted_share: f32,
 }

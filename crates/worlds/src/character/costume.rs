@@ -1,7 +1,7 @@
 //! Body, strings, hat and glasses.
 
 use super::{Character, LINE};
-use crate::canvas::{Canvas, Paint, Record};
+use crate::canvas::{Canvas, Frame, Paint, Record};
 use crate::color::{Color, dim};
 use crate::factors::Species;
 use crate::parts::Part;
@@ -67,6 +67,7 @@ impl Character {
 
     /// A bar with two strings to the head and two to the hands.
     pub(super) fn paint_strings<R: Record>(&self, canvas: &mut Canvas<'_, R>) {
+        let frame = Frame::upright([0.0; 2], 1.0, 0.65);
         let thread = Paint::flat([0.95, 0.93, 0.86]);
         for side in [-1.0, 1.0] {
             let hand = [side * HAND[0] + self.body.origin[0], HAND[1]];
@@ -77,7 +78,6 @@ impl Character {
                     to: end,
                     radius: 0.03,
                 };
-                let frame = crate::canvas::Frame::upright([0.0; 2], 1.0, 0.65);
                 canvas.fill(&frame, Part::Strings, &string, thread);
             }
         }
@@ -88,7 +88,6 @@ impl Character {
             half_height: 0.05,
             radius: 0.03,
         };
-        let frame = crate::canvas::Frame::upright([0.0; 2], 1.0, 0.65);
         canvas.fill(&frame, Part::Strings, &bar, Paint::flat([0.5, 0.32, 0.16]));
     }
 
