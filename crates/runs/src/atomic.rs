@@ -2,12 +2,16 @@
 //!
 //! The bytes go to a temporary file in the same folder, which is synced and
 //! renamed over the target; then the folder is synced. Whatever happens
-//! meanwhile, a reader sees the old file or the new one, never a half.
+//! meanwhile, a reader sees the old file or the new one, never a half. A command
+//! that is told to stop calls [`shut_down`] so that no temporary file stays.
 
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tempfile::NamedTempFile;
 
 const PREFIX: &str = ".alice-";
 const SUFFIX: &str = ".tmp";
@@ -26,10 +30,10 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     write_with(path, |out| out.write_all(bytes))
 }
 
-/// As [`write`], with the bytes produced piece by piece by `fill`.
+/// As [`fn@write`], with the bytes produced piece by piece by `fill`.
 ///
 /// # Errors
-/// As [`write`], and when `fill` fails.
+/// As [`fn@write`], and when `fill` fails.
 pub fn write_with(
     path: impl AsRef<Path>,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -50,26 +54,29 @@ pub fn write_with(
     };
     fs::create_dir_all(folder).map_err(|e| Error::disk(folder, not_a_folder(folder, e)))?;
 
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(SUFFIX);
-    #[cfg(unix)]
-    {
-        // An ordinary file: the umask decides, not the private mode of a temporary file.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    // Dropped on every error below, and a dropped temporary file is removed.
-    let mut temporary = builder
-        .tempfile_in(folder)
-        .map_err(|e| explained(plain(e)))?;
+    // Dropped on every error below, and then removed.
+    let (mut temporary, _registered) = create_in(folder).map_err(|e| explained(plain(e)))?;
     {
         let mut out = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
         fill(&mut out).map_err(explained)?;
         out.flush().map_err(explained)?;
     }
     temporary.as_file().sync_all().map_err(explained)?;
-    temporary.persist(&target).map_err(|e| explained(e.error))?;
+    rename(temporary, &target).map_err(explained)?;
     sync_folder(folder).map_err(explained)
+}
+
+/// Removes every temporary file of this process and lets no write end any
+/// more: a thread that is writing waits for the process to exit.
+///
+/// For the handler of Ctrl-C, which exits right after.
+pub fn shut_down() {
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
+        // Already gone, or the disk is: there is nobody left to tell.
+        let _ = fs::remove_file(path);
+    }
+    std::mem::forget(unfinished);
 }
 
 /// Removes temporary files that an earlier, killed process left in `folder`.
@@ -93,6 +100,47 @@ pub fn sweep(folder: impl AsRef<Path>) -> Result<()> {
 /// Whether a file name is one of our temporary files'.
 pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+/// The temporary files there are. A file is created and renamed under this
+/// lock, so [`shut_down`] misses none.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    // A panic elsewhere leaves the set as good as it was.
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps a path among the unfinished until it is dropped.
+struct Registered(PathBuf);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        unfinished().remove(&self.0);
+    }
+}
+
+/// A temporary file, which is removed when dropped.
+fn create_in(folder: &Path) -> io::Result<(NamedTempFile, Registered)> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    #[cfg(unix)]
+    {
+        // An ordinary file: the umask decides, not the private mode of temporary files.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut unfinished = unfinished();
+    let file = builder.tempfile_in(folder)?;
+    let path = file.path().to_path_buf();
+    unfinished.insert(path.clone());
+    Ok((file, Registered(path)))
+}
+
+fn rename(temporary: NamedTempFile, target: &Path) -> io::Result<()> {
+    let _unfinished = unfinished();
+    temporary.persist(target).map_err(|e| e.error)?;
+    Ok(())
 }
 
 enum Target {

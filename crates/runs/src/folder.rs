@@ -164,7 +164,24 @@ impl RunFolder {
         metadata: &Metadata,
     ) -> Result<PathBuf> {
         let metadata = metadata.clone().with_recipe(&self.recipe);
-        let bytes = picture::encode_png(name, picture, &metadata)?;
+        let bytes = picture::encode_png(self.path.join(name), picture, &metadata)?;
+        self.write(name, &bytes)
+    }
+
+    /// Writes an animated PNG, adding the run's recipe to its metadata.
+    ///
+    /// # Errors
+    /// As [`RunFolder::write`] and [`picture::encode_apng`].
+    pub fn write_apng(
+        &mut self,
+        name: &str,
+        frames: &[Picture],
+        milliseconds_per_frame: u16,
+        metadata: &Metadata,
+    ) -> Result<PathBuf> {
+        let metadata = metadata.clone().with_recipe(&self.recipe);
+        let path = self.path.join(name);
+        let bytes = picture::encode_apng(path, frames, milliseconds_per_frame, &metadata)?;
         self.write(name, &bytes)
     }
 
@@ -186,12 +203,13 @@ impl RunFolder {
                 "Use a relative name without '..'",
             ));
         }
-        if self.written.insert(name.to_owned()) {
+        if !self.written.contains(name) {
             let list = self.path.join(LIST);
             fs::create_dir_all(&self.path)
                 .and_then(|()| fs::File::options().create(true).append(true).open(&list))
                 .and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()))
                 .map_err(|e| Error::disk(&list, e))?;
+            self.written.insert(name.to_owned());
         }
         Ok(self.path.join(name))
     }

@@ -20,7 +20,8 @@ pub struct ModelReference {
 /// What a run did: a verb, its arguments, a seed and a model.
 ///
 /// The same recipe gives the same bytes, so there is no date and nothing of
-/// the machine in it.
+/// the machine in it. Numbers keep every bit; JSON has no NaN or infinity, so
+/// arguments must be finite.
 ///
 /// ```
 /// # use serde::{Serialize, Deserialize};

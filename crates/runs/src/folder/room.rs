@@ -4,6 +4,7 @@ use super::{LIST, RECIPE, REPORT, RunFolder, RunState};
 use crate::{Error, Result, atomic, disk};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 /// A relative name of plain parts, one line, not the list itself.
@@ -66,34 +67,30 @@ pub(super) fn make_room(path: &Path, overwrite: bool) -> Result<()> {
 /// is an interrupted run until it is none.
 fn remove_run(folder: &Path) -> Result<()> {
     let home = fs::canonicalize(folder).map_err(|e| Error::disk(folder, e))?;
+    // A link inside the folder may lead elsewhere; what is there stays.
+    let inside = |path: &Path| fs::canonicalize(path).is_ok_and(|real| real.starts_with(&home));
     let mut names = listed(folder)?;
-    let below: BTreeSet<PathBuf> = names
-        .iter()
-        .filter_map(|name| folder.join(name).parent().map(Path::to_path_buf))
-        .collect();
     names.retain(|name| name != RECIPE && name != REPORT);
     names.insert(0, REPORT.to_owned());
     names.extend([LIST.to_owned(), RECIPE.to_owned()]);
+    let mut swept = BTreeSet::new();
     for name in names {
         let path = folder.join(&name);
-        // A link inside the folder may lead elsewhere; what is there stays.
-        let inside = path
-            .parent()
-            .and_then(|p| fs::canonicalize(p).ok())
-            .is_some_and(|p| p.starts_with(&home));
-        if inside && !path.is_dir() {
-            match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::disk(&path, e));
-                }
-                _ => {}
-            }
+        let Some(parent) = path.parent().filter(|parent| inside(parent)) else {
+            continue;
+        };
+        if swept.insert(parent.to_path_buf()) {
+            atomic::sweep(parent)?;
+        }
+        if path.is_dir() {
+            continue;
+        }
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::disk(&path, e)),
+            _ => {}
         }
     }
-    for part in below.iter().filter(|part| part.is_dir()) {
-        atomic::sweep(part)?;
-    }
-    atomic::sweep(folder)
+    Ok(())
 }
 
 /// Creates the next free `<root>/<verb>-<number>`; two processes get two.
@@ -126,7 +123,7 @@ pub(super) fn next_free(root: &Path, verb: &str) -> Result<PathBuf> {
         let path = root.join(format!("{verb}-{number:03}"));
         match fs::create_dir(&path) {
             Ok(()) => return Ok(path),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return Err(Error::disk(&path, e)),
         }
     }

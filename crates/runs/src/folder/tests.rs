@@ -1,1 +1,209 @@
+use super::*;
+use serde_json::json;
+use std::fs::{read, write};
 
+fn recipe() -> Recipe {
+    Recipe::new("sample", &json!({"count": 1}), 3, None).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let paths = crate::disk::list(folder).unwrap();
+    paths
+        .iter()
+        .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn a_run_leaves_its_files_its_recipe_first_and_its_report_last() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("new/run");
+    assert_eq!(RunFolder::state(&path), RunState::None);
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    assert_eq!(RunFolder::state(&path), RunState::Interrupted);
+
+    let picture = Picture::new(2, 1, vec![9; 6]).unwrap();
+    let png = run
+        .write_png("samples/0.png", &picture, &Metadata::new())
+        .unwrap();
+    let frames = [picture.clone(), picture];
+    let apng = run
+        .write_apng("walk.png", &frames, 80, &Metadata::new())
+        .unwrap();
+    assert_eq!(Recipe::find(apng).unwrap(), recipe());
+    run.write_text("note.txt", "hello").unwrap();
+    run.write_json("truth.json", &json!([1, 2])).unwrap();
+    let mut tensors = TensorFile::new();
+    tensors.insert("latents", &[1], vec![1.0]).unwrap();
+    run.write_tensors("latents.safetensors", &tensors).unwrap();
+    run.write_tensors("latents.safetensors", &tensors).unwrap();
+    let written: Vec<&str> = run.written().collect();
+    let expected = [
+        "latents.safetensors",
+        "note.txt",
+        "recipe.json",
+        "samples/0.png",
+        "truth.json",
+        "walk.png",
+    ];
+    assert_eq!(written, expected);
+    assert_eq!(Recipe::find(&png).unwrap(), recipe());
+    assert_eq!(Recipe::find(&path).unwrap(), *run.recipe());
+
+    run.finish(&json!({"seconds": 1.5})).unwrap();
+    assert_eq!(RunFolder::state(&path), RunState::Complete);
+    assert_eq!(
+        read(path.join("report.json")).unwrap(),
+        b"{\n  \"seconds\": 1.5\n}\n"
+    );
+}
+
+#[test]
+fn only_runs_are_overwritten_and_only_their_files() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    run.write_text("old.txt", "old").unwrap();
+    run.write_text("deep/old.txt", "old").unwrap();
+    run.finish(&json!({})).unwrap();
+    write(path.join("mine.txt"), "keep").unwrap();
+    write(path.join(".alice-half.tmp"), "").unwrap();
+    write(path.join("deep/.alice-half.tmp"), "").unwrap();
+
+    let error = RunFolder::create(Some(&path), false, recipe()).unwrap_err();
+    assert!(error.what().contains("earlier run"), "{error}");
+    assert!(path.join("old.txt").is_file());
+
+    let run = RunFolder::create(Some(&path), true, recipe()).unwrap();
+    assert_eq!(
+        names(&path),
+        [".alice-run", "deep", "mine.txt", "recipe.json"]
+    );
+    assert!(names(&path.join("deep")).is_empty());
+    assert_eq!(RunFolder::state(run.path()), RunState::Interrupted);
+}
+
+#[test]
+fn folders_of_others_are_never_touched() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path().join("thesis.tex"), "years").unwrap();
+    for overwrite in [false, true] {
+        let error = RunFolder::create(Some(home.path()), overwrite, recipe()).unwrap_err();
+        assert!(error.what().contains("holds no run"), "{error}");
+    }
+    let file = home.path().join("thesis.tex");
+    assert!(RunFolder::create(Some(&file), true, recipe()).is_err());
+    assert_eq!(read(&file).unwrap(), b"years");
+    assert_eq!(names(home.path()), ["thesis.tex"]);
+
+    // Empty, or left by a run that was killed at once.
+    let empty = home.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    write(empty.join(LIST), "recipe.json\n").unwrap();
+    write(empty.join(".alice-half.tmp"), "{").unwrap();
+    RunFolder::create(Some(&empty), false, recipe()).unwrap();
+    assert_eq!(names(&empty), [".alice-run", "recipe.json"]);
+}
+
+#[test]
+fn names_cannot_leave_the_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    for name in [
+        "",
+        "..",
+        "../x",
+        "a/../../x",
+        "/etc/x",
+        ".",
+        "a\nb",
+        ".alice-run",
+        "a\\..\\b",
+    ] {
+        assert!(run.write_text(name, "").is_err(), "{name:?}");
+    }
+    assert_eq!(names(home.path()), ["run"]);
+
+    // A list that was tampered with, and one that was cut off.
+    let outside = home.path().join("outside");
+    write(&outside, "keep").unwrap();
+    write(path.join("cut"), "keep").unwrap();
+    let list = format!("../outside\n{}\ncut", outside.display());
+    write(path.join(LIST), list).unwrap();
+    RunFolder::create(Some(&path), true, recipe()).unwrap();
+    assert!(outside.is_file() && path.join("cut").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_out_of_the_folder_is_not_followed_when_overwriting() {
+    let home = tempfile::tempdir().unwrap();
+    let (path, outside) = (home.path().join("run"), home.path().join("outside"));
+    fs::create_dir(&outside).unwrap();
+    write(outside.join("x"), "keep").unwrap();
+    RunFolder::create(Some(&path), false, recipe()).unwrap();
+    std::os::unix::fs::symlink(&outside, path.join("link")).unwrap();
+    write(path.join(LIST), "link/x\n").unwrap();
+    write(outside.join(".alice-theirs.tmp"), "").unwrap();
+    RunFolder::create(Some(&path), true, recipe()).unwrap();
+    assert_eq!(names(&outside), [".alice-theirs.tmp", "x"]);
+}
+
+#[test]
+fn an_interrupted_run_can_be_opened_again() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    assert!(RunFolder::open(&path).is_err());
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    run.write_text("checkpoint", "1").unwrap();
+    drop(run);
+    write(path.join(".alice-half.tmp"), "").unwrap();
+    let mut again = RunFolder::open(&path).unwrap();
+    assert_eq!(again.recipe(), &recipe());
+    again.write_text("checkpoint", "2").unwrap();
+    assert_eq!(
+        again.written().collect::<Vec<_>>(),
+        ["checkpoint", "recipe.json"]
+    );
+    assert_eq!(names(&path), [".alice-run", "checkpoint", "recipe.json"]);
+}
+
+#[test]
+fn runs_are_numbered() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("runs");
+    assert_eq!(
+        room::next_free(&root, "edit").unwrap(),
+        root.join("edit-001")
+    );
+    fs::create_dir(root.join("edit-041")).unwrap();
+    fs::create_dir(root.join("edit-notes")).unwrap();
+    assert_eq!(
+        room::next_free(&root, "edit").unwrap(),
+        root.join("edit-042")
+    );
+    assert_eq!(
+        room::next_free(&root, "sample").unwrap(),
+        root.join("sample-001")
+    );
+    assert!(room::next_free(&root, "../x").is_err());
+    let many: BTreeSet<PathBuf> = std::thread::scope(|scope| {
+        let made: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| room::next_free(&root, "race").unwrap()))
+            .collect();
+        made.into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(many.len(), 8);
+}
+
+#[test]
+fn what_cannot_be_json_is_an_error() {
+    let home = tempfile::tempdir().unwrap();
+    let mut run = RunFolder::create(Some(&home.path().join("r")), false, recipe()).unwrap();
+    let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
+    assert!(run.write_json("x.json", &keys).is_err());
+    assert!(!run.path().join("x.json").exists());
+}

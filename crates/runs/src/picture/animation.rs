@@ -50,8 +50,8 @@ pub fn encode_gif(
     frames: &[Picture],
     milliseconds_per_frame: u16,
 ) -> Result<Vec<u8>> {
-    /// 1 is the best palette and slow, 30 the fastest.
-    const SPEED: i32 = 10;
+    /// 1 is the best palette and slow, 30 the fastest; 3 takes 80 ms for 256 × 256.
+    const SPEED: i32 = 3;
     let path = name.as_ref();
     let failed = |e: gif::EncodingError| {
         Error::picture(
