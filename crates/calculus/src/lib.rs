@@ -1,13 +1,26 @@
 //! Computation graphs, their linearisation and their gradients.
+//!
+//! A network is a function that adds nodes to a [`Graph`]. A [`Model`] joins
+//! the graph with its [`Parameters`]; [`Model::evaluate`] runs it,
+//! [`Linearization`] gives its derivative at a point as a linear map, and
+//! [`gradient`] gives the gradient of a loss in the parameters. Each operation
+//! has one rule, which all three share.
 
 mod error;
+mod forward;
 mod graph;
+mod model;
 mod parameters;
+mod pullback;
+mod pushforward;
+mod tape;
 mod tensor;
 
 pub use error::GraphError;
 pub use graph::{
     Graph, Padding, Parameter, ParameterKind, ParameterSpec, SinusoidalEmbedding, Value,
 };
+pub use model::Model;
 pub use parameters::Parameters;
+pub use tape::{Linearization, gradient};
 pub use tensor::Tensor;

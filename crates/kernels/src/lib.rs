@@ -1,9 +1,13 @@
 //! Fused CPU kernels for channels-last arrays.
 
+pub mod attention;
 pub mod convolution;
 pub mod gather;
 pub mod layout;
 mod microkernel;
+pub mod norm;
+pub mod pointwise;
 mod real;
+mod simd;
 
 pub use real::Real;

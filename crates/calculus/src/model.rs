@@ -1,0 +1,219 @@
+//! A graph with its parameters, ready to run.
+
+use crate::graph::{Graph, Op, Value};
+use crate::{GraphError, Parameter, Parameters, Tensor};
+use alice_kernels::Real;
+use alice_kernels::convolution::Convolution;
+use alice_kernels::gather::{GatherTable, PackedMatrix};
+use std::sync::{Arc, OnceLock};
+
+/// A graph with its parameters. Weights are packed for the kernels once, at
+/// their first use.
+#[derive(Clone, Debug)]
+pub struct Model<T> {
+    graph: Arc<Graph>,
+    parameters: Parameters<T>,
+    packed: Vec<Packed<T>>,
+    tables: Vec<Tables>,
+}
+
+#[derive(Clone, Debug)]
+struct Packed<T> {
+    forward: OnceLock<PackedMatrix<T>>,
+    adjoint: OnceLock<PackedMatrix<T>>,
+}
+
+impl<T> Default for Packed<T> {
+    fn default() -> Self {
+        Self {
+            forward: OnceLock::new(),
+            adjoint: OnceLock::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    forward: OnceLock<GatherTable>,
+    adjoint: OnceLock<GatherTable>,
+}
+
+/// Which of the two products of a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forward,
+    Adjoint,
+}
+
+impl<T: Real> Model<T> {
+    /// Joins a graph and its parameters.
+    ///
+    /// # Errors
+    /// When the parameters are not those of the graph.
+    pub fn new(
+        graph: impl Into<Arc<Graph>>,
+        parameters: Parameters<T>,
+    ) -> Result<Self, GraphError> {
+        let graph = graph.into();
+        parameters.check(&graph)?;
+        let packed = graph.parameters().iter().map(|_| Packed::default());
+        let packed = packed.collect();
+        let tables = graph.nodes.iter().map(|_| Tables::default()).collect();
+        Ok(Self {
+            graph,
+            parameters,
+            packed,
+            tables,
+        })
+    }
+
+    /// The graph.
+    #[must_use]
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters<T> {
+        &self.parameters
+    }
+
+    /// The parameters, to change.
+    pub fn parameters_mut(&mut self) -> &mut Parameters<T> {
+        self.packed.fill_with(Packed::default);
+        &mut self.parameters
+    }
+
+    /// The same model in another precision.
+    #[must_use]
+    pub fn cast<U: Real>(&self) -> Model<U> {
+        Model::new(self.graph.clone(), self.parameters.cast()).expect("the graph is the same")
+    }
+
+    pub(crate) fn packed(
+        &self,
+        weight: Parameter,
+        shape: &Convolution,
+        direction: Direction,
+    ) -> &PackedMatrix<T> {
+        let packed = &self.packed[weight.0];
+        let values = self.parameters.get(weight);
+        match direction {
+            Direction::Forward => packed.forward.get_or_init(|| shape.pack_forward(values)),
+            Direction::Adjoint => packed.adjoint.get_or_init(|| shape.pack_adjoint(values)),
+        }
+    }
+
+    pub(crate) fn table(
+        &self,
+        node: usize,
+        shape: &Convolution,
+        direction: Direction,
+    ) -> &GatherTable {
+        let tables = &self.tables[node];
+        match direction {
+            Direction::Forward => tables.forward.get_or_init(|| shape.forward_table()),
+            Direction::Adjoint => tables.adjoint.get_or_init(|| shape.adjoint_table()),
+        }
+    }
+
+    /// The extents of a convolution or of a linear map, which is a
+    /// convolution of one pixel's kernel.
+    pub(crate) fn convolution(
+        &self,
+        node: usize,
+    ) -> Option<(Parameter, Option<Parameter>, Convolution)> {
+        let this = &self.graph.nodes[node];
+        let from = &self.graph.nodes[this.inputs.first()?.0].dims;
+        let input = *from.last()?;
+        let output = *this.dims.last()?;
+        match this.op {
+            Op::Convolution {
+                weight,
+                bias,
+                kernel,
+                stride,
+                padding,
+            } => Some((
+                weight,
+                bias,
+                Convolution {
+                    from: [from[0], from[1]],
+                    to: [this.dims[0], this.dims[1]],
+                    input,
+                    output,
+                    kernel,
+                    stride,
+                    before: [padding.top, padding.left],
+                },
+            )),
+            Op::Linear { weight, bias } => {
+                let rows = from.iter().rev().skip(1).product();
+                Some((
+                    weight,
+                    bias,
+                    Convolution {
+                        from: [rows, 1],
+                        to: [rows, 1],
+                        input,
+                        output,
+                        kernel: 1,
+                        stride: 1,
+                        before: [0, 0],
+                    },
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// Values of the named inputs, all of one batch; a batch of one is repeated.
+    pub(crate) fn feed(
+        &self,
+        inputs: &[(&str, &Tensor<T>)],
+        needed: &[bool],
+    ) -> Result<Vec<Option<Arc<Tensor<T>>>>, GraphError> {
+        let mut values = vec![None; self.graph.nodes.len()];
+        let mut batch = 1;
+        for (name, tensor) in inputs {
+            let value = self.graph.find_input(name)?;
+            let dims = self.graph.dims(value);
+            let batch_fits = batch == 1 || tensor.batch() == batch || tensor.batch() == 1;
+            if tensor.dims().get(1..) != Some(dims) || tensor.batch() == 0 || !batch_fits {
+                return Err(GraphError::Input {
+                    name: (*name).to_owned(),
+                    expected: if batch_fits {
+                        format!("[N, {}]", join(dims))
+                    } else {
+                        format!("[{batch}, {}] or [1, {}]", join(dims), join(dims))
+                    },
+                    found: tensor.dims().to_vec(),
+                });
+            }
+            batch = batch.max(tensor.batch());
+            values[value.0] = Some(*tensor);
+        }
+        for (name, Value(index)) in self.graph.inputs() {
+            if needed[index] && values[index].is_none() {
+                return Err(GraphError::Missing {
+                    name: name.to_owned(),
+                });
+            }
+        }
+        let repeat = |tensor: &Tensor<T>| {
+            if tensor.batch() == batch {
+                return Arc::new(tensor.clone());
+            }
+            let mut dims = tensor.dims().to_vec();
+            dims[0] = batch;
+            Arc::new(Tensor::raw(dims, tensor.data().repeat(batch)))
+        };
+        Ok(values.into_iter().map(|v| v.map(repeat)).collect())
+    }
+}
+
+fn join(dims: &[usize]) -> String {
+    let dims: Vec<String> = dims.iter().map(ToString::to_string).collect();
+    dims.join(", ")
+}

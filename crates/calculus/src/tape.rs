@@ -1,0 +1,343 @@
+//! One primal pass, and the derivatives through what it kept.
+
+use crate::forward::{Keep, Residual};
+use crate::graph::{Graph, Op, Value};
+use crate::model::Model;
+use crate::{GraphError, Tensor};
+use alice_kernels::Real;
+use alice_kernels::pointwise::add_scaled;
+use std::sync::Arc;
+
+impl Op {
+    /// Whether the result counts as constant in its inputs: timesteps and
+    /// class labels are not differentiated.
+    fn is_constant(&self) -> bool {
+        matches!(self, Self::Sinusoidal(_) | Self::Embedding { .. })
+    }
+
+    fn has_parameters(&self) -> bool {
+        matches!(
+            self,
+            Self::Convolution { .. }
+                | Self::Linear { .. }
+                | Self::GroupNorm { .. }
+                | Self::Embedding { .. }
+        )
+    }
+}
+
+/// Nodes from which one of `targets` is reached.
+fn needed(graph: &Graph, targets: &[Value]) -> Vec<bool> {
+    let mut needed = vec![false; graph.nodes.len()];
+    for target in targets {
+        needed[target.0] = true;
+    }
+    for index in (0..graph.nodes.len()).rev() {
+        if needed[index] {
+            for input in &graph.nodes[index].inputs {
+                needed[input.0] = true;
+            }
+        }
+    }
+    needed
+}
+
+/// How many needed nodes read each value.
+fn readers(graph: &Graph, needed: &[bool]) -> Vec<usize> {
+    let mut readers = vec![0; graph.nodes.len()];
+    for (node, _) in graph.nodes.iter().zip(needed).filter(|(_, n)| **n) {
+        for input in &node.inputs {
+            readers[input.0] += 1;
+        }
+    }
+    readers
+}
+
+/// Runs the needed nodes; a value is dropped after its last reader.
+fn run<T: Real>(
+    model: &Model<T>,
+    inputs: &[(&str, &Tensor<T>)],
+    targets: &[Value],
+    mut keep: impl FnMut(usize) -> Keep,
+    mut on_residual: impl FnMut(usize, Residual<T>),
+) -> Result<Vec<Tensor<T>>, GraphError> {
+    let graph = model.graph();
+    let needed = needed(graph, targets);
+    let mut left = readers(graph, &needed);
+    for target in targets {
+        left[target.0] += 1;
+    }
+    let mut values = model.feed(inputs, &needed)?;
+    for (index, node) in graph.nodes.iter().enumerate() {
+        if !needed[index] || node.op == Op::Input {
+            continue;
+        }
+        let mut arguments = Vec::with_capacity(node.inputs.len());
+        for input in &node.inputs {
+            left[input.0] -= 1;
+            let slot = &mut values[input.0];
+            let value = if left[input.0] == 0 {
+                slot.take()
+            } else {
+                slot.clone()
+            };
+            arguments.push(value.expect("inputs run before their readers"));
+        }
+        let (value, residual) = model.forward(index, arguments, keep(index));
+        on_residual(index, residual);
+        values[index] = Some(Arc::new(value));
+    }
+    let take = |target: &Value| {
+        let value = values[target.0].clone().expect("targets are needed");
+        Arc::try_unwrap(value).unwrap_or_else(|shared| (*shared).clone())
+    };
+    Ok(targets.iter().map(take).collect())
+}
+
+impl<T: Real> Model<T> {
+    /// The values of `outputs`, running only what they need. Intermediate
+    /// values are dropped after their last use.
+    ///
+    /// Inputs are channels last, `[N, ..]`; a batch of one is repeated.
+    ///
+    /// # Errors
+    /// When an input is unknown, missing or of another shape.
+    pub fn evaluate(
+        &self,
+        inputs: &[(&str, &Tensor<T>)],
+        outputs: &[Value],
+    ) -> Result<Vec<Tensor<T>>, GraphError> {
+        run(self, inputs, outputs, |_| Keep::Nothing, |_, _| {})
+    }
+}
+
+/// What one primal pass kept for the derivatives of `to`.
+#[derive(Clone, Debug)]
+struct Tape<T> {
+    to: Value,
+    /// Nodes that a derivative flows through.
+    active: Vec<bool>,
+    residuals: Vec<Residual<T>>,
+    value: Tensor<T>,
+}
+
+impl<T: Real> Tape<T> {
+    /// Records from the nodes that `starts` marks.
+    fn record(
+        model: &Model<T>,
+        inputs: &[(&str, &Tensor<T>)],
+        to: Value,
+        starts: impl Fn(usize) -> bool,
+        keep: Keep,
+    ) -> Result<Self, GraphError> {
+        let graph = model.graph();
+        let needed = needed(graph, &[to]);
+        let mut active = vec![false; graph.nodes.len()];
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let flows = !node.op.is_constant() && node.inputs.iter().any(|i| active[i.0]);
+            active[index] = needed[index] && (starts(index) || flows);
+        }
+        let mut residuals = vec![Residual::Nothing; graph.nodes.len()];
+        let mut values = run(
+            model,
+            inputs,
+            &[to],
+            |index| if active[index] { keep } else { Keep::Nothing },
+            |index, residual| residuals[index] = residual,
+        )?;
+        Ok(Self {
+            to,
+            active,
+            residuals,
+            value: values.pop().expect("one target"),
+        })
+    }
+
+    /// Runs cotangents back and returns those of `from`.
+    fn pull(
+        &self,
+        model: &Model<T>,
+        cotangent: Tensor<T>,
+        from: Option<Value>,
+        mut gradients: Option<&mut [Vec<T>]>,
+    ) -> Option<Tensor<T>> {
+        let graph = model.graph();
+        let mut cotangents: Vec<Option<Tensor<T>>> = vec![None; graph.nodes.len()];
+        cotangents[self.to.0] = Some(cotangent);
+        for index in (0..=self.to.0).rev() {
+            if !self.active[index] || Some(Value(index)) == from {
+                continue;
+            }
+            let Some(cotangent) = cotangents[index].take() else {
+                continue;
+            };
+            let node = &graph.nodes[index];
+            let wanted: Vec<bool> = node.inputs.iter().map(|i| self.active[i.0]).collect();
+            let residual = &self.residuals[index];
+            let parts = model.pullback(
+                index,
+                residual,
+                &cotangent,
+                &wanted,
+                gradients.as_deref_mut(),
+            );
+            for (input, part) in node.inputs.iter().zip(parts) {
+                match (&mut cotangents[input.0], part) {
+                    (Some(sum), Some(part)) => add_scaled(sum.data_mut(), part.data(), T::ONE),
+                    (slot, Some(part)) if self.active[input.0] => *slot = Some(part),
+                    _ => {}
+                }
+            }
+        }
+        from.and_then(|from| cotangents[from.0].take())
+    }
+}
+
+/// The derivative of one value in another at a point: a linear map that
+/// pushes blocks of tangents forward and pulls blocks of cotangents back,
+/// with no primal recomputed.
+///
+/// Only what lies between the two values is differentiated, and nothing
+/// beyond the second is evaluated.
+///
+/// # Cost
+/// A block of r tangents costs about r forward passes of the part between the
+/// two values, a block of r cotangents about the same. Memory: the kept
+/// activations of that part, once.
+#[derive(Clone, Debug)]
+pub struct Linearization<'a, T> {
+    model: &'a Model<T>,
+    from: Value,
+    tape: Tape<T>,
+    batch: usize,
+}
+
+impl<'a, T: Real> Linearization<'a, T> {
+    /// Runs the primal pass and keeps what the derivative of `to` in `from` needs.
+    ///
+    /// # Errors
+    /// When an input is unknown, missing or of another shape, or when `to`
+    /// does not depend on `from`.
+    pub fn new(
+        model: &'a Model<T>,
+        inputs: &[(&str, &Tensor<T>)],
+        from: Value,
+        to: Value,
+    ) -> Result<Self, GraphError> {
+        let tape = Tape::record(model, inputs, to, |index| index == from.0, Keep::Linear)?;
+        if !tape.active[to.0] {
+            return Err(GraphError::Shape {
+                node: model.graph().nodes[to.0].name.clone(),
+                why: format!("does not depend on {}", model.graph().nodes[from.0].name),
+            });
+        }
+        let batch = tape.value.batch();
+        Ok(Self {
+            model,
+            from,
+            tape,
+            batch,
+        })
+    }
+
+    /// The value of `to` at the point.
+    #[must_use]
+    pub fn value(&self) -> &Tensor<T> {
+        &self.tape.value
+    }
+
+    /// J v for a block of tangents `[r · N, ..]`, those of item 0 first.
+    ///
+    /// # Errors
+    /// When the block does not have the shape of `from`.
+    pub fn pushforward(&self, tangents: &Tensor<T>) -> Result<Tensor<T>, GraphError> {
+        self.check(tangents, self.from, "tangents")?;
+        let graph = self.model.graph();
+        let between: Vec<bool> = self.tape.active.clone();
+        let mut left = readers(graph, &between);
+        let mut values: Vec<Option<Tensor<T>>> = vec![None; graph.nodes.len()];
+        values[self.from.0] = Some(tangents.clone());
+        left[self.tape.to.0] += 1;
+        for index in self.from.0 + 1..=self.tape.to.0 {
+            if !self.tape.active[index] {
+                continue;
+            }
+            let node = &graph.nodes[index];
+            let inputs: Vec<Option<&Tensor<T>>> =
+                node.inputs.iter().map(|i| values[i.0].as_ref()).collect();
+            let value = self
+                .model
+                .pushforward(index, &self.tape.residuals[index], &inputs);
+            for input in &node.inputs {
+                left[input.0] -= 1;
+                if left[input.0] == 0 {
+                    values[input.0] = None;
+                }
+            }
+            values[index] = Some(value);
+        }
+        Ok(values[self.tape.to.0].take().expect("to is active"))
+    }
+
+    /// Jᵀ u for a block of cotangents `[r · N, ..]`, those of item 0 first.
+    ///
+    /// # Errors
+    /// When the block does not have the shape of `to`.
+    pub fn pullback(&self, cotangents: &Tensor<T>) -> Result<Tensor<T>, GraphError> {
+        self.check(cotangents, self.tape.to, "cotangents")?;
+        let pulled = self
+            .tape
+            .pull(self.model, cotangents.clone(), Some(self.from), None);
+        Ok(pulled.expect("from is active"))
+    }
+
+    fn check(&self, block: &Tensor<T>, value: Value, what: &str) -> Result<(), GraphError> {
+        let dims = self.model.graph().dims(value);
+        let fits = block.dims().get(1..) == Some(dims)
+            && block.batch() > 0
+            && block.batch().is_multiple_of(self.batch);
+        if fits {
+            return Ok(());
+        }
+        Err(GraphError::Input {
+            name: what.to_owned(),
+            expected: format!("a multiple of {} items of {dims:?}", self.batch),
+            found: block.dims().to_vec(),
+        })
+    }
+}
+
+/// The gradient of a loss of `to` in all parameters.
+///
+/// `loss` sees the value of `to` and returns the loss and its cotangent, of
+/// the same shape. Returns the loss and one gradient per parameter, in the
+/// graph's order and the kernels' layout.
+///
+/// # Errors
+/// When an input is unknown, missing or of another shape, or the cotangent's
+/// shape is not that of the value.
+pub fn gradient<T: Real>(
+    model: &Model<T>,
+    inputs: &[(&str, &Tensor<T>)],
+    to: Value,
+    loss: impl FnOnce(&Tensor<T>) -> (f64, Tensor<T>),
+) -> Result<(f64, Vec<Vec<T>>), GraphError> {
+    let graph = model.graph();
+    let starts = |index: usize| graph.nodes[index].op.has_parameters();
+    let tape = Tape::record(model, inputs, to, starts, Keep::Gradient)?;
+    let (value, cotangent) = loss(&tape.value);
+    if cotangent.dims() != tape.value.dims() {
+        return Err(GraphError::Input {
+            name: "the loss's cotangent".to_owned(),
+            expected: format!("{:?}", tape.value.dims()),
+            found: cotangent.dims().to_vec(),
+        });
+    }
+    let zeros = graph
+        .parameters()
+        .iter()
+        .map(|p| vec![T::ZERO; p.kind.len()]);
+    let mut gradients: Vec<Vec<T>> = zeros.collect();
+    tape.pull(model, cotangent, None, Some(&mut gradients));
+    Ok((value, gradients))
+}
