@@ -1,1 +1,37 @@
-//! Linear maps, spectra and the Grassmannian.
+//! The geometry of a map, seen through its linearisation.
+//!
+//! Geometry never sees a network. It sees a [`LinearMap`]: a domain, a
+//! codomain, a pushforward of blocks of tangents (J V) and a pullback of
+//! blocks of cotangents (Jᵀ U). Dense matrices and closed-form surfaces test
+//! it; networks use it.
+//!
+//! | what | where |
+//! |---|---|
+//! | leading singular triplets | [`GolubKahan`], and the published baseline [`SubspaceIteration`] |
+//! | every singular triplet of a small map | [`dense_spectrum`] |
+//! | lengths under the pullback metric | [`pullback_length`] |
+//! | spans: projection onto and out of | [`Span`] |
+//! | a direction carried to another point | [`transport`] |
+//! | angles, distance and mean of subspaces | [`grassmann`] |
+//!
+//! Vectors are rows: a block of r vectors of dimension n is stored `[r, n]`.
+//! Numbers in and out are f32, reductions and small decompositions are f64.
+//! Nothing here prints, draws from global state or uses more than one thread.
+
+mod block;
+mod error;
+pub mod grassmann;
+mod maps;
+mod metric;
+mod numeric;
+mod span;
+mod spectrum;
+mod transport;
+
+pub use block::Block;
+pub use error::GeometryError;
+pub use maps::{Counted, LinearMap, Matrix, Pooled, ProductCount};
+pub use metric::{TangentBasis, pullback_length};
+pub use span::Span;
+pub use spectrum::{GolubKahan, Spectrum, SubspaceIteration, dense_spectrum};
+pub use transport::transport;
