@@ -3,14 +3,32 @@
 //! A network is a config, the [`alice_calculus::Graph`] that it describes and
 //! the values of the graph's parameters, which carry diffusers' names. This
 //! crate turns configs into graphs and files into values, and back.
+//!
+//! ```
+//! use alice_networks::{UNet2D, UNet2DConfig};
+//! let config = UNet2DConfig {
+//!     sample_size: Some((32, 32)),
+//!     block_out_channels: vec![32, 64, 64, 128],
+//!     ..UNet2DConfig::default()
+//! };
+//! let network = UNet2D::random(config, 7)?;
+//! let graph = network.graph((32, 32))?;
+//! assert_eq!(graph.dims(graph.find_output("bottleneck")?), [4, 4, 128]);
+//! # Ok::<(), alice_networks::NetworkError>(())
+//! ```
 
 mod error;
 mod fields;
+mod folder;
 mod initialise;
 mod unet2d;
+mod weights;
 
-pub use error::NetworkError;
+pub use error::{Mismatch, NetworkError};
+pub use folder::ModelFolder;
 pub use initialise::initialise;
 pub use unet2d::{
-    BlockType, ClassEmbedding, Sampler, TimeConditioning, TimeEmbedding, UNet2DConfig, build_unet2d,
+    BlockType, ClassEmbedding, Sampler, TimeConditioning, TimeEmbedding, UNet2D, UNet2DConfig,
+    build_unet2d,
 };
+pub use weights::{load_parameters, store_parameters};

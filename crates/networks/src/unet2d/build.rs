@@ -30,7 +30,12 @@ pub fn build_unet2d(config: &UNet2DConfig, size: (usize, usize)) -> Result<Graph
     let timestep = graph.input("timestep", &[1]); // [1]
     let time = embed(&mut graph, config, timestep)?; // [E]
     let first = config.block_out_channels[0];
-    let x = graph.convolution(sample, "conv_in", first, 3, 1, Padding::all(1), true)?; // [H, W, C₀]
+    let centred = if config.center_input_sample {
+        centre(&mut graph, sample, timestep)?
+    } else {
+        sample
+    }; // [H, W, C]
+    let x = graph.convolution(centred, "conv_in", first, 3, 1, Padding::all(1), true)?; // [H, W, C₀]
     let mut blocks = Blocks {
         graph: &mut graph,
         config,
@@ -61,6 +66,22 @@ fn check_size(config: &UNet2DConfig, size: (usize, usize)) -> Result<(), Network
             "it halves the sample {halvings} times, so both sides must be multiples of {side}, at most 16384"
         ),
     })
+}
+
+/// 2x − 1. A graph has no constants, so they are the cosine and sine of 0 · timestep.
+fn centre(graph: &mut Graph, x: Value, timestep: Value) -> Result<Value, GraphError> {
+    let channels = 2 * graph.dims(x).last().copied().unwrap_or(0);
+    let zero = graph.scale(timestep, 0.0); // [1]
+    let [ones_first, ones_last] = [true, false].map(|flip_sin_to_cos| SinusoidalEmbedding {
+        channels,
+        flip_sin_to_cos,
+        frequency_shift: 0.0,
+    });
+    let ones = graph.sinusoidal(zero, ones_first)?; // [2C]: 1 …, 0 …
+    let last = graph.sinusoidal(zero, ones_last)?; // [2C]: 0 …, 1 …
+    let last = graph.scale(last, -1.0); // [2C]: 0 …, -1 …
+    let scale_and_shift = graph.add(ones, last)?; // [2C]: 1 …, -1 …
+    graph.scale_shift(x, scale_and_shift) // [H, W, C]
 }
 
 /// The activated embedding of the timestep and the class, `[E]`.
