@@ -4,7 +4,9 @@
     reason = "each test file is its own crate and uses some of these"
 )]
 
-use alice_geometry::{Block, Matrix, Span, grassmann::principal_angles};
+use alice_geometry::{
+    Block, LinearMap, Matrix, Span, Spectrum, dense_spectrum, grassmann::principal_angles,
+};
 use alice_random::Stream;
 use faer::Mat;
 
@@ -50,4 +52,50 @@ pub fn orthonormality(rows: &Block) -> f64 {
         }
     }
     worst
+}
+
+/// σ₁, σ₂, … of a named law.
+pub fn spectrum(name: &str, count: usize) -> Vec<f64> {
+    let value = |i: f64| match name {
+        "1/i" => 1.0 / i,
+        "1/sqrt(i)" => 1.0 / i.sqrt(),
+        "0.95^i" => 0.95f64.powf(i),
+        "clusters" => 1.0 / (1.0 + ((i - 1.0) / 5.0).floor() + 1e-3 * i),
+        "tiny" => 1e-12 / i.sqrt(),
+        "huge" => 1e12 / i.sqrt(),
+        other => unreachable!("{other}"),
+    };
+    (1..=count).map(|i| value(i as f64)).collect()
+}
+
+/// The figures: σ ≤ 1e-4 relative, cosine ≥ 0.999, rows ≤ 1e-5.
+pub fn assert_matches_dense(found: &Spectrum, map: &Matrix, context: &str) {
+    let rank = found.singular_values.len();
+    let exact = dense_spectrum(map, rank).unwrap();
+    assert!(found.converged, "{context}: did not converge");
+    for (i, (a, b)) in std::iter::zip(&found.singular_values, &exact.singular_values).enumerate() {
+        assert!(
+            (a / b - 1.0).abs() <= 1e-4,
+            "{context}: σ{i} {a} against {b}"
+        );
+    }
+    for (side, a, b) in [
+        ("right", &found.right, &exact.right),
+        ("left", &found.left, &exact.left),
+    ] {
+        let cosine = smallest_cosine(a, b, rank);
+        assert!(cosine >= 0.999, "{context}: {side} cosine {cosine}");
+        let error = orthonormality(a);
+        assert!(error <= 1e-5, "{context}: {side} orthonormality {error}");
+    }
+    // The pairs belong together: J v = σ u within the residual.
+    let image = map.pushforward(&found.right).unwrap();
+    for i in 0..rank {
+        let error: f64 = std::iter::zip(image.row(i), found.left.row(i))
+            .map(|(&a, &u)| (f64::from(a) - found.singular_values[i] * f64::from(u)).powi(2))
+            .sum();
+        let relative = error.sqrt() / found.singular_values[0];
+        assert!(relative <= 2e-4, "{context}: pair {i} off by {relative}");
+        assert!(found.residuals[i] <= 1e-4);
+    }
 }
