@@ -1,0 +1,80 @@
+//! The Jacobian of the bottleneck as a linear map between flat spaces.
+
+use alice_calculus::{Linearization, Model, Tensor, Value};
+use alice_geometry::{Block, GeometryError, LinearMap};
+
+/// The derivative of one value of a network in another at a point.
+///
+/// Vectors are the values of one item in PyTorch's order, C·H·W.
+#[derive(Clone, Debug)]
+pub struct Jacobian<'a> {
+    linear: Linearization<'a, f32>,
+    from: Vec<usize>,
+    to: Vec<usize>,
+}
+
+impl<'a> Jacobian<'a> {
+    /// Linearises `to` in `from` at one point: every input has a batch of one.
+    ///
+    /// # Errors
+    /// Those of [`Linearization::new`].
+    pub fn new(
+        model: &'a Model<f32>,
+        inputs: &[(&str, &Tensor<f32>)],
+        from: Value,
+        to: Value,
+    ) -> Result<Self, alice_calculus::GraphError> {
+        Ok(Self {
+            linear: Linearization::new(model, inputs, from, to)?,
+            from: model.graph().dims(from).to_vec(),
+            to: model.graph().dims(to).to_vec(),
+        })
+    }
+
+    /// The value of `to` at the point, in PyTorch's order.
+    #[must_use]
+    pub fn value(&self) -> Vec<f32> {
+        flatten(self.linear.value())
+    }
+}
+
+/// The values of each item in PyTorch's order.
+fn flatten(tensor: &Tensor<f32>) -> Vec<f32> {
+    match tensor.to_channels_first() {
+        Ok(first) => first.into_data(),
+        Err(_) => tensor.data().to_vec(),
+    }
+}
+
+/// A block of vectors in PyTorch's order as a channels-last tensor.
+fn unflatten(block: &Block, dims: &[usize]) -> Result<Tensor<f32>, GeometryError> {
+    let rows = block.rows();
+    let data = block.as_slice().to_vec();
+    let tensor = match *dims {
+        [h, w, c] => Tensor::new(&[rows, c, h, w], data).and_then(|t| t.to_channels_last()),
+        _ => Tensor::new(&[&[rows], dims].concat(), data),
+    };
+    tensor.map_err(GeometryError::map)
+}
+
+impl LinearMap for Jacobian<'_> {
+    fn domain(&self) -> usize {
+        self.from.iter().product()
+    }
+
+    fn codomain(&self) -> usize {
+        self.to.iter().product()
+    }
+
+    fn pushforward(&self, tangents: &Block) -> Result<Block, GeometryError> {
+        let tangents = unflatten(tangents, &self.from)?;
+        let pushed = self.linear.pushforward(&tangents).map_err(GeometryError::map)?;
+        Block::from_vec(pushed.batch(), self.codomain(), flatten(&pushed))
+    }
+
+    fn pullback(&self, cotangents: &Block) -> Result<Block, GeometryError> {
+        let cotangents = unflatten(cotangents, &self.to)?;
+        let pulled = self.linear.pullback(&cotangents).map_err(GeometryError::map)?;
+        Block::from_vec(pulled.batch(), self.domain(), flatten(&pulled))
+    }
+}

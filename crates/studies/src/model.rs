@@ -1,0 +1,106 @@
+//! A diffusion model: its network, its noise schedule and where it is from.
+
+use crate::StudyError;
+use alice_calculus::{Model, Tensor};
+use alice_diffusion::ScheduleConfig;
+use alice_networks::{ModelFolder, UNet2D};
+use alice_runs::recipe::ModelReference;
+use alice_runs::{TensorFile, disk, hash};
+use std::path::Path;
+
+/// A diffusion model, opened.
+#[derive(Clone, Debug)]
+pub struct DiffusionModel {
+    /// Its name, or the path as it was given, and its content hash.
+    pub reference: ModelReference,
+    /// The network and its weights.
+    pub network: UNet2D,
+    /// The noise schedule; diffusers' default where the folder names none.
+    pub schedule: ScheduleConfig,
+}
+
+/// The files of the bundled model, in the diffusers pipeline layout.
+mod bundled {
+    pub(super) const NAME: &str = "puppets-32";
+    pub(super) const CONFIG: &str = include_str!("../../../models/puppets-32/unet/config.json");
+    pub(super) const WEIGHTS: &[u8] =
+        include_bytes!("../../../models/puppets-32/unet/diffusion_pytorch_model.safetensors");
+    pub(super) const SCHEDULER: &str =
+        include_str!("../../../models/puppets-32/scheduler/scheduler_config.json");
+}
+
+impl DiffusionModel {
+    /// The model inside this program, or the one in a folder.
+    ///
+    /// # Errors
+    /// When the folder's files are missing, broken or not supported.
+    pub fn open(folder: Option<&Path>) -> Result<Self, StudyError> {
+        match folder {
+            None => Self::bundled(),
+            Some(folder) => Self::from_folder(folder),
+        }
+    }
+
+    /// `puppets-32`, the model inside this program.
+    ///
+    /// # Errors
+    /// Never in a program that passed its tests.
+    pub fn bundled() -> Result<Self, StudyError> {
+        let weights = TensorFile::from_bytes("the bundled model", bundled::WEIGHTS)?;
+        Ok(Self {
+            reference: ModelReference {
+                name: bundled::NAME.to_owned(),
+                hash: hash::bytes(bundled::WEIGHTS),
+            },
+            network: UNet2D::from_parts(bundled::CONFIG, weights)?,
+            schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
+        })
+    }
+
+    fn from_folder(folder: &Path) -> Result<Self, StudyError> {
+        let files = ModelFolder::find(folder)?;
+        let network = UNet2D::open(folder)?;
+        let schedule = match &files.scheduler {
+            Some(path) => ScheduleConfig::from_json(&disk::read_text(path)?)?,
+            None => ScheduleConfig::default(),
+        };
+        let reference = ModelReference {
+            name: folder.display().to_string(),
+            hash: hash::file(&files.weights)?,
+        };
+        Ok(Self {
+            reference,
+            network,
+            schedule,
+        })
+    }
+
+    /// The size its config names, (height, width), or an error that asks for one.
+    ///
+    /// # Errors
+    /// When the config has no `sample_size`.
+    pub fn size(&self) -> Result<(usize, usize), StudyError> {
+        self.network.config.sample_size.ok_or_else(|| {
+            StudyError::argument("--model", "its config has no sample_size; give pictures as input")
+        })
+    }
+
+    /// The network ready to run on samples of `size` = (height, width).
+    ///
+    /// # Errors
+    /// When the architecture does not allow the size.
+    pub fn at(&self, size: (usize, usize)) -> Result<Model<f32>, StudyError> {
+        Ok(Model::new(
+            self.network.graph(size)?,
+            self.network.parameters.clone(),
+        )?)
+    }
+}
+
+/// `[N, H, W, C]` from the `[N, C, H, W]` of files.
+///
+/// # Errors
+/// When the tensor does not have four axes.
+pub fn channels_last(shape: &[usize], data: Vec<f32>) -> Result<Tensor<f32>, StudyError> {
+    Ok(Tensor::new(shape, data)?.to_channels_last()?)
+}

@@ -1,0 +1,25 @@
+//! How long work tells how far it is, and is asked to stop.
+
+/// Hears how far a study is. Libraries never print: the command draws a bar,
+/// a server sends events.
+pub trait Progress {
+    /// A part of the work begins: what it is and how many units it has.
+    fn begin(&mut self, what: &str, units: u64);
+    /// So many more units of the part are done.
+    fn advance(&mut self, units: u64);
+    /// A short text about the part, for example the loss.
+    fn note(&mut self, _text: &str) {}
+    /// Whether the user asked to stop; studies ask between units.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Progress that nobody hears.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&mut self, _what: &str, _units: u64) {}
+    fn advance(&mut self, _units: u64) {}
+}
