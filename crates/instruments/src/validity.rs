@@ -1,0 +1,14 @@
+//! Whether a picture is one of the world.
+
+use crate::reading::Reading;
+
+/// What drawing a picture's reading says about the picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validity {
+    /// The refined reading.
+    pub reading: Reading,
+    /// The [`crate::distance`] between the picture and what was read, drawn.
+    pub distance: f32,
+    /// Whether the distance is at most the calibration's threshold.
+    pub valid: bool,
+}
