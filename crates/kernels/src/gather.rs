@@ -334,50 +334,51 @@ fn partial_gradient<T: Real>(
     let mut packed = vec![T::ZERO; panels * STRIP * width];
     // The last, incomplete block of channels is copied to full width.
     let mut edge = vec![T::ZERO; if tail > 0 { STRIP * OUTER_ROWS } else { 0 }];
+    let zeros = [T::ZERO; OUTER_ROWS];
     let mut pointers = Vec::with_capacity(STRIP);
-    let mut kept = Vec::with_capacity(STRIP);
     let mut start = rows.start;
     while start < rows.end {
         let strip = STRIP.min(rows.end - start);
+        for panel in 0..panels {
+            let used = width.min(columns - panel * width);
+            let to = &mut packed[panel * STRIP * width..];
+            for (row, line) in (start..start + strip).zip(to.chunks_exact_mut(width)) {
+                let from = row * columns + panel * width;
+                line[..used].copy_from_slice(&cotangent[from..from + used]);
+            }
+        }
         for tap in 0..taps {
-            // Rows of this strip whose tap lies inside the picture.
-            kept.clear();
-            for row in start..start + strip {
-                let (item, local) = (row / table.rows, row % table.rows);
-                let entry = table.entry(local, tap);
-                if entry != OUTSIDE {
-                    kept.push((item * table.source_rows + entry as usize, row));
-                }
-            }
-            for panel in 0..panels {
-                let used = width.min(columns - panel * width);
-                let to = &mut packed[panel * STRIP * width..];
-                for (&(_, row), line) in kept.iter().zip(to.chunks_exact_mut(width)) {
-                    let from = row * columns + panel * width;
-                    line[..used].copy_from_slice(&cotangent[from..from + used]);
-                }
-            }
+            // The source row of each row of the strip.
+            let source_row = |row: usize| {
+                let entry = table.entry(row % table.rows, tap);
+                (entry != OUTSIDE)
+                    .then(|| (row / table.rows * table.source_rows + entry as usize) * depth)
+            };
             for block in 0..blocks {
                 pointers.clear();
+                let edges = edge.chunks_exact_mut(OUTER_ROWS);
                 if tail > 0 && block + 1 == blocks {
-                    for (&(source_row, _), line) in
-                        kept.iter().zip(edge.chunks_exact_mut(OUTER_ROWS))
-                    {
-                        let from = source_row * depth + block * OUTER_ROWS;
-                        line[..tail].copy_from_slice(&source[from..from + tail]);
+                    for (row, line) in (start..start + strip).zip(edges) {
+                        line.fill(T::ZERO);
+                        if let Some(from) = source_row(row) {
+                            let from = from + block * OUTER_ROWS;
+                            line[..tail].copy_from_slice(&source[from..from + tail]);
+                        }
                         pointers.push(line.as_ptr());
                     }
                 } else {
-                    for &(source_row, _) in &kept {
-                        let from = source_row * depth + block * OUTER_ROWS;
-                        pointers.push(source[from..from + OUTER_ROWS].as_ptr());
+                    for row in start..start + strip {
+                        pointers.push(source_row(row).map_or(zeros.as_ptr(), |from| {
+                            let from = from + block * OUTER_ROWS;
+                            source[from..from + OUTER_ROWS].as_ptr()
+                        }));
                     }
                 }
                 for panel in 0..panels {
                     let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;
                     kernel.run_outer(
                         &pointers,
-                        &packed[panel * STRIP * width..][..kept.len() * width],
+                        &packed[panel * STRIP * width..][..strip * width],
                         &mut sums[tile..tile + OUTER_ROWS * width],
                     );
                 }

@@ -7,6 +7,8 @@ use rayon::prelude::*;
 
 /// Values of one task.
 const STRIP: usize = 1 << 14;
+/// Pixels of one task.
+const ROWS_PER_TASK: usize = 512;
 
 /// out = f(a) for every value.
 pub fn map<T: Real>(a: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
@@ -180,20 +182,30 @@ pub fn sum_positions<T: Real>(
 /// When the numbers of rows differ.
 pub fn concat<T: Real>(a: &[T], b: &[T], ca: usize, cb: usize) -> Vec<T> {
     assert_eq!(a.len() * cb, b.len() * ca);
-    let mut out = Vec::with_capacity(a.len() + b.len());
-    for (a, b) in a.chunks_exact(ca).zip(b.chunks_exact(cb)) {
-        out.extend_from_slice(a);
-        out.extend_from_slice(b);
-    }
+    let mut out = vec![T::ZERO; a.len() + b.len()];
+    let rows = ROWS_PER_TASK;
+    out.par_chunks_mut(rows * (ca + cb))
+        .zip(a.par_chunks(rows * ca).zip(b.par_chunks(rows * cb)))
+        .for_each(|(out, (a, b))| {
+            let lines = a.chunks_exact(ca).zip(b.chunks_exact(cb));
+            for (out, (a, b)) in out.chunks_exact_mut(ca + cb).zip(lines) {
+                out[..ca].copy_from_slice(a);
+                out[ca..].copy_from_slice(b);
+            }
+        });
     out
 }
 
 /// Channels `first..first + count` of `[rows, channels]`.
 pub fn slice_channels<T: Real>(x: &[T], channels: usize, first: usize, count: usize) -> Vec<T> {
-    let mut out = Vec::with_capacity(x.len() / channels.max(1) * count);
-    for line in x.chunks_exact(channels) {
-        out.extend_from_slice(&line[first..first + count]);
-    }
+    let mut out = vec![T::ZERO; x.len() / channels.max(1) * count];
+    out.par_chunks_mut((ROWS_PER_TASK * count).max(1))
+        .zip(x.par_chunks((ROWS_PER_TASK * channels).max(1)))
+        .for_each(|(out, x)| {
+            for (out, x) in out.chunks_exact_mut(count).zip(x.chunks_exact(channels)) {
+                out.copy_from_slice(&x[first..first + count]);
+            }
+        });
     out
 }
 
@@ -212,12 +224,15 @@ impl RowMap {
     #[must_use]
     pub fn forward<T: Real>(&self, x: &[T], channels: usize) -> Vec<T> {
         let item = self.source_rows * channels;
-        let mut out = Vec::with_capacity(x.len() / item.max(1) * self.from.len() * channels);
-        for x in x.chunks_exact(item) {
-            for &row in &self.from {
-                out.extend_from_slice(&x[row as usize * channels..][..channels]);
-            }
-        }
+        let rows = self.from.len() * channels;
+        let mut out = vec![T::ZERO; x.len() / item.max(1) * rows];
+        out.par_chunks_mut(rows.max(1))
+            .zip(x.par_chunks(item.max(1)))
+            .for_each(|(out, x)| {
+                for (line, &row) in out.chunks_exact_mut(channels).zip(&self.from) {
+                    line.copy_from_slice(&x[row as usize * channels..][..channels]);
+                }
+            });
         out
     }
 
