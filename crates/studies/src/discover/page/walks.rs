@@ -1,0 +1,100 @@
+//! The walks: what each direction looks like and what moved.
+
+use super::embed::data_uri;
+use super::factors;
+use crate::StudyError;
+use crate::discover::findings::{Findings, Pictures, WalkReport};
+use crate::discover::sheet::original;
+use crate::discover::table::strongest;
+use crate::pictures::{Tones, numbers};
+use maud::{Markup, html};
+
+pub fn section(findings: &Findings) -> Result<Markup, StudyError> {
+    if findings.walks.is_empty() {
+        return Ok(html! {});
+    }
+    let report = &findings.report;
+    let mut cards = Vec::with_capacity(findings.walks.len());
+    for (walk, frames) in report.walks.iter().zip(&findings.walks) {
+        cards.push(card(findings, walk, frames)?);
+    }
+    let has_readings = report.walks.iter().any(|walk| !walk.responses.is_empty());
+    Ok(html! {
+        section #walks {
+            h2 { "Walks" }
+            p {
+                "Each row is one direction; the framed picture is the sample itself, and the ends are as far as the "
+                "walk went either way."
+            }
+            @if has_readings { (factors::overview(&report.walks)) }
+            @for card in cards { (card) }
+        }
+    })
+}
+
+fn card(findings: &Findings, walk: &WalkReport, frames: &Pictures) -> Result<Markup, StudyError> {
+    let number = walk.direction + 1;
+    let middle = original(&walk.positions, frames.len());
+    let tones = Tones::of(frames);
+    let mut figures = Vec::with_capacity(frames.len());
+    // A set without pixels has no frames to show.
+    let count = if frames.item_len() == 0 {
+        0
+    } else {
+        frames.len()
+    };
+    for index in 0..count {
+        let uri = data_uri(frames, index, tones)?;
+        let position = walk.positions.get(index).map(|p| numbers::position(*p));
+        let position = position.unwrap_or_else(|| (index + 1).to_string());
+        let here = middle == Some(index);
+        figures.push(html! {
+            figure.original[here] {
+                img src=(uri) alt={ "Direction " (number) " at " (position) };
+                figcaption { (position) }
+            }
+        });
+    }
+    let name = walk.strongest.as_deref().map(numbers::factor_label);
+    Ok(html! {
+        article.walk id={ "direction-" (number) } data-middle=(middle.unwrap_or(0)) {
+            header {
+                h3 { span.number { (number) } @if let Some(name) = name { " " (name) } }
+                (measures(walk))
+            }
+            div.scroll tabindex="0" role="group" aria-label={ "Frames of direction " (number) } {
+                div.strip style={ "--n:" (count) } { @for figure in figures { (figure) } }
+            }
+            div.below {
+                // The script shows it: without one there is nothing to play.
+                div.player hidden {
+                    img.stage alt="";
+                    label { "walk" input type="range" min="0" max=(count.saturating_sub(1)) value=(middle.unwrap_or(0)); }
+                    div.controls { button type="button" { "Play" } output { "original" } }
+                }
+                @if !walk.responses.is_empty() {
+                    (factors::responses(walk, &findings.report.instrument))
+                }
+            }
+        }
+    })
+}
+
+fn measures(walk: &WalkReport) -> Markup {
+    let share = |value: f64| numbers::percent(value);
+    let measure = |name: &str, value: String, hint: &str| {
+        html! { div title=(hint) { dt { (name) } dd { (value) } } }
+    };
+    html! {
+        dl.measures {
+            (measure("σ", numbers::figures(walk.singular_value), "how far the bottleneck moves per unit of nudge"))
+            @if walk.strongest.is_some() {
+                (measure("change", strongest(walk, |r| numbers::signed(r.change, 2)), "from end to end, in standard deviations of the factor in the world"))
+                (measure("ρ", strongest(walk, |r| numbers::signed(r.spearman, 2)), "Spearman’s rank correlation of factor and position"))
+            }
+            @if let Some(purity) = walk.purity { (measure("purity", share(purity), "share of this factor in all that changed")) }
+            @if let Some(validity) = walk.validity { (measure("valid", share(validity), "share of the frames that are valid pictures of the world")) }
+            (measure("pixel change", numbers::figures(walk.pixel_change), "root mean square difference of the two ends, pixels in −1..1"))
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What `discover` found, as a table for a terminal.
+
+use super::findings::{DiscoverReport, WalkReport};
+use crate::pictures::numbers;
+
+const GAP: &str = "  ";
+
+/// One column: its heading, whether its cells begin on the left, and its cells.
+struct Column {
+    heading: &'static str,
+    left: bool,
+    cells: Vec<String>,
+}
+
+/// One line per direction, without colour, ending with a line feed.
+///
+/// Columns that have nothing to say (no instrument, no walks) are left out;
+/// directions that were found but not walked share the last line.
+#[must_use]
+pub fn table(report: &DiscoverReport) -> String {
+    if report.walks.is_empty() {
+        return basis_only(report);
+    }
+    let column = |heading, left, cell: &dyn Fn(&WalkReport) -> String| Column {
+        heading,
+        left,
+        cells: report.walks.iter().map(cell).collect(),
+    };
+    let mut columns = vec![
+        column("direction", false, &|w| (w.direction + 1).to_string()),
+        column("σ", false, &|w| numbers::figures(w.singular_value)),
+    ];
+    if report.walks.iter().any(|w| w.strongest.is_some()) {
+        columns.extend([
+            column("strongest factor", true, &strongest_name),
+            column("change", false, &|w| {
+                strongest(w, |r| numbers::signed(r.change, 2))
+            }),
+            column("ρ", false, &|w| {
+                strongest(w, |r| numbers::signed(r.spearman, 2))
+            }),
+            column("purity", false, &|w| share(w.purity)),
+        ]);
+    }
+    if report.walks.iter().any(|w| w.validity.is_some()) {
+        columns.push(column("validity", false, &|w| share(w.validity)));
+    }
+    if columns.len() == 2 {
+        columns.push(column("pixel change", false, &|w| {
+            numbers::figures(w.pixel_change)
+        }));
+    }
+    let mut text = lines(&columns);
+    text.push_str(&rest(report));
+    text
+}
+
+/// The factor that moved most along a walk, and how.
+pub(super) fn strongest(
+    walk: &WalkReport,
+    cell: impl Fn(&super::findings::FactorResponse) -> String,
+) -> String {
+    let name = walk.strongest.as_deref();
+    let moved = walk
+        .responses
+        .iter()
+        .find(|r| Some(r.factor.as_str()) == name);
+    moved.map_or_else(|| numbers::NONE.to_owned(), cell)
+}
+
+fn strongest_name(walk: &WalkReport) -> String {
+    let name = walk.strongest.as_deref().unwrap_or(numbers::NONE);
+    numbers::factor_label(name).to_owned()
+}
+
+fn share(value: Option<f64>) -> String {
+    value.map_or_else(|| numbers::NONE.to_owned(), numbers::percent)
+}
+
+fn basis_only(report: &DiscoverReport) -> String {
+    let sigmas = &report.singular_values;
+    lines(&[
+        Column {
+            heading: "direction",
+            left: false,
+            cells: (1..=sigmas.len()).map(|i| i.to_string()).collect(),
+        },
+        Column {
+            heading: "σ",
+            left: false,
+            cells: sigmas.iter().map(|s| numbers::figures(*s)).collect(),
+        },
+    ])
+}
+
+/// The directions that were found but not walked.
+fn rest(report: &DiscoverReport) -> String {
+    let walked = report
+        .walks
+        .iter()
+        .map(|w| w.direction + 1)
+        .max()
+        .unwrap_or(0);
+    match report.singular_values.get(walked..) {
+        Some([only]) => {
+            let sigma = numbers::figures(*only);
+            format!("{GAP}direction {} was not walked: σ {sigma}\n", walked + 1)
+        }
+        Some([first, .., last]) => format!(
+            "{GAP}directions {} to {} were not walked: σ {} to {}\n",
+            walked + 1,
+            report.singular_values.len(),
+            numbers::figures(*first),
+            numbers::figures(*last),
+        ),
+        _ => String::new(),
+    }
+}
+
+fn lines(columns: &[Column]) -> String {
+    let chars = |text: &str| text.chars().count();
+    let rows = columns.first().map_or(0, |c| c.cells.len());
+    let mut text = String::new();
+    for row in 0..=rows {
+        let mut line = String::new();
+        for column in columns {
+            let cell = |row: usize| match row.checked_sub(1) {
+                Some(row) => column.cells[row].as_str(),
+                None => column.heading,
+            };
+            let width = (0..=rows).map(|r| chars(cell(r))).max().unwrap_or(0);
+            let padding = " ".repeat(width - chars(cell(row)));
+            line.push_str(GAP);
+            if column.left {
+                line.push_str(cell(row));
+                line.push_str(&padding);
+            } else {
+                line.push_str(&padding);
+                line.push_str(cell(row));
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+
+    #[test]
+    fn the_table_reads_without_colour() {
+        let findings = synthetic::findings(&synthetic::Shape {
+            walks: 3,
+            rank: 6,
+            ..synthetic::Shape::default()
+        });
+        let expected = "  \
+direction     σ  strongest factor           change      ρ  purity  validity
+          1  12.4  smile                       +3.46  +1.00    76 %     100 %
+          2  10.9  head position, horizontal   −2.77  −1.00    81 %      89 %
+          3  9.60  hat                         +2.00  +1.00    81 %     100 %
+  directions 4 to 6 were not walked: σ 8.40 to 6.51
+";
+        assert_eq!(
+            table(&findings.report),
+            expected,
+            "\n{}",
+            table(&findings.report)
+        );
+    }
+
+    #[test]
+    fn columns_with_nothing_to_say_are_left_out() {
+        let shape = synthetic::Shape {
+            instrument: false,
+            walks: 1,
+            rank: 2,
+            ..synthetic::Shape::default()
+        };
+        let mut report = synthetic::findings(&shape).report;
+        report.walks[0].singular_value = f64::NAN;
+        let text = table(&report);
+        assert!(
+            text.starts_with("  direction  σ  pixel change\n          1  –"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("  direction 2 was not walked: σ 10.9\n"),
+            "{text}"
+        );
+        report.walks.clear();
+        assert_eq!(
+            table(&report),
+            "  direction     σ\n          1  12.4\n          2  10.9\n"
+        );
+        report.singular_values.clear();
+        assert_eq!(table(&report), "  direction  σ\n");
+    }
+}
