@@ -52,7 +52,7 @@ for (const walk of document.querySelectorAll(".walk")) {
   walk.classList.add("playing-ready");
 }
 
-// What is folded away on the screen belongs on paper.
+// On paper the recipe is shown; the factors folded away are in the overview.
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const details of document.querySelectorAll("#again details")) details.open = true;
 });
