@@ -8,9 +8,17 @@ use crate::perturb::{Perturbation, changed, one_factor_changed};
 use crate::reading::Reading;
 use crate::statistics::{mean, quantiles, r_squared, spearman};
 use crate::{InstrumentError, Result};
-use alice_worlds::{FACTORS, FactorKind, Factors, PuppetShow, render, render_batch};
+use alice_worlds::{
+    Batch, FACTORS, FactorKind, FactorSpec, Factors, PuppetShow, render, render_batch,
+};
 use rayon::prelude::*;
 
+/// The most pictures per perturbation.
+const PERTURBED: usize = 500;
+/// How [`threshold`] chooses, in words.
+const RULE: &str = "the geometric mean between the 99th percentile of the worst kind of pictures \
+    that should be valid and the 1st percentile of the nearest kind that should not; where the \
+    two overlap, the 99th percentile of true pictures";
 const HISTOGRAM_STEP: f32 = 0.01;
 const HISTOGRAM_BINS: usize = 31;
 /// How far a factor moves to see whether it can be seen, as a share of its range.
@@ -19,8 +27,9 @@ const VISIBLE_MOVE: f32 = 0.25;
 const VISIBLE_CHANGE: f32 = 0.1;
 
 /// Whether a factor can be seen in a picture of these factors: whether moving
-/// it by a quarter of its range changes some value of the picture by at least
-/// 0.1. Gaze, for example, cannot be seen when the eyes are closed.
+/// it by a quarter of its range (switching it, if it is discrete) changes some
+/// value of the picture, in 0..1, by at least 0.1. Gaze, for example, cannot be
+/// seen when the eyes are closed.
 ///
 /// # Errors
 /// When the factors cannot be drawn at this size, or there is no such factor.
@@ -34,7 +43,8 @@ pub fn visible(factors: &Factors, index: usize, size: usize) -> Result<bool> {
 }
 
 /// Measures an instrument on `count` pictures of the show under `seed`, of
-/// which 3 % are haunted as in the show itself.
+/// which 3 % are haunted as in the show itself. Of perturbed pictures at most
+/// 500 of each kind are measured.
 ///
 /// # Errors
 /// When `seed` is the one that the instrument was trained on, or `count` is
@@ -47,42 +57,92 @@ pub fn calibrate(instrument: &Instrument, seed: u64, count: usize) -> Result<Cal
         });
     }
     let size = instrument.size();
-    let batch = render_batch(&PuppetShow::default(), seed, 0..count as u64, size)?;
+    let draw = |count: usize| render_batch(&PuppetShow::default(), seed, 0..count as u64, size);
+    let batch = draw(count)?;
     let pictures = Perturbation::None.apply(&batch, seed);
     let read = instrument.read(&pictures)?;
     let refined = instrument.read_refined(&pictures)?;
-    let mut profiles = Vec::new();
-    let mut threshold = 0.0;
-    for kind in Perturbation::ALL {
-        let found = instrument.distances(&kind.apply(&batch, seed))?;
-        let distances: Vec<f32> = found.into_iter().map(|(_, distance)| distance).collect();
-        if kind == Perturbation::None {
-            threshold = quantiles(&distances).p99;
-        }
-        profiles.push(profile(
-            kind.name(),
-            kind.should_be_valid(),
-            &distances,
-            threshold,
-        ));
-    }
-    for (index, spec) in FACTORS.iter().enumerate() {
-        let wrong = one_factor_changed(&batch, index, 0.5)?;
-        let item = size * size * 3;
-        let both = wrong.par_chunks(item).zip(batch.rgb.par_chunks(item));
-        let distances: Vec<f32> = both.map(|(a, b)| distance(a, b, size)).collect();
-        let name = format!("drawn with another {}", spec.name);
-        profiles.push(profile(name, false, &distances, threshold));
-    }
+    let few = draw(count.min(PERTURBED))?;
+    let (threshold, distances) = distances_of(instrument, &refined, &pictures, &few, seed, true)?;
+    let (quick_threshold, quick_distances) =
+        distances_of(instrument, &read, &pictures, &few, seed, false)?;
     Ok(Calibration {
         seed,
         pictures: count,
         factors: errors(instrument, &batch.factors, &read)?,
         refined: errors(instrument, &batch.factors, &refined)?,
         threshold,
-        rule: "99 in 100 true pictures are valid".to_owned(),
-        distances: profiles,
+        rule: RULE.to_owned(),
+        distances,
+        quick_threshold,
+        quick_distances,
+        changed_factors: changed_factors(&few, threshold)?,
     })
+}
+
+/// The threshold and the distances of true and of perturbed pictures, with
+/// refined readings or without.
+fn distances_of(
+    instrument: &Instrument,
+    read: &[Reading],
+    pictures: &[f32],
+    few: &Batch,
+    seed: u64,
+    refined: bool,
+) -> Result<(f32, Vec<DistanceProfile>)> {
+    let measure = |read: Vec<Reading>, pictures: &[f32]| -> Result<Vec<f32>> {
+        let judged = instrument.judge(read, pictures, 0.0)?;
+        Ok(judged.into_iter().map(|found| found.distance).collect())
+    };
+    let mut kinds = vec![(Perturbation::None, measure(read.to_vec(), pictures)?)];
+    for kind in &Perturbation::ALL[1..] {
+        let perturbed = kind.apply(few, seed);
+        let read = if refined {
+            instrument.read_refined(&perturbed)?
+        } else {
+            instrument.read(&perturbed)?
+        };
+        kinds.push((*kind, measure(read, &perturbed)?));
+    }
+    let threshold = threshold(&kinds);
+    let profiles = kinds.iter().map(|(kind, distances)| {
+        let (name, valid) = (kind.name(), kind.should_be_valid());
+        profile(name, valid, distances, threshold)
+    });
+    Ok((threshold, profiles.collect()))
+}
+
+/// Which distances are valid; [`RULE`] says how.
+fn threshold(kinds: &[(Perturbation, Vec<f32>)]) -> f32 {
+    let (mut near, mut far, mut largest_true) = (0f32, f32::INFINITY, 0f32);
+    for (kind, distances) in kinds {
+        let quantiles = quantiles(distances);
+        if *kind == Perturbation::None {
+            largest_true = quantiles.p99;
+        }
+        if kind.should_be_valid() {
+            near = near.max(quantiles.p99);
+        } else {
+            far = far.min(quantiles.p01);
+        }
+    }
+    if near < far && far.is_finite() {
+        (near * far).sqrt()
+    } else {
+        largest_true
+    }
+}
+
+/// How far drawings with one wrong factor are from the pictures.
+fn changed_factors(batch: &Batch, threshold: f32) -> Result<Vec<DistanceProfile>> {
+    let (size, item) = (batch.size, batch.size * batch.size * 3);
+    let measure = |(index, spec): (usize, &FactorSpec)| {
+        let wrong = one_factor_changed(batch, index, 0.5)?;
+        let both = wrong.par_chunks(item).zip(batch.rgb.par_chunks(item));
+        let distances: Vec<f32> = both.map(|(a, b)| distance(a, b, size)).collect();
+        Ok(profile(spec.name.to_owned(), false, &distances, threshold))
+    };
+    FACTORS.iter().enumerate().map(measure).collect()
 }
 
 fn profile(
@@ -107,8 +167,12 @@ fn profile(
     }
 }
 
-/// The errors of readings, one entry per factor.
-pub(crate) fn errors(
+/// The errors of readings of pictures whose factors are known, one entry per
+/// factor.
+///
+/// # Errors
+/// When the factors cannot be drawn.
+pub fn errors(
     instrument: &Instrument,
     truth: &[Factors],
     read: &[Reading],

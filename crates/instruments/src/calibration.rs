@@ -20,8 +20,16 @@ pub struct Calibration {
     pub threshold: f32,
     /// How the threshold was chosen.
     pub rule: String,
-    /// Distances of true pictures and of perturbed ones.
+    /// Distances between pictures and what was read from them, drawn: of true
+    /// pictures first, then of perturbed ones.
     pub distances: Vec<DistanceProfile>,
+    /// As `threshold`, for [`crate::Instrument::quick_validity`].
+    pub quick_threshold: f32,
+    /// As `distances`, for [`crate::Instrument::quick_validity`].
+    pub quick_distances: Vec<DistanceProfile>,
+    /// Distances between true pictures and drawings in which the named factor
+    /// is wrong by half its range: what the distance can resolve.
+    pub changed_factors: Vec<DistanceProfile>,
 }
 
 impl Calibration {
@@ -38,7 +46,10 @@ impl Calibration {
                 .map(|e| e.name.as_str())
                 .eq(FACTORS.iter().map(|s| s.name))
         };
-        names(&self.factors) && names(&self.refined) && self.threshold.is_finite()
+        names(&self.factors)
+            && names(&self.refined)
+            && self.threshold.is_finite()
+            && self.quick_threshold.is_finite()
     }
 }
 

@@ -13,6 +13,7 @@ mod calibrate;
 mod calibration;
 mod distance;
 mod error;
+mod files;
 mod instrument;
 mod layout;
 mod loss;
@@ -26,7 +27,7 @@ mod statistics;
 mod train;
 mod validity;
 
-pub use calibrate::{calibrate, visible};
+pub use calibrate::{calibrate, errors, visible};
 pub use calibration::{Calibration, Confusion, DistanceProfile, FactorErrors, Quantiles};
 pub use distance::distance;
 pub use error::{InstrumentError, Result};

@@ -9,40 +9,26 @@ const EPS: f64 = 1e-5;
 /// The regressor's graph, from "picture" `[size, size, 3]` in −1..1 to
 /// "factors" `[layout.len()]`.
 ///
-/// At each resolution a convolution and a residual convolution, each with a
-/// group norm and SiLU before. The last map becomes a vector by a convolution
-/// as large as itself, so that positions are kept, unlike with a mean.
+/// The first convolution turns each 2×2 pixels, with their neighbours, into one
+/// position; every further level halves the side again. Each level ends with a
+/// residual convolution; a group norm and SiLU come before each but the first.
+/// The last map becomes a vector by a convolution as large as itself, so that
+/// positions are kept, unlike with a mean.
 pub(crate) fn build(recipe: &InstrumentRecipe, layout: &Layout) -> Result<Graph, GraphError> {
     let mut graph = Graph::new();
-    let picture = graph.input("picture", &[recipe.size, recipe.size, 3]);
-    let mut x = picture;
+    let mut x = graph.input("picture", &[recipe.size, recipe.size, 3]);
+    let one = Padding::all(1);
     for (level, &channels) in recipe.channels.iter().enumerate() {
         let name = format!("levels.{level}");
+        let halve = format!("{name}.halve");
         if level == 0 {
-            x = graph.convolution(
-                x,
-                &format!("{name}.in"),
-                channels,
-                3,
-                1,
-                Padding::all(1),
-                true,
-            )?;
-            continue;
+            x = graph.convolution(x, &halve, channels, 4, 2, one, true)?;
+        } else {
+            let h = activate(&mut graph, x, &format!("{name}.norm_halve"), recipe.group)?;
+            x = graph.convolution(h, &halve, channels, 3, 2, one, true)?;
         }
-        let h = activate(&mut graph, x, &format!("{name}.norm_in"), recipe.group)?;
-        x = graph.convolution(
-            h,
-            &format!("{name}.in"),
-            channels,
-            3,
-            2,
-            Padding::all(1),
-            true,
-        )?;
         let h = activate(&mut graph, x, &format!("{name}.norm"), recipe.group)?;
-        let name = format!("{name}.residual");
-        let h = graph.convolution(h, &name, channels, 3, 1, Padding::all(1), true)?;
+        let h = graph.convolution(h, &format!("{name}.residual"), channels, 3, 1, one, true)?;
         x = graph.add(x, h)?;
     }
     let side = recipe.last_side();

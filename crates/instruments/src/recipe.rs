@@ -19,7 +19,8 @@ pub struct InstrumentRecipe {
     pub size: usize,
     /// Names every random stream.
     pub seed: u64,
-    /// Channels at each resolution; every next one has half the side.
+    /// Channels at each resolution. The first has half the side of the
+    /// pictures, and every next one half the side of the one before.
     pub channels: Vec<usize>,
     /// Channels of the vector that the last map is turned into.
     pub features: usize,
@@ -56,12 +57,12 @@ impl InstrumentRecipe {
             world: PuppetShow::new(0.15)?,
             size: 32,
             seed: 2_718,
-            channels: vec![24, 48, 96, 128],
+            channels: vec![32, 64, 128],
             features: 160,
             group: 8,
             batch: 64,
-            steps: 2_000,
-            learning_rate: 2e-3,
+            steps: 1_600,
+            learning_rate: 2.5e-3,
             warmup: 50,
             optimizer: AdamWConfig::default(),
             clip_norm: 1.0,
@@ -73,7 +74,7 @@ impl InstrumentRecipe {
 
     /// Side of the last map, in pixels.
     pub(crate) fn last_side(&self) -> usize {
-        self.size >> self.channels.len().saturating_sub(1).min(16)
+        self.size >> self.channels.len().min(16)
     }
 
     /// Checks every field once.
@@ -90,7 +91,7 @@ impl InstrumentRecipe {
         if self.channels.is_empty() || self.channels.len() > 8 {
             return refuse("channels", "must name 1 to 8 resolutions");
         }
-        if self.last_side() == 0 || self.last_side() << (self.channels.len() - 1) != self.size {
+        if self.last_side() == 0 || self.last_side() << self.channels.len() != self.size {
             return refuse("channels", "must halve the size without a rest");
         }
         let widest = self.channels.iter().chain([&self.features]).max();
@@ -110,7 +111,7 @@ impl InstrumentRecipe {
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return refuse("learning_rate", "must be a positive number");
         }
-        if !(self.clip_norm > 0.0) {
+        if self.clip_norm.is_nan() || self.clip_norm <= 0.0 {
             return refuse("clip_norm", "must be a positive number");
         }
         if !(0.0..1.0).contains(&self.average_decay) {

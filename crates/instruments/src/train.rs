@@ -76,7 +76,7 @@ fn augment(recipe: &InstrumentRecipe, first: u64, rgb: &[f32]) -> Vec<f32> {
             let blurred = distance::blur(picture, size);
             let noise = stream.normals::<f32>(item);
             let mix = move |((&sharp, soft), noise): ((&f32, f32), f32)| {
-                2.0 * (sharp + share * (soft - sharp)) - 1.0 + deviation * noise
+                (2.0 * (sharp + share * (soft - sharp)) - 1.0 + deviation * noise).clamp(-1.0, 1.0)
             };
             picture.iter().zip(blurred).zip(noise).map(mix)
         })
