@@ -86,6 +86,43 @@ impl RunFolder {
         })
     }
 
+    /// Opens the folder of an earlier run to take it further than its recipe
+    /// said: `recipe` replaces the recipe, and the report goes.
+    ///
+    /// # Errors
+    /// As [`RunFolder::open`], and when the folder cannot be written.
+    pub fn extend(path: impl AsRef<Path>, recipe: Recipe) -> Result<Self> {
+        let mut run = Self::open(path)?;
+        let report = run.path.join(REPORT);
+        if report.is_file() {
+            fs::remove_file(&report).map_err(|e| Error::disk(&report, e))?;
+        }
+        if run.recipe != recipe {
+            let text = recipe.to_json();
+            run.write(RECIPE, text.as_bytes())?;
+            run.recipe = recipe;
+        }
+        Ok(run)
+    }
+
+    /// Leaves nothing of a run that failed before it wrote more than its
+    /// recipe; a run with results stays, as an interrupted one.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn discard_if_empty(self) -> Result<()> {
+        if self.written().any(|name| name != RECIPE) {
+            return Ok(());
+        }
+        for name in [RECIPE, LIST] {
+            let path = self.path.join(name);
+            fs::remove_file(&path).map_err(|e| Error::disk(&path, e))?;
+        }
+        // Another's files may be here; then the folder stays.
+        let _ = fs::remove_dir(&self.path);
+        Ok(())
+    }
+
     /// How far the run in this folder came.
     #[must_use]
     pub fn state(path: impl AsRef<Path>) -> RunState {
@@ -194,8 +231,12 @@ impl RunFolder {
         self.write(REPORT, text.as_bytes())
     }
 
-    /// Checks a name and puts it on the list, before its file is written.
-    fn announce(&mut self, name: &str) -> Result<PathBuf> {
+    /// Checks a name and puts it on the list, for a file that is then written
+    /// whole by other means than this folder's.
+    ///
+    /// # Errors
+    /// When the name leaves the folder, or the list cannot be written.
+    pub fn announce(&mut self, name: &str) -> Result<PathBuf> {
         if !is_inside(name) {
             return Err(Error::folder(
                 &self.path,

@@ -25,6 +25,9 @@ pub enum StudyError {
     /// See [`alice_geometry::GeometryError`].
     #[error(transparent)]
     Geometry(#[from] alice_geometry::GeometryError),
+    /// See [`alice_instruments::InstrumentError`].
+    #[error(transparent)]
+    Instrument(#[from] alice_instruments::InstrumentError),
     /// See [`alice_networks::NetworkError`].
     #[error(transparent)]
     Network(#[from] alice_networks::NetworkError),

@@ -1,11 +1,29 @@
 //! Studies: one module per capability, on one shared core.
 
+pub mod discover;
+pub mod edit;
 mod error;
+mod input;
+pub mod invert;
 pub mod jacobian;
+pub mod measure;
 pub mod model;
+pub mod pictures;
+pub mod predict;
 mod progress;
+mod raster;
+pub mod reader;
+pub mod replay;
+pub mod responses;
+pub mod sample;
+pub mod sampling;
+pub mod study;
+pub mod train;
+pub mod walk;
+pub mod world;
 
 pub use error::StudyError;
+pub use input::InputFile;
 pub use jacobian::Jacobian;
 pub use model::DiffusionModel;
 pub use progress::{Progress, Silent};

@@ -4,7 +4,7 @@ use crate::StudyError;
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::ScheduleConfig;
 use alice_networks::{ModelFolder, UNet2D};
-use alice_runs::recipe::ModelReference;
+use alice_runs::ModelReference;
 use alice_runs::{TensorFile, disk, hash};
 use std::path::Path;
 
@@ -30,6 +30,9 @@ mod bundled {
 }
 
 impl DiffusionModel {
+    /// The name of the model inside this program.
+    pub const BUNDLED: &'static str = bundled::NAME;
+
     /// The model inside this program, or the one in a folder.
     ///
     /// # Errors
@@ -55,6 +58,12 @@ impl DiffusionModel {
             network: UNet2D::from_parts(bundled::CONFIG, weights)?,
             schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
         })
+    }
+
+    /// Whether this is the model inside this program, by its weights.
+    #[must_use]
+    pub fn is_bundled(&self) -> bool {
+        self.reference.hash == hash::bytes(bundled::WEIGHTS)
     }
 
     fn from_folder(folder: &Path) -> Result<Self, StudyError> {

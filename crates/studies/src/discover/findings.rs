@@ -1,0 +1,159 @@
+//! What `discover` found.
+
+use alice_runs::ModelReference;
+use serde::Serialize;
+use std::fmt;
+
+/// Pictures of one size, channels last, in −1..1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pictures {
+    /// Height and width, in pixels.
+    pub size: (usize, usize),
+    /// Channels of a pixel.
+    pub channels: usize,
+    /// `[N, H, W, C]`.
+    pub values: Vec<f32>,
+}
+
+impl Pictures {
+    /// Values of one picture.
+    #[must_use]
+    pub fn item_len(&self) -> usize {
+        self.size.0 * self.size.1 * self.channels
+    }
+
+    /// The number of pictures.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len() / self.item_len().max(1)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// One picture, `[H, W, C]`.
+    ///
+    /// # Panics
+    /// When there is none of this index.
+    #[must_use]
+    pub fn get(&self, index: usize) -> &[f32] {
+        &self.values[index * self.item_len()..(index + 1) * self.item_len()]
+    }
+}
+
+/// `report.json`: what was found, without the pictures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DiscoverReport {
+    /// The model.
+    pub model: ModelReference,
+    /// The training timestep at which the bottleneck was linearised.
+    pub timestep: usize,
+    /// The same as a share of the schedule's length.
+    pub timestep_share: f64,
+    /// `full` or `pooled`.
+    pub space: super::Space,
+    /// Directions found.
+    pub rank: usize,
+    /// Dimension of the space of samples.
+    pub domain: usize,
+    /// Dimension of the bottleneck.
+    pub codomain: usize,
+    /// σ, descending.
+    pub singular_values: Vec<f64>,
+    /// The largest ‖(J v − σ u, Jᵀ u − σ v)‖ / σ₁ of all directions.
+    pub residual: f64,
+    /// Whether the residual is within the tolerance.
+    pub converged: bool,
+    /// Blocks pushed forward and pulled back.
+    pub block_products: usize,
+    /// Vectors pushed forward and pulled back.
+    pub vector_products: usize,
+    /// Seconds for the linearisation and the basis alone.
+    pub seconds: f64,
+    /// Seconds for everything.
+    pub total_seconds: f64,
+    /// What the instrument reads from each drawn sample; empty without one.
+    pub samples: Vec<SampleReport>,
+    /// The walks, strongest direction first.
+    pub walks: Vec<WalkReport>,
+    /// Held-out error of the instrument for each factor, in the factor's own
+    /// unit; empty without an instrument.
+    pub instrument: Vec<FactorError>,
+}
+
+/// What the instrument reads from a drawn sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SampleReport {
+    /// A caption of what was read.
+    pub caption: String,
+    /// Whether re-rendering what was read is close to the sample.
+    pub valid: bool,
+    /// The distance of the re-rendering.
+    pub distance: f64,
+}
+
+/// One direction, walked both ways.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WalkReport {
+    /// Counted from 0, the strongest.
+    pub direction: usize,
+    /// σ.
+    pub singular_value: f64,
+    /// Where each frame lies on the walk, in −1..1; 0 is the sample.
+    pub positions: Vec<f64>,
+    /// How each factor moved, in the order of the world's factors; empty
+    /// without an instrument.
+    pub responses: Vec<FactorResponse>,
+    /// The factor with the largest change.
+    pub strongest: Option<String>,
+    /// Its share of the total standardised change, in 0..1.
+    pub purity: Option<f64>,
+    /// Share of the frames that are valid pictures of the world.
+    pub validity: Option<f64>,
+    /// Root mean square difference of the two ends, pixels in −1..1.
+    pub pixel_change: f64,
+}
+
+/// How one factor moved along a walk.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FactorResponse {
+    /// The factor.
+    pub factor: String,
+    /// What was read at each frame, in the factor's own unit.
+    pub values: Vec<f64>,
+    /// Difference of the two ends over the factor's standard deviation in the world.
+    pub change: f64,
+    /// Spearman's ρ of the value with the position.
+    pub spearman: f64,
+}
+
+/// The instrument's error for one factor on held-out pictures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FactorError {
+    /// The factor.
+    pub factor: String,
+    /// What is measured: "mean absolute error", "accuracy", ….
+    pub measure: String,
+    /// Its value.
+    pub value: f64,
+}
+
+/// All of it, with the pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Findings {
+    /// What `report.json` holds.
+    pub report: DiscoverReport,
+    /// The drawn samples; the first is the point of the basis.
+    pub samples: Pictures,
+    /// For each walk, its frames.
+    pub walks: Vec<Pictures>,
+}
+
+impl fmt::Display for DiscoverReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::table::table(self))
+    }
+}

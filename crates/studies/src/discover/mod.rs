@@ -1,0 +1,431 @@
+//! `discover`: the directions in which a model's bottleneck moves most.
+//!
+//! At a noisy sample x_t, the map f from x to the bottleneck h has the Jacobian
+//! J. Its singular vectors are the directions of the space of samples along
+//! which the bottleneck moves most (Park et al., arXiv 2302.12469 and
+//! 2307.12868). Walking along one and sampling to the end shows what it means.
+
+mod basis;
+pub mod findings;
+pub mod page;
+pub mod sheet;
+#[cfg(test)]
+mod synthetic;
+pub mod table;
+
+pub use basis::{Basis, Space, find_basis};
+
+use crate::reader::{Reader, along_walk};
+use crate::responses::{responses, strongest};
+use crate::sampling::{pictures, run_steps};
+use crate::walk::{Method, Walk};
+use crate::{DiffusionModel, InputFile, Progress, StudyError};
+use alice_calculus::{Model, Tensor};
+use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
+use alice_geometry::Block;
+use alice_kernels::layout::permute_items;
+use alice_runs::{RunFolder, TensorFile};
+use findings::{DiscoverReport, Findings, Pictures, WalkReport};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Instant;
+
+/// What to discover.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscoverArguments {
+    /// Noisy samples to start from (safetensors: `sample` [N,C,H,W], `timestep` [1] or [N]); the first is the point
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<InputFile>,
+    /// How many directions to find
+    #[arg(long, default_value_t = 50)]
+    pub rank: usize,
+    /// The bottleneck as it is, or summed over its positions
+    #[arg(long, value_enum, default_value_t = Space::Full)]
+    pub space: Space,
+    /// Largest residual of a direction, relative to the first singular value
+    #[arg(long, default_value_t = 1e-4)]
+    pub tolerance: f64,
+    /// Find the basis only: no samples, no walks, no pictures
+    #[arg(long)]
+    pub basis_only: bool,
+    /// Where to linearise, as a share of the noise schedule (1 is pure noise)
+    #[arg(long, default_value_t = 0.6, value_name = "SHARE")]
+    pub at: f64,
+    /// DDIM steps from noise to picture
+    #[arg(long, default_value_t = 50)]
+    pub steps: usize,
+    /// How many samples to draw
+    #[arg(long, default_value_t = 8)]
+    pub samples: usize,
+    /// Which sample to treat, counted from 0
+    #[arg(long, default_value_t = 0, value_name = "INDEX")]
+    pub sample: usize,
+    /// How many directions to walk along, the strongest first
+    #[arg(long, default_value_t = 12)]
+    pub walks: usize,
+    /// How a walk moves
+    #[arg(long, value_enum, default_value_t = Method::Guidance)]
+    pub method: Method,
+    /// Length of a walk to each end: root mean square change of a noisy pixel
+    #[arg(long, default_value_t = 0.3)]
+    pub reach: f64,
+    /// Updates from the sample to each end of a walk
+    #[arg(long, default_value_t = 16)]
+    pub iterations: usize,
+    /// Pictures from the sample to each end of a walk
+    #[arg(long, default_value_t = 4)]
+    pub frames: usize,
+    /// Read the factors of the puppet show from the pictures of another model
+    #[arg(long)]
+    pub puppets: bool,
+}
+
+impl Default for DiscoverArguments {
+    fn default() -> Self {
+        Self {
+            input: None,
+            rank: 50,
+            space: Space::Full,
+            tolerance: 1e-4,
+            basis_only: false,
+            at: 0.6,
+            steps: 50,
+            samples: 8,
+            sample: 0,
+            walks: 12,
+            method: Method::Guidance,
+            reach: 0.3,
+            iterations: 16,
+            frames: 4,
+            puppets: false,
+        }
+    }
+}
+
+/// Runs `discover` and writes its files, all but `report.json`, which the
+/// caller writes last.
+///
+/// # Errors
+/// When an argument does not fit the model, the network fails, a file cannot
+/// be read or written, or the user asks to stop.
+pub fn run(
+    arguments: &DiscoverArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<DiscoverReport, StudyError> {
+    let findings = discover(arguments, model, seed, folder, progress)?;
+    if !arguments.basis_only {
+        let sheet = sheet::sheet(&findings)?;
+        folder.write_png("sheet.png", &sheet, &alice_runs::Metadata::new())?;
+        let page = page::page(&findings, folder.recipe())?;
+        folder.write_text("report.html", &page)?;
+    }
+    Ok(findings.report)
+}
+
+/// The point at which the bottleneck is linearised.
+struct Point {
+    size: (usize, usize),
+    /// x_t `[1, H, W, C]`.
+    sample: Tensor<f32>,
+    timestep: f64,
+    /// Clean samples; the first is the point's own.
+    drawn: Pictures,
+}
+
+fn discover(
+    arguments: &DiscoverArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<Findings, StudyError> {
+    let start = Instant::now();
+    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let (network, point) = match &arguments.input {
+        Some(file) => given_point(&file.path, model, &sampler, seed, arguments, progress)?,
+        None => drawn_point(model, &sampler, seed, arguments, progress)?,
+    };
+    progress.begin("finding directions", 1);
+    let timestep = Tensor::new(&[1, 1], vec![point.timestep as f32])?;
+    let inputs = [("sample", &point.sample), ("timestep", &timestep)];
+    let basis = find_basis(&network, &inputs, arguments, seed)?;
+    progress.advance(1);
+    write_basis(&basis, folder)?;
+    let train_steps = model.schedule.num_train_timesteps;
+    let mut report = DiscoverReport {
+        model: model.reference.clone(),
+        timestep: point.timestep as usize,
+        timestep_share: point.timestep / train_steps as f64,
+        space: arguments.space,
+        rank: arguments.rank,
+        domain: basis.spectrum.right.dimension(),
+        codomain: basis.spectrum.left.dimension(),
+        singular_values: basis.spectrum.singular_values.clone(),
+        residual: basis.spectrum.residuals.iter().copied().fold(0.0, f64::max),
+        converged: basis.spectrum.converged,
+        block_products: basis.spectrum.products.blocks(),
+        vector_products: basis.spectrum.products.vectors(),
+        seconds: basis.seconds,
+        total_seconds: 0.0,
+        samples: Vec::new(),
+        walks: Vec::new(),
+        instrument: Vec::new(),
+    };
+    let mut walks = Vec::new();
+    if !arguments.basis_only {
+        let reader = Reader::for_model(model, arguments.puppets)?;
+        if let Some(reader) = &reader {
+            report.instrument = reader.errors();
+            report.samples = reader.describe(&point.drawn)?;
+        }
+        (walks, report.walks) = walk_directions(
+            arguments,
+            model,
+            &network,
+            &sampler,
+            &point,
+            &basis,
+            reader.as_ref(),
+            progress,
+        )?;
+    }
+    report.total_seconds = start.elapsed().as_secs_f64();
+    Ok(Findings {
+        report,
+        samples: point.drawn,
+        walks,
+    })
+}
+
+/// Draws the samples and keeps the treated one's state at the timestep.
+fn drawn_point(
+    model: &DiffusionModel,
+    sampler: &Ddim,
+    seed: u64,
+    arguments: &DiscoverArguments,
+    progress: &mut dyn Progress,
+) -> Result<(Model<f32>, Point), StudyError> {
+    if arguments.sample >= arguments.samples {
+        return Err(StudyError::argument(
+            "--sample",
+            format!("counts from 0 to {}", arguments.samples.saturating_sub(1)),
+        ));
+    }
+    if !(0.0..=1.0).contains(&arguments.at) {
+        return Err(StudyError::argument("--at", "must lie in 0..1"));
+    }
+    let size = model.size()?;
+    let network = model.at(size)?;
+    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let dim = denoiser.dim();
+    let grid = sampler.timesteps();
+    let wanted = arguments.at * model.schedule.num_train_timesteps as f64;
+    let distance = |i: &usize| (grid[*i] as f64 - wanted).abs();
+    let index = (0..grid.len())
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        .unwrap_or(0);
+    // Only the treated sample is needed for a basis alone.
+    let (first, count) = if arguments.basis_only {
+        (arguments.sample, 1)
+    } else {
+        (0, arguments.samples)
+    };
+    let draws = Draws {
+        seed,
+        first_item: first as u64,
+    };
+    let last = if arguments.basis_only { index } else { grid.len() };
+    progress.begin("drawing samples", (count * last) as u64);
+    let noise = initial_noise(draws, count, dim);
+    let noisy = run_steps(&mut denoiser, sampler, draws, noise, count, 0..index, progress)?;
+    let at = (arguments.sample - first) * dim;
+    let treated = noisy[at..at + dim].to_vec();
+    let drawn = if arguments.basis_only {
+        Vec::new()
+    } else {
+        let rest = index..grid.len();
+        run_steps(&mut denoiser, sampler, draws, noisy, count, rest, progress)?
+    };
+    let channels = model.network.config.in_channels;
+    let sample = Tensor::new(&[1, size.0, size.1, channels], treated)?;
+    let drawn = pictures(size, channels, drawn);
+    let point = Point {
+        size,
+        sample,
+        timestep: grid[index] as f64,
+        drawn,
+    };
+    Ok((network, point))
+}
+
+/// Reads the noisy samples of a file, and finishes them.
+fn given_point(
+    path: &Path,
+    model: &DiffusionModel,
+    sampler: &Ddim,
+    seed: u64,
+    arguments: &DiscoverArguments,
+    progress: &mut dyn Progress,
+) -> Result<(Model<f32>, Point), StudyError> {
+    let file = TensorFile::read(path)?;
+    let name = |key: &str| format!("{}, {key}", path.display());
+    let sample = file.require_rank("sample", 4)?;
+    let timestep = file.require_rank("timestep", 1)?;
+    let at = timestep.data.first().copied().unwrap_or(f32::NAN);
+    let limit = model.schedule.num_train_timesteps as f32;
+    if !(0.0..limit).contains(&at) {
+        let why = format!("the timestep {at} is not in 0..{limit}");
+        return Err(StudyError::argument(name("timestep"), why));
+    }
+    if sample.shape[0] == 0 {
+        return Err(StudyError::argument(name("sample"), "holds no sample"));
+    }
+    if let Some(i) = sample.data.iter().position(|v| !v.is_finite()) {
+        let why = format!("value {i} is {}", sample.data[i]);
+        return Err(StudyError::argument(name("sample"), why));
+    }
+    let size = (sample.shape[2], sample.shape[3]);
+    let channels = model.network.config.in_channels;
+    if sample.shape[1] != channels {
+        let why = format!("has {} channels and the model {channels}", sample.shape[1]);
+        return Err(StudyError::argument(name("sample"), why));
+    }
+    let network = model.at(size)?;
+    let all = Tensor::new(&sample.shape, sample.data.clone())?.to_channels_last()?;
+    let count = all.batch();
+    let first = all.data()[..all.item_len()].to_vec();
+    let drawn = if arguments.basis_only {
+        Vec::new()
+    } else {
+        let mut denoiser = NetworkDenoiser::new(&network)?;
+        let grid = sampler.timesteps();
+        let steps = sampler.index_at(at as usize)..grid.len();
+        progress.begin("finishing samples", (count * steps.len()) as u64);
+        let draws = Draws { seed, first_item: 0 };
+        let states = all.into_data();
+        run_steps(&mut denoiser, sampler, draws, states, count, steps, progress)?
+    };
+    let sample = Tensor::new(&[1, size.0, size.1, channels], first)?;
+    let drawn = pictures(size, channels, drawn);
+    let point = Point {
+        size,
+        sample,
+        timestep: f64::from(at),
+        drawn,
+    };
+    Ok((network, point))
+}
+
+fn write_basis(basis: &Basis, folder: &mut RunFolder) -> Result<(), StudyError> {
+    let spectrum = &basis.spectrum;
+    let mut file = TensorFile::new();
+    let values: Vec<f32> = spectrum.singular_values.iter().map(|&s| s as f32).collect();
+    file.insert("singular_values", &[values.len()], values)?;
+    for (name, block) in [("right", &spectrum.right), ("left", &spectrum.left)] {
+        let shape = [block.rows(), block.dimension()];
+        file.insert(name, &shape, block.as_slice().to_vec())?;
+    }
+    folder.write_tensors("basis.safetensors", &file)?;
+    Ok(())
+}
+
+/// Walks along the strongest directions and reads what each changed.
+fn walk_directions(
+    arguments: &DiscoverArguments,
+    model: &DiffusionModel,
+    network: &Model<f32>,
+    sampler: &Ddim,
+    point: &Point,
+    basis: &Basis,
+    reader: Option<&Reader>,
+    progress: &mut dyn Progress,
+) -> Result<(Vec<Pictures>, Vec<WalkReport>), StudyError> {
+    let walk = Walk {
+        method: arguments.method,
+        iterations: arguments.iterations,
+        frames: arguments.frames,
+        reach: arguments.reach,
+        tangent: 1.0,
+    };
+    walk.check()?;
+    let count = arguments.walks.min(arguments.rank);
+    let mut denoiser = NetworkDenoiser::new(network)?;
+    let (h, w) = point.size;
+    let channels = model.network.config.in_channels;
+    let directions = to_network_layout(&basis.spectrum.right, count, channels, h * w)?;
+    progress.begin("walking", (2 * count * arguments.iterations) as u64);
+    let schedule = model.schedule.schedule()?;
+    let walked = walk.run(
+        &mut denoiser,
+        &schedule,
+        model.schedule.prediction_type,
+        point.timestep as usize,
+        point.sample.data(),
+        &directions,
+        progress,
+    )?;
+    let per_walk = walked.positions.len();
+    let steps = sampler.index_at(point.timestep as usize)..sampler.timesteps().len();
+    let frames = count * per_walk;
+    progress.begin("drawing the walks", (frames * steps.len()) as u64);
+    let draws = Draws::default();
+    let states = walked.states;
+    let drawn = run_steps(&mut denoiser, sampler, draws, states, frames, steps, progress)?;
+    let item = per_walk * h * w * channels;
+    let mut walks = Vec::with_capacity(count);
+    let mut reports = Vec::with_capacity(count);
+    for (direction, values) in drawn.chunks_exact(item.max(1)).enumerate() {
+        let frames = pictures(point.size, channels, values.to_vec());
+        let sigma = basis.spectrum.singular_values[direction];
+        reports.push(report_walk(direction, sigma, &walked.positions, &frames, reader)?);
+        walks.push(frames);
+    }
+    Ok((walks, reports))
+}
+
+fn report_walk(
+    direction: usize,
+    singular_value: f64,
+    positions: &[f64],
+    frames: &Pictures,
+    reader: Option<&Reader>,
+) -> Result<WalkReport, StudyError> {
+    let ends = frames.get(0).iter().zip(frames.get(frames.len() - 1));
+    let squares: f64 = ends.map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    let mut report = WalkReport {
+        direction,
+        singular_value,
+        positions: positions.to_vec(),
+        responses: Vec::new(),
+        strongest: None,
+        purity: None,
+        validity: None,
+        pixel_change: (squares / frames.item_len() as f64).sqrt(),
+    };
+    if let Some(reader) = reader {
+        report.responses = responses(positions, &along_walk(&reader.read(frames)?));
+        let found = strongest(&report.responses);
+        report.strongest = found.map(|(factor, _)| report.responses[factor].factor.clone());
+        report.purity = found.map(|(_, purity)| purity);
+        let validity = reader.validity(frames)?;
+        let valid = validity.iter().filter(|v| v.valid).count();
+        report.validity = Some(valid as f64 / validity.len().max(1) as f64);
+    }
+    Ok(report)
+}
+
+/// The first `count` directions, `[k, C·H·W]` → `[count, H·W·C]`.
+fn to_network_layout(
+    directions: &Block,
+    count: usize,
+    channels: usize,
+    positions: usize,
+) -> Result<Block, StudyError> {
+    let values = &directions.as_slice()[..count * directions.dimension()];
+    let values = permute_items(values, count, channels, positions);
+    Ok(Block::from_vec(count, directions.dimension(), values)?)
+}

@@ -1,0 +1,353 @@
+//! `edit`: walk a picture along a direction.
+//!
+//! The picture is inverted to the noisy state x_t (DDIM), x_t walks along the
+//! direction both ways, and each state on the way is sampled back to a
+//! picture (Park et al., arXiv 2307.12868).
+
+use crate::input::InputFile;
+use crate::invert::{ReconstructionError, difference, read_state, trajectory};
+use crate::pictures::{Tones, Zoom, to_picture};
+use crate::raster::sheet;
+use crate::sampling::{pictures, run_steps};
+use crate::walk::{Method, Walk};
+use crate::{DiffusionModel, Jacobian, Progress, StudyError};
+use alice_calculus::{Model, Tensor};
+use alice_diffusion::{Ddim, DdimInverse, Draws, Eta, NetworkDenoiser, Sampler};
+use alice_geometry::{Block, GolubKahan, LinearMap};
+use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile, picture};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// How long each frame of the animation is shown.
+const MILLISECONDS_PER_FRAME: u16 = 120;
+
+/// What `edit` is told.
+#[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct EditArguments {
+    /// The picture, a PNG of the model's size
+    #[arg(value_name = "PICTURE")]
+    pub picture: InputFile,
+    /// Crop and scale a picture of another size
+    #[arg(long)]
+    pub resize: bool,
+    /// Which direction to walk along, counted from 0, the strongest
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub direction: usize,
+    /// A basis that `alice discover` found [default: that of the picture itself]
+    #[arg(long, value_name = "FILE")]
+    pub basis: Option<InputFile>,
+    /// Where to walk, as a share of the noise schedule
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    pub at: f64,
+    /// Length of the walk to each end: root mean square change of a noisy pixel
+    #[arg(long, default_value_t = 0.3)]
+    pub strength: f64,
+    /// How the walk moves
+    #[arg(long, value_enum, default_value_t = Method::Guidance)]
+    pub method: Method,
+    /// Steps from picture to noise, and back
+    #[arg(long, default_value_t = 100)]
+    pub steps: usize,
+    /// Updates from the picture to each end of the walk
+    #[arg(long, default_value_t = 16)]
+    pub iterations: usize,
+    /// Pictures from the original to each end of the walk
+    #[arg(long, default_value_t = 8)]
+    pub frames: usize,
+}
+
+/// What `edit` did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EditReport {
+    /// The model.
+    pub model: ModelReference,
+    /// The direction walked along.
+    pub direction: usize,
+    /// Its singular value.
+    pub singular_value: f64,
+    /// The timestep of the walk.
+    pub timestep: usize,
+    /// How far the middle of the strip is from the picture: what inversion
+    /// and sampling lose before any edit.
+    pub unedited: ReconstructionError,
+    /// How far each end of the walk is from the middle.
+    pub ends: [ReconstructionError; 2],
+    /// Where each frame lies, in −1..1.
+    pub positions: Vec<f64>,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+impl fmt::Display for EditReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(
+            f,
+            "direction {} (σ {:.3}) at timestep {}",
+            self.direction, self.singular_value, self.timestep
+        )?;
+        writeln!(
+            f,
+            "change: {:.1} and {:.1} of 255 at the ends; {:.1} before any edit (root mean square)",
+            self.ends[0].root_mean_square,
+            self.ends[1].root_mean_square,
+            self.unedited.root_mean_square
+        )?;
+        write!(
+            f,
+            "strip.png, walk.png (animated), walk.gif, {:.1} s",
+            self.seconds
+        )
+    }
+}
+
+impl EditArguments {
+    fn walk(&self) -> Result<Walk, StudyError> {
+        let walk = Walk {
+            method: self.method,
+            iterations: self.iterations,
+            frames: self.frames,
+            reach: self.strength,
+            tangent: 1.0,
+        };
+        if !(self.strength > 0.0 && self.strength.is_finite()) {
+            return Err(StudyError::argument(
+                "--strength",
+                "must be a positive number",
+            ));
+        }
+        walk.check()?;
+        Ok(walk)
+    }
+
+    /// The number of inversion steps whose end is nearest to `at`.
+    fn inversion_steps(&self, inverse: &DdimInverse) -> Result<usize, StudyError> {
+        if !(self.at > 0.0 && self.at <= 1.0) {
+            return Err(StudyError::argument("--at", "must lie between 0 and 1"));
+        }
+        let wanted = self.at * inverse.schedule().train_steps() as f64;
+        let grid = inverse.timesteps();
+        let distance = |i: &usize| (grid[*i] as f64 - wanted).abs();
+        let nearest = (0..grid.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        Ok(nearest.unwrap_or(0) + 1)
+    }
+}
+
+/// Refuses arguments that do not fit the model, and files that cannot be read.
+///
+/// # Errors
+/// Names the argument, or the file and what is wrong with it.
+pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), StudyError> {
+    arguments.walk()?;
+    let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
+    arguments.inversion_steps(&inverse)?;
+    let clean = read_state(&arguments.picture, arguments.resize, model)?;
+    if let Some(basis) = &arguments.basis {
+        read_direction(basis, arguments.direction, clean.dims())?;
+    }
+    Ok(())
+}
+
+/// A unit vector `[1, H·W·C]` in the network's layout, and its singular value.
+struct Direction {
+    vector: Block,
+    singular_value: f64,
+}
+
+/// A row of `right` in a basis file.
+fn read_direction(
+    basis: &InputFile,
+    index: usize,
+    dims: &[usize],
+) -> Result<Direction, StudyError> {
+    let file = TensorFile::from_bytes(&basis.path, &basis.read()?)?;
+    file.require_finite()?;
+    let dim = dims[1..].iter().product();
+    let rank = file.require_rank("right", 2)?.shape[0];
+    let right = &file.require("right", &[rank, dim])?.data;
+    let values = &file.require("singular_values", &[rank])?.data;
+    if index >= rank {
+        return Err(StudyError::argument(
+            "--direction",
+            format!(
+                "{index}; the basis holds directions 0 to {}",
+                rank.saturating_sub(1)
+            ),
+        ));
+    }
+    let row = right[index * dim..(index + 1) * dim].to_vec();
+    unit(row, f64::from(values[index]), dims)
+}
+
+/// A direction in the order of files, C·H·W, as one of the network's.
+fn unit(row: Vec<f32>, singular_value: f64, dims: &[usize]) -> Result<Direction, StudyError> {
+    let norm = row
+        .iter()
+        .map(|&v| f64::from(v).powi(2))
+        .sum::<f64>()
+        .sqrt();
+    if norm <= 0.0 {
+        return Err(StudyError::argument("--basis", "the direction is zero"));
+    }
+    let row = row.iter().map(|&v| (f64::from(v) / norm) as f32).collect();
+    let vector = crate::model::channels_last(&[1, dims[3], dims[1], dims[2]], row)?;
+    Ok(Direction {
+        vector: Block::from_vec(1, vector.item_len(), vector.into_data())?,
+        singular_value,
+    })
+}
+
+/// The direction of the bottleneck's Jacobian at the state itself.
+fn find_direction(
+    network: &Model<f32>,
+    state: &Tensor<f32>,
+    timestep: usize,
+    index: usize,
+    seed: u64,
+) -> Result<Direction, StudyError> {
+    let graph = network.graph();
+    let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
+    let inputs = [("sample", state), ("timestep", &time)];
+    let (from, to) = (
+        graph.find_input("sample")?,
+        graph.find_output("bottleneck")?,
+    );
+    let jacobian = Jacobian::new(network, &inputs, from, to)?;
+    let dimension = jacobian.domain().min(jacobian.codomain());
+    if index >= dimension {
+        return Err(StudyError::argument(
+            "--direction",
+            format!("{index}; there are directions 0 to {}", dimension - 1),
+        ));
+    }
+    let method = GolubKahan {
+        seed,
+        ..GolubKahan::new(index + 1)
+    };
+    let spectrum = method.decompose(&jacobian)?;
+    let row = spectrum.right.row(index).to_vec();
+    unit(row, spectrum.singular_values[index], state.dims())
+}
+
+/// Inverts, walks, samples back and writes the strip and the animations.
+///
+/// # Errors
+/// Those of [`check`]; when the network fails, the folder cannot be written or
+/// the user asks to stop.
+pub fn run(
+    arguments: &EditArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<EditReport, StudyError> {
+    let clock = Instant::now();
+    let walk = arguments.walk()?;
+    let clean = read_state(&arguments.picture, arguments.resize, model)?;
+    let network = model.at((clean.dims()[1], clean.dims()[2]))?;
+    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
+    let steps = arguments.inversion_steps(&inverse)?;
+    let timestep = inverse.timesteps()[steps - 1];
+    progress.begin("inverting", steps as u64);
+    let states = trajectory(&mut denoiser, &inverse, clean.data(), steps, 0, progress)?;
+    let noisy = Tensor::new(clean.dims(), states[steps].clone())?;
+    let direction = match &arguments.basis {
+        Some(basis) => read_direction(basis, arguments.direction, clean.dims())?,
+        None => {
+            progress.begin("finding the direction", 1);
+            find_direction(&network, &noisy, timestep, arguments.direction, seed)?
+        }
+    };
+    progress.begin("walking", 2 * arguments.iterations as u64);
+    let walked = walk.run(
+        &mut denoiser,
+        inverse.schedule(),
+        model.schedule.prediction_type,
+        timestep,
+        noisy.data(),
+        &direction.vector,
+        progress,
+    )?;
+    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let count = walked.positions.len();
+    progress.begin("drawing", (count * steps) as u64);
+    let range = arguments.steps - steps..arguments.steps;
+    let draws = Draws::default();
+    let frames = run_steps(
+        &mut denoiser,
+        &sampler,
+        draws,
+        walked.states,
+        count,
+        range,
+        progress,
+    )?;
+    let frames: Vec<&[f32]> = frames.chunks_exact(clean.item_len()).collect();
+    write(
+        folder,
+        frames.concat(),
+        &walked.positions,
+        &direction,
+        clean.dims(),
+    )?;
+    let middle = frames[arguments.frames];
+    Ok(EditReport {
+        model: model.reference.clone(),
+        direction: arguments.direction,
+        singular_value: direction.singular_value,
+        timestep,
+        unedited: difference(clean.data(), middle),
+        ends: [frames[0], frames[count - 1]].map(|end| difference(middle, end)),
+        positions: walked.positions,
+        seconds: clock.elapsed().as_secs_f64(),
+    })
+}
+
+/// The strip, the animations there and back, and the direction.
+fn write(
+    folder: &mut RunFolder,
+    frames: Vec<f32>,
+    positions: &[f64],
+    direction: &Direction,
+    dims: &[usize],
+) -> Result<(), StudyError> {
+    let frames = pictures((dims[1], dims[2]), dims[3], frames);
+    let labels: Vec<_> = positions.iter().map(|&p| label(p)).collect();
+    let strip = sheet(&frames, frames.len(), &labels)?;
+    folder.write_png("strip.png", &strip, &Metadata::new())?;
+    let (zoom, tones) = (Zoom::fit(frames.size, (256, 256)), Tones::of(&frames));
+    let there = 0..frames.len();
+    let back = (1..frames.len().saturating_sub(1)).rev();
+    let animation = there
+        .chain(back)
+        .map(|i| zoom.apply(&to_picture(&frames, i, tones)?))
+        .collect::<Result<Vec<_>, _>>()?;
+    folder.write_apng(
+        "walk.png",
+        &animation,
+        MILLISECONDS_PER_FRAME,
+        &Metadata::new(),
+    )?;
+    let gif = picture::encode_gif("walk.gif", &animation, MILLISECONDS_PER_FRAME)?;
+    folder.write("walk.gif", &gif)?;
+    let vector = Tensor::new(dims, direction.vector.row(0).to_vec())?.to_channels_first()?;
+    let mut file = TensorFile::new();
+    file.insert(
+        "direction",
+        &vector.dims()[1..].to_vec(),
+        vector.into_data(),
+    )?;
+    folder.write_tensors("direction.safetensors", &file)?;
+    Ok(())
+}
+
+/// A position on the walk, in −1..1.
+fn label(position: f64) -> String {
+    if position == 0.0 {
+        "original".to_owned()
+    } else {
+        format!("{position:+.2}").replace('-', "−")
+    }
+}

@@ -1,0 +1,296 @@
+//! `measure`: what the directions of a model mean, over samples and timesteps.
+//!
+//! At each of several samples and timesteps the leading directions are found
+//! and walked, the instrument reads every frame, and random directions of the
+//! same length are walked beside them as the null.
+
+mod summary;
+
+pub use summary::{FactorSummary, Group, Summary};
+
+use crate::discover::{DiscoverArguments, Space, find_basis};
+use crate::reader::{Reader, along_walk};
+use crate::responses::{responses, strongest};
+use crate::sampling::{pictures, run_steps};
+use crate::walk::{Method, Walk};
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_calculus::{Model, Tensor};
+use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
+use alice_geometry::{Block, Span};
+use alice_kernels::layout::permute_items;
+use alice_random::Stream;
+use alice_runs::{ModelReference, RunFolder};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// What to measure.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasureArguments {
+    /// Samples whose directions are measured
+    #[arg(long, default_value_t = 16)]
+    pub samples: usize,
+    /// Timesteps, as shares of the noise schedule
+    #[arg(long, value_delimiter = ',', default_values_t = [0.8, 0.6, 0.4, 0.2])]
+    pub at: Vec<f64>,
+    /// Directions at each sample and timestep
+    #[arg(long, default_value_t = 50)]
+    pub rank: usize,
+    /// Random directions beside them, the null
+    #[arg(long, default_value_t = 10)]
+    pub random: usize,
+    /// DDIM steps from noise to picture
+    #[arg(long, default_value_t = 20)]
+    pub steps: usize,
+    /// How a walk moves
+    #[arg(long, value_enum, default_value_t = Method::Guidance)]
+    pub method: Method,
+    /// Length of a walk to each end: root mean square change of a noisy pixel
+    #[arg(long, default_value_t = 0.3)]
+    pub reach: f64,
+    /// Updates from the sample to each end of a walk
+    #[arg(long, default_value_t = 9)]
+    pub iterations: usize,
+    /// Pictures from the sample to each end of a walk
+    #[arg(long, default_value_t = 3)]
+    pub frames: usize,
+    /// Read the factors of the puppet show from the pictures of another model
+    #[arg(long)]
+    pub puppets: bool,
+}
+
+/// One walk.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WalkRecord {
+    /// Share of the noise schedule.
+    pub at: f64,
+    /// The sample, counted from 0.
+    pub sample: usize,
+    /// The direction, the strongest first; nothing for a random one.
+    pub direction: Option<usize>,
+    /// The factor with the largest change.
+    pub factor: Option<String>,
+    /// Its change from end to end, in the factor's standard deviations.
+    pub change: f64,
+    /// Spearman's ρ of the factor with the position.
+    pub spearman: f64,
+    /// Its share of the total standardised change.
+    pub purity: f64,
+    /// Standardised changes of all factors, in the world's order.
+    pub changes: Vec<f64>,
+    /// Share of the frames that are valid.
+    pub validity: f64,
+}
+
+/// `report.json` of `measure`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MeasureReport {
+    /// The model.
+    pub model: ModelReference,
+    /// Seconds for everything.
+    pub seconds: f64,
+    /// For each timestep and for found and random directions.
+    pub groups: Vec<Group>,
+    /// For each factor, how well some found direction moves it.
+    pub factors: Vec<FactorSummary>,
+    /// Counts over everything.
+    pub summary: Summary,
+    /// Every walk.
+    pub walks: Vec<WalkRecord>,
+}
+
+/// Runs `measure` and writes `measure.md`; the caller writes `report.json`.
+///
+/// # Errors
+/// When an argument does not fit the model, the model draws no puppets, or the
+/// user asks to stop.
+pub fn run(
+    arguments: &MeasureArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<MeasureReport, StudyError> {
+    let start = Instant::now();
+    let reader = Reader::for_model(model, arguments.puppets)?.ok_or_else(|| {
+        StudyError::argument(
+            "--model",
+            "measuring needs factors to read; say --puppets if this model draws puppets",
+        )
+    })?;
+    if arguments.samples == 0 || arguments.at.is_empty() {
+        return Err(StudyError::argument("--samples and --at", "must not be empty"));
+    }
+    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let network = model.at(model.size()?)?;
+    let mut walks = Vec::new();
+    for &at in &arguments.at {
+        let train_steps = model.schedule.num_train_timesteps as f64;
+        if !(0.0..=1.0).contains(&at) {
+            return Err(StudyError::argument("--at", format!("{at} does not lie in 0..1")));
+        }
+        let index = sampler.index_at((at * train_steps) as usize);
+        if index >= sampler.timesteps().len() {
+            let why = format!("{at} lies below the last of {} steps", arguments.steps);
+            return Err(StudyError::argument("--at", why));
+        }
+        progress.begin(
+            &format!("walking at {at}"),
+            arguments.samples as u64 * work(arguments, sampler.timesteps().len() - index),
+        );
+        let states = noisy_samples(arguments, &network, &sampler, seed, index)?;
+        for (sample, state) in states.iter().enumerate() {
+            let point = Point {
+                at,
+                sample,
+                index,
+                state,
+            };
+            let found = walk_sample(
+                arguments, model, &network, &sampler, &reader, seed, &point, progress,
+            )?;
+            walks.extend(found);
+        }
+    }
+    let mut report = MeasureReport {
+        model: model.reference.clone(),
+        seconds: 0.0,
+        groups: summary::groups(&walks, &arguments.at),
+        factors: summary::factors(&walks),
+        summary: summary::summary(&walks),
+        walks,
+    };
+    report.seconds = start.elapsed().as_secs_f64();
+    folder.write_text("measure.md", &summary::markdown(&report))?;
+    Ok(report)
+}
+
+/// Units of progress of one sample.
+fn work(arguments: &MeasureArguments, steps: usize) -> u64 {
+    let directions = arguments.rank + arguments.random;
+    let frames = directions * (2 * arguments.frames + 1);
+    (2 * directions * arguments.iterations + frames * steps) as u64
+}
+
+/// A sample at a timestep.
+struct Point<'a> {
+    at: f64,
+    sample: usize,
+    index: usize,
+    state: &'a Tensor<f32>,
+}
+
+fn noisy_samples(
+    arguments: &MeasureArguments,
+    network: &Model<f32>,
+    sampler: &Ddim,
+    seed: u64,
+    index: usize,
+) -> Result<Vec<Tensor<f32>>, StudyError> {
+    let mut denoiser = NetworkDenoiser::new(network)?;
+    let draws = Draws { seed, first_item: 0 };
+    let count = arguments.samples;
+    let noise = initial_noise(draws, count, denoiser.dim());
+    let silent = &mut crate::Silent;
+    let states = run_steps(&mut denoiser, sampler, draws, noise, count, 0..index, silent)?;
+    let graph = network.graph();
+    let dims = [&[1], graph.dims(graph.find_input("sample")?)].concat();
+    let items = states.chunks_exact(states.len() / count);
+    items.map(|item| Ok(Tensor::new(&dims, item.to_vec())?)).collect()
+}
+
+fn walk_sample(
+    arguments: &MeasureArguments,
+    model: &DiffusionModel,
+    network: &Model<f32>,
+    sampler: &Ddim,
+    reader: &Reader,
+    seed: u64,
+    point: &Point<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Vec<WalkRecord>, StudyError> {
+    let timestep = sampler.timesteps()[point.index];
+    let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
+    let inputs = [("sample", point.state), ("timestep", &time)];
+    let basis = find_basis(network, &inputs, &basis_arguments(arguments), seed)?;
+    let dims = point.state.dims();
+    let (size, channels) = ((dims[1], dims[2]), dims[3]);
+    let mut directions = in_network_layout(&basis.spectrum.right, channels, size.0 * size.1)?;
+    let purpose = "random directions";
+    let mut stream = Stream::new(seed, purpose, point.sample as u64, timestep as u64);
+    let normals = Block::normals(arguments.random, directions.dimension(), &mut stream);
+    if arguments.random > 0 {
+        directions.append(&Span::of(&normals)?.orthonormal())?;
+    }
+    let walk = Walk {
+        method: arguments.method,
+        iterations: arguments.iterations,
+        frames: arguments.frames,
+        reach: arguments.reach,
+        tangent: 1.0,
+    };
+    let mut denoiser = NetworkDenoiser::new(network)?;
+    let walked = walk.run(
+        &mut denoiser,
+        &model.schedule.schedule()?,
+        model.schedule.prediction_type,
+        timestep,
+        point.state.data(),
+        &directions,
+        progress,
+    )?;
+    let per_walk = walked.positions.len();
+    let frames = directions.rows() * per_walk;
+    let steps = point.index..sampler.timesteps().len();
+    let draws = Draws::default();
+    let states = walked.states;
+    let drawn = run_steps(&mut denoiser, sampler, draws, states, frames, steps, progress)?;
+    let drawn = pictures(size, channels, drawn);
+    let readings = reader.read(&drawn)?;
+    let validity = reader.quick_validity(&drawn)?;
+    let per_direction = readings.chunks_exact(per_walk).zip(validity.chunks_exact(per_walk));
+    Ok(per_direction
+        .enumerate()
+        .map(|(i, (readings, valid))| {
+            let responses = responses(&walked.positions, &along_walk(readings));
+            let found = strongest(&responses);
+            let moved = found.map(|(factor, _)| &responses[factor]);
+            WalkRecord {
+                at: point.at,
+                sample: point.sample,
+                direction: (i < arguments.rank).then_some(i),
+                factor: moved.map(|r| r.factor.clone()),
+                change: moved.map_or(0.0, |r| r.change),
+                spearman: moved.map_or(0.0, |r| r.spearman),
+                purity: found.map_or(0.0, |(_, purity)| purity),
+                changes: responses.iter().map(|r| r.change).collect(),
+                validity: valid.iter().filter(|v| **v).count() as f64 / per_walk as f64,
+            }
+        })
+        .collect())
+}
+
+fn basis_arguments(arguments: &MeasureArguments) -> DiscoverArguments {
+    DiscoverArguments {
+        rank: arguments.rank,
+        space: Space::Full,
+        ..DiscoverArguments::default()
+    }
+}
+
+/// Rows `[k, C·H·W]` → `[k, H·W·C]`.
+fn in_network_layout(
+    block: &Block,
+    channels: usize,
+    positions: usize,
+) -> Result<Block, StudyError> {
+    let values = permute_items(block.as_slice(), block.rows(), channels, positions);
+    Ok(Block::from_vec(block.rows(), block.dimension(), values)?)
+}
+
+impl fmt::Display for MeasureReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&summary::markdown(self))
+    }
+}

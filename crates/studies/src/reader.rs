@@ -1,0 +1,137 @@
+//! Pictures read back by the instrument of the puppet show.
+
+use crate::StudyError;
+use crate::discover::findings::{FactorError, Pictures, SampleReport};
+use crate::model::DiffusionModel;
+use crate::responses::FactorValues;
+use alice_instruments::{Instrument, Reading, Validity, distance};
+use alice_worlds::{FACTORS, FactorKind, caption_en, render};
+use rayon::prelude::*;
+
+/// Reads factors where the pictures are the puppet show's.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    instrument: Instrument,
+}
+
+impl Reader {
+    /// The bundled instrument, for the bundled model and for models whose
+    /// user says that they draw puppets; nothing for other models.
+    ///
+    /// # Errors
+    /// When it is asked for, but the model's pictures are of another size.
+    pub fn for_model(model: &DiffusionModel, puppets: bool) -> Result<Option<Self>, StudyError> {
+        if !puppets && !model.is_bundled() {
+            return Ok(None);
+        }
+        let instrument = Instrument::bundled()?;
+        let side = instrument.size();
+        let config = &model.network.config;
+        if config.sample_size != Some((side, side)) || config.out_channels != 3 {
+            return Err(StudyError::argument(
+                "--puppets",
+                format!("the instrument reads RGB pictures of {side}×{side} pixels only"),
+            ));
+        }
+        Ok(Some(Self { instrument }))
+    }
+
+    /// Readings of all pictures.
+    ///
+    /// # Errors
+    /// When the pictures are not the instrument's.
+    pub fn read(&self, pictures: &Pictures) -> Result<Vec<Reading>, StudyError> {
+        Ok(self.instrument.read(&pictures.values)?)
+    }
+
+    /// Whether re-rendering what is read is close to each picture.
+    ///
+    /// # Errors
+    /// When the pictures are not the instrument's.
+    pub fn validity(&self, pictures: &Pictures) -> Result<Vec<Validity>, StudyError> {
+        Ok(self.instrument.validity(&pictures.values)?)
+    }
+
+    /// Whether drawing what is read at once, without refinement, is close to
+    /// each picture: much faster than [`Self::validity`], and stricter.
+    ///
+    /// # Errors
+    /// When the pictures are not the instrument's.
+    pub fn quick_validity(&self, pictures: &Pictures) -> Result<Vec<bool>, StudyError> {
+        let readings = self.read(pictures)?;
+        let threshold = self.instrument.calibration().map_or(0.0, |c| c.threshold);
+        let side = self.instrument.size();
+        let item = pictures.item_len();
+        let checked = readings.par_iter().zip(pictures.values.par_chunks(item));
+        checked
+            .map(|(reading, picture)| {
+                let drawn = render(&reading.factors, side)?;
+                let picture: Vec<f32> = picture.iter().map(|v| 0.5 * v + 0.5).collect();
+                Ok(distance(&drawn.rgb, &picture, side) <= threshold)
+            })
+            .collect()
+    }
+
+    /// What each sample shows, and whether it is valid.
+    ///
+    /// # Errors
+    /// When the pictures are not the instrument's.
+    pub fn describe(&self, pictures: &Pictures) -> Result<Vec<SampleReport>, StudyError> {
+        let validity = self.validity(pictures)?;
+        Ok(validity
+            .iter()
+            .map(|validity| SampleReport {
+                caption: caption_en(&validity.reading.factors),
+                valid: validity.valid,
+                distance: f64::from(validity.distance),
+            })
+            .collect())
+    }
+
+    /// The instrument's errors on held-out pictures.
+    #[must_use]
+    pub fn errors(&self) -> Vec<FactorError> {
+        let Some(calibration) = self.instrument.calibration() else {
+            return Vec::new();
+        };
+        FACTORS
+            .iter()
+            .filter_map(|spec| {
+                let errors = calibration.factor(spec.name)?;
+                let (measure, value) = match errors.accuracy {
+                    Some(accuracy) => ("accuracy", accuracy),
+                    None => ("mean absolute error", errors.error_visible?),
+                };
+                Some(FactorError {
+                    factor: spec.name.to_owned(),
+                    measure: measure.to_owned(),
+                    value,
+                })
+            })
+            .collect()
+    }
+}
+
+/// One number per factor for each frame of a walk, see [`FactorValues`].
+#[must_use]
+pub fn along_walk(readings: &[Reading]) -> Vec<FactorValues> {
+    let middle = readings.get(readings.len() / 2);
+    let species = middle.map_or(0, |reading| {
+        let probabilities = &reading.species_probabilities;
+        (0..probabilities.len())
+            .max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]))
+            .unwrap_or(0)
+    });
+    let value = |reading: &Reading, factor: usize| match FACTORS[factor].kind {
+        FactorKind::Categorical { .. } => reading
+            .species_probabilities
+            .get(species)
+            .copied()
+            .unwrap_or(0.0),
+        _ => reading.values[factor],
+    };
+    readings
+        .iter()
+        .map(|reading| (0..FACTORS.len()).map(|f| f64::from(value(reading, f))).collect())
+        .collect()
+}

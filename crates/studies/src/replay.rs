@@ -1,0 +1,99 @@
+//! `replay`: do what a recipe says again, and compare.
+
+use crate::StudyError;
+use crate::study::Job;
+use alice_runs::{Recipe, disk, hash};
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The job of a run folder's recipe, a picture's or a recipe file's.
+///
+/// # Errors
+/// When there is no recipe, or one that this Alice does not know.
+pub fn job(path: &Path) -> Result<Job, StudyError> {
+    Job::from_recipe(path, &Recipe::find(path)?)
+}
+
+/// How a replay compares with the original.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// Pictures and tensors with the same bytes, relative to the run folder.
+    pub same: Vec<String>,
+    /// Those with other bytes, or missing in the replay.
+    pub different: Vec<String>,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let all = self.same.len() + self.different.len();
+        match (self.same.len(), self.different.len()) {
+            (0, 0) => write!(f, "there was nothing to compare with"),
+            (_, 0) => write!(f, "same bytes: {all} of {all} pictures and tensor files"),
+            (same, _) => write!(
+                f,
+                "same bytes: {same} of {all} pictures and tensor files; different: {}",
+                self.different.join(", ")
+            ),
+        }
+    }
+}
+
+/// Compares the pictures and tensor files of two run folders, or looks for a
+/// picture among those of `replayed`.
+///
+/// # Errors
+/// When a folder or file cannot be read.
+pub fn compare(original: &Path, replayed: &Path) -> Result<Comparison, StudyError> {
+    let mut comparison = Comparison::default();
+    if disk::is_folder(original) {
+        for name in results(original, 3)? {
+            let twin = replayed.join(&name);
+            let same =
+                disk::is_file(&twin) && hash::file(original.join(&name))? == hash::file(&twin)?;
+            let shown = name.to_string_lossy().replace('\\', "/");
+            if same {
+                comparison.same.push(shown);
+            } else {
+                comparison.different.push(shown);
+            }
+        }
+    } else if is_result(original) {
+        let wanted = hash::file(original)?;
+        for name in results(replayed, 3)? {
+            if hash::file(replayed.join(&name))? == wanted {
+                comparison
+                    .same
+                    .push(name.to_string_lossy().replace('\\', "/"));
+                return Ok(comparison);
+            }
+        }
+        comparison.different.push(original.display().to_string());
+    }
+    Ok(comparison)
+}
+
+fn is_result(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str());
+    matches!(extension, Some("png" | "gif" | "safetensors"))
+}
+
+/// Pictures and tensor files, relative to `folder`, at most so deep.
+fn results(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, StudyError> {
+    let mut names = Vec::new();
+    for path in disk::list(folder)? {
+        let Some(name) = path.file_name().map(PathBuf::from) else {
+            continue;
+        };
+        if disk::is_folder(&path) && depth > 1 {
+            names.extend(
+                results(&path, depth - 1)?
+                    .into_iter()
+                    .map(|inner| name.join(inner)),
+            );
+        } else if is_result(&path) && disk::is_file(&path) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}

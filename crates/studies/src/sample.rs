@@ -1,0 +1,325 @@
+//! `sample`: draw pictures with a model.
+
+use crate::input::InputFile;
+use crate::pictures::{Tones, to_picture};
+use crate::raster::{columns, sheet};
+use crate::sampling::{pictures, run_steps};
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Ddpm, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
+use alice_runs::{Metadata, ModelReference, Parameters, RunFolder, TensorFile};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// Values of the states that go through the network at once.
+const BLOCK_VALUES: usize = 1 << 17;
+/// Most states that go through the network at once.
+const BLOCK: usize = 32;
+/// Most pictures in the sheet; the others are on their own.
+const MOST_IN_SHEET: usize = 1024;
+/// Pictures drawn when neither `--count` nor `--input` says how many.
+const COUNT: usize = 8;
+
+/// How to get from noise to a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplerKind {
+    /// Deterministic unless --eta says otherwise
+    #[default]
+    Ddim,
+    /// Ancestral: fresh noise at every step
+    Ddpm,
+}
+
+impl SamplerKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ddim => "DDIM",
+            Self::Ddpm => "DDPM",
+        }
+    }
+}
+
+/// What `sample` is told.
+#[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct SampleArguments {
+    /// Start from the noise in this safetensors file (`latents` [N,C,H,W]) instead of drawing it
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<InputFile>,
+    /// How to get from noise to a picture
+    #[arg(long, value_enum, default_value_t)]
+    pub sampler: SamplerKind,
+    /// Steps from noise to picture
+    #[arg(long, default_value_t = 50)]
+    pub steps: usize,
+    /// Pictures to draw [default: 8, or as many as the input holds]
+    #[arg(long)]
+    pub count: Option<usize>,
+    /// Noise that DDIM adds at each step, from 0 (none) to 1 (as much as DDPM)
+    #[arg(long)]
+    pub eta: Option<f64>,
+}
+
+/// What `sample` did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SampleReport {
+    /// The model.
+    pub model: ModelReference,
+    /// Pictures drawn.
+    pub count: usize,
+    /// Height and width.
+    pub size: (usize, usize),
+    /// The sampler's name.
+    pub sampler: &'static str,
+    /// Steps.
+    pub steps: usize,
+    /// The pictures, relative to the run folder; none where the model's
+    /// samples are not pictures.
+    pub pictures: Vec<String>,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+impl fmt::Display for SampleReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (h, w) = self.size;
+        write!(
+            f,
+            "{} samples of {h}×{w} by {} in {} {} steps, {:.1} s\n",
+            self.count, self.model.name, self.steps, self.sampler, self.seconds
+        )?;
+        if self.pictures.is_empty() {
+            write!(
+                f,
+                "sheet.png (the first channels) and latents.safetensors; these are not RGB or grey pictures"
+            )
+        } else {
+            write!(f, "sheet.png, latents.safetensors and single pictures")
+        }
+    }
+}
+
+/// Where sampling begins.
+struct Start {
+    sampler: Box<dyn Sampler>,
+    /// Height and width.
+    size: (usize, usize),
+    count: usize,
+    /// `[N, H, W, C]`; drawn from the seed if `None`.
+    states: Option<Tensor<f32>>,
+}
+
+/// Refuses arguments that do not fit the model.
+///
+/// # Errors
+/// Names the argument, or the input and what is wrong with it.
+pub fn check(arguments: &SampleArguments, model: &DiffusionModel) -> Result<(), StudyError> {
+    let start = start(arguments, model)?;
+    model.network.graph(start.size)?;
+    Ok(())
+}
+
+fn start(arguments: &SampleArguments, model: &DiffusionModel) -> Result<Start, StudyError> {
+    let config = &model.network.config;
+    if config.in_channels != config.out_channels {
+        return Err(StudyError::argument(
+            "--model",
+            format!(
+                "it takes {} channels and gives {}, so it cannot sample. Use `alice predict`",
+                config.in_channels, config.out_channels
+            ),
+        ));
+    }
+    let sampler: Box<dyn Sampler> = match (arguments.sampler, arguments.eta) {
+        (SamplerKind::Ddim, eta) => {
+            let eta = Eta::Constant(eta.unwrap_or(0.0));
+            Box::new(Ddim::new(&model.schedule, arguments.steps, eta)?)
+        }
+        (SamplerKind::Ddpm, None) => Box::new(Ddpm::new(&model.schedule, arguments.steps)?),
+        (SamplerKind::Ddpm, Some(_)) => {
+            return Err(StudyError::argument(
+                "--eta",
+                "only `--sampler ddim` has it",
+            ));
+        }
+    };
+    let Some(input) = &arguments.input else {
+        let count = arguments.count.unwrap_or(COUNT);
+        check_count(count)?;
+        return Ok(Start {
+            sampler,
+            size: model.size()?,
+            count,
+            states: None,
+        });
+    };
+    let states = read_states(input, config.in_channels)?;
+    let (count, size) = (states.batch(), (states.dims()[1], states.dims()[2]));
+    if arguments.count.is_some_and(|asked| asked != count) {
+        return Err(StudyError::argument(
+            "--count",
+            format!("the input holds {count}. Leave it out"),
+        ));
+    }
+    Ok(Start {
+        sampler,
+        size,
+        count,
+        states: Some(states),
+    })
+}
+
+fn check_count(count: usize) -> Result<(), StudyError> {
+    const MOST: usize = 1_000_000;
+    if (1..=MOST).contains(&count) {
+        return Ok(());
+    }
+    Err(StudyError::argument(
+        "--count",
+        format!("{count} pictures; it must lie between 1 and {MOST}"),
+    ))
+}
+
+/// `latents` (or `sample`, as `predict` calls it) `[N, C, H, W]`.
+fn read_states(input: &InputFile, channels: usize) -> Result<Tensor<f32>, StudyError> {
+    let file = TensorFile::from_bytes(&input.path, &input.read()?)?;
+    file.require_finite()?;
+    let name = if file.get("latents").is_none() && file.get("sample").is_some() {
+        "sample"
+    } else {
+        "latents"
+    };
+    let [count, _, height, width] = file.require_rank(name, 4)?.shape[..] else {
+        return Err(StudyError::argument(
+            "--input",
+            "four dimensions are needed",
+        ));
+    };
+    let shape = [count, channels, height, width];
+    let found = file.require(name, &shape)?;
+    check_count(count)?;
+    crate::model::channels_last(&shape, found.data.clone())
+}
+
+/// Draws the samples and writes them as tensors and, if they are, as pictures.
+///
+/// # Errors
+/// Those of [`check`]; when the network fails, the folder cannot be written or
+/// the user asks to stop.
+pub fn run(
+    arguments: &SampleArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<SampleReport, StudyError> {
+    let clock = Instant::now();
+    let start = start(arguments, model)?;
+    let (count, size) = (start.count, start.size);
+    let network = model.at(size)?;
+    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let dim = denoiser.dim();
+    progress.begin("sampling", (count * arguments.steps) as u64);
+    let mut values = Vec::with_capacity(count * dim);
+    let block = (BLOCK_VALUES / dim.max(1)).clamp(1, BLOCK);
+    for first in (0..count).step_by(block) {
+        let items = block.min(count - first);
+        let draws = Draws {
+            seed,
+            first_item: first as u64,
+        };
+        let states = match &start.states {
+            Some(all) => all.data()[first * dim..(first + items) * dim].to_vec(),
+            None => initial_noise(draws, items, dim),
+        };
+        let steps = 0..arguments.steps;
+        let sampler = start.sampler.as_ref();
+        values.extend(run_steps(
+            &mut denoiser,
+            sampler,
+            draws,
+            states,
+            items,
+            steps,
+            progress,
+        )?);
+    }
+    let channels = model.network.config.out_channels;
+    let samples = Tensor::new(&[count, size.0, size.1, channels], values)?;
+    write_latents(folder, &samples)?;
+    let pictures = write_pictures(arguments, model, seed, folder, samples)?;
+    Ok(SampleReport {
+        model: model.reference.clone(),
+        count,
+        size,
+        sampler: arguments.sampler.name(),
+        steps: arguments.steps,
+        pictures,
+        seconds: clock.elapsed().as_secs_f64(),
+    })
+}
+
+fn write_latents(folder: &mut RunFolder, samples: &Tensor<f32>) -> Result<(), StudyError> {
+    let first = samples.to_channels_first()?;
+    let mut file = TensorFile::new();
+    file.insert("latents", &first.dims().to_vec(), first.into_data())?;
+    folder.write_tensors("latents.safetensors", &file)?;
+    Ok(())
+}
+
+/// Writes each sample, if it is a picture, and a sheet of the first ones;
+/// returns the names of the single pictures.
+fn write_pictures(
+    arguments: &SampleArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    samples: Tensor<f32>,
+) -> Result<Vec<String>, StudyError> {
+    let (size, channels) = ((samples.dims()[1], samples.dims()[2]), samples.channels());
+    let mut all = pictures(size, channels, samples.into_data());
+    let mut names = Vec::new();
+    if matches!(channels, 1 | 3) {
+        for i in 0..all.len() {
+            let picture = to_picture(&all, i, Tones::of(&all))?;
+            let texts = metadata(arguments, model, seed, Some(i), size);
+            let name = format!("{i:04}.png");
+            folder.write_png(&name, &picture, &texts)?;
+            names.push(name);
+        }
+    }
+    all.values.truncate(MOST_IN_SHEET * all.item_len());
+    let sheet = sheet(&all, columns(all.len()), &[])?;
+    let texts = metadata(arguments, model, seed, None, size);
+    folder.write_png("sheet.png", &sheet, &texts)?;
+    Ok(names)
+}
+
+/// How a picture was made, as other programs read it.
+fn metadata(
+    arguments: &SampleArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    item: Option<usize>,
+    size: (usize, usize),
+) -> Metadata {
+    let mut others = Vec::new();
+    if let Some(eta) = arguments.eta {
+        others.push(("Eta".to_owned(), eta.to_string()));
+    }
+    if let Some(item) = item {
+        others.push(("Item".to_owned(), item.to_string()));
+    }
+    Metadata::new().with_parameters(&Parameters {
+        steps: Some(arguments.steps),
+        sampler: Some(arguments.sampler.name().to_owned()),
+        seed: Some(seed),
+        size: Some((size.1 as u32, size.0 as u32)),
+        model_hash: Some(model.reference.hash.clone()),
+        model: Some(model.reference.name.clone()),
+        others,
+        ..Parameters::default()
+    })
+}

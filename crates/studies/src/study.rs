@@ -1,0 +1,303 @@
+//! Every study by its verb: what the command, a replay and the page submit.
+
+use crate::discover::DiscoverArguments;
+use crate::edit::EditArguments;
+use crate::invert::InvertArguments;
+use crate::measure::MeasureArguments;
+use crate::sample::SampleArguments;
+use crate::train::TrainArguments;
+use crate::world::WorldArguments;
+use crate::{DiffusionModel, Progress, StudyError};
+use crate::{discover, edit, invert, measure, sample, train, world};
+use alice_runs::{ModelReference, Recipe, RunFolder, disk};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+/// A study and its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Study {
+    /// See [`discover`].
+    Discover(DiscoverArguments),
+    /// See [`edit`].
+    Edit(EditArguments),
+    /// See [`invert`].
+    Invert(InvertArguments),
+    /// See [`measure`].
+    Measure(MeasureArguments),
+    /// See [`sample`].
+    Sample(SampleArguments),
+    /// See [`train`].
+    Train(TrainArguments),
+    /// See [`world`].
+    World(WorldArguments),
+}
+
+/// The verbs of all studies, sorted.
+pub const VERBS: [&str; 7] = [
+    "discover", "edit", "invert", "measure", "sample", "train", "world",
+];
+
+impl Study {
+    /// The verb, as recipes and the command name it.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Discover(_) => "discover",
+            Self::Edit(_) => "edit",
+            Self::Invert(_) => "invert",
+            Self::Measure(_) => "measure",
+            Self::Sample(_) => "sample",
+            Self::Train(_) => "train",
+            Self::World(_) => "world",
+        }
+    }
+
+    /// The study of a recipe; `name` stands for the recipe in errors.
+    ///
+    /// # Errors
+    /// When the verb is unknown or the arguments do not fit it.
+    pub fn from_recipe(name: &Path, recipe: &Recipe) -> Result<Self, StudyError> {
+        fn read<T: DeserializeOwned>(name: &Path, recipe: &Recipe) -> Result<T, StudyError> {
+            Ok(recipe.arguments(name)?)
+        }
+        recipe.require_verb(name, &VERBS)?;
+        Ok(match recipe.verb.as_str() {
+            "discover" => Self::Discover(read(name, recipe)?),
+            "edit" => Self::Edit(read(name, recipe)?),
+            "invert" => Self::Invert(read(name, recipe)?),
+            "measure" => Self::Measure(read(name, recipe)?),
+            "sample" => Self::Sample(read(name, recipe)?),
+            "train" => Self::Train(read(name, recipe)?),
+            _ => Self::World(read(name, recipe)?),
+        })
+    }
+
+    fn recipe(&self, seed: u64, model: Option<ModelReference>) -> Result<Recipe, StudyError> {
+        let verb = self.verb();
+        Ok(match self {
+            Self::Discover(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Edit(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Invert(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Measure(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Sample(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Train(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::World(arguments) => Recipe::new(verb, arguments, seed, model),
+        }?)
+    }
+
+    fn uses_model(&self) -> bool {
+        !matches!(self, Self::Train(_) | Self::World(_))
+    }
+
+    /// Records the content of the files that the study reads.
+    fn pin_inputs(&mut self) -> Result<(), StudyError> {
+        match self {
+            Self::Edit(arguments) => {
+                arguments.picture.pin()?;
+                arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
+            }
+            Self::Invert(arguments) => arguments.picture.pin(),
+            Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
+            Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
+            Self::Measure(_) | Self::Train(_) | Self::World(_) => Ok(()),
+        }
+    }
+
+    /// Refuses arguments that do not fit, before anything is written.
+    fn check(&self, model: Option<&DiffusionModel>) -> Result<(), StudyError> {
+        match (self, model) {
+            (Self::Edit(arguments), Some(model)) => edit::check(arguments, model),
+            (Self::Invert(arguments), Some(model)) => invert::check(arguments, model),
+            (Self::Sample(arguments), Some(model)) => sample::check(arguments, model),
+            (Self::Train(arguments), _) => train::check(arguments),
+            (Self::World(arguments), _) => world::check(arguments),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What to run and where to put it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// The study.
+    pub study: Study,
+    /// The model's folder; the bundled model if `None`.
+    pub model: Option<PathBuf>,
+    /// The model of the recipe that is replayed: the one found must be it.
+    pub recorded: Option<ModelReference>,
+    /// Names every random stream of the run.
+    pub seed: u64,
+    /// The run folder; the next free one if `None`.
+    pub out: Option<PathBuf>,
+    /// Whether an earlier run in the folder may go.
+    pub overwrite: bool,
+}
+
+/// A job whose arguments fit, with its model and its folder.
+#[derive(Debug)]
+pub struct PreparedJob {
+    study: Study,
+    model: Option<DiffusionModel>,
+    seed: u64,
+    folder: RunFolder,
+}
+
+/// What a job left.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The verb.
+    pub verb: &'static str,
+    /// The run folder.
+    pub run: PathBuf,
+    /// What `report.json` holds.
+    pub report: Value,
+    /// The report in a few lines for people.
+    #[serde(skip)]
+    pub summary: String,
+}
+
+impl Job {
+    /// The job of a recipe; `name` stands for the recipe in errors.
+    ///
+    /// # Errors
+    /// Those of [`Study::from_recipe`].
+    pub fn from_recipe(name: &Path, recipe: &Recipe) -> Result<Self, StudyError> {
+        let is_folder =
+            |model: &&ModelReference| model.name != DiffusionModel::BUNDLED || disk::is_folder(&model.name);
+        Ok(Self {
+            study: Study::from_recipe(name, recipe)?,
+            model: recipe
+                .model
+                .as_ref()
+                .filter(is_folder)
+                .map(|model| PathBuf::from(&model.name)),
+            recorded: recipe.model.clone(),
+            seed: recipe.seed,
+            out: None,
+            overwrite: false,
+        })
+    }
+
+    /// Opens the model, checks the arguments, then makes the run folder.
+    ///
+    /// # Errors
+    /// When something does not fit; nothing was written or removed then.
+    pub fn prepare(mut self) -> Result<PreparedJob, StudyError> {
+        self.study.pin_inputs()?;
+        let model = if self.study.uses_model() {
+            Some(self.open_model()?)
+        } else {
+            None
+        };
+        self.study.check(model.as_ref())?;
+        let reference = model.as_ref().map(|model| model.reference.clone());
+        let recipe = self.study.recipe(self.seed, reference)?;
+        let folder = match (&self.out, &self.study) {
+            (Some(path), Study::Train(arguments))
+                if !self.overwrite && train::can_resume(path, arguments) =>
+            {
+                train::check_checkpoint(path, arguments)?;
+                RunFolder::extend(path, recipe)?
+            }
+            (path, _) => RunFolder::create(path.as_deref(), self.overwrite, recipe)?,
+        };
+        Ok(PreparedJob {
+            study: self.study,
+            model,
+            seed: self.seed,
+            folder,
+        })
+    }
+
+    /// The model; under its recorded name if there is a record.
+    fn open_model(&self) -> Result<DiffusionModel, StudyError> {
+        let mut model = DiffusionModel::open(self.model.as_deref())?;
+        if let Some(recorded) = &self.recorded {
+            if recorded.hash != model.reference.hash {
+                return Err(StudyError::argument(
+                    format!("model {}", recorded.name),
+                    "its weights are not those of the recipe. Name the right one with --model",
+                ));
+            }
+            model.reference = recorded.clone();
+        }
+        Ok(model)
+    }
+}
+
+impl PreparedJob {
+    /// The run folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs the study and writes its report.
+    ///
+    /// # Errors
+    /// Those of the study. A folder without results is removed then.
+    pub fn run(self, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
+        let (verb, seed, mut folder) = (self.study.verb(), self.seed, self.folder);
+        let to = &mut folder;
+        match (&self.study, &self.model) {
+            (Study::Discover(arguments), Some(model)) => {
+                let result = discover::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Edit(arguments), Some(model)) => {
+                let result = edit::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Invert(arguments), Some(model)) => {
+                let result = invert::run(arguments, model, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Measure(arguments), Some(model)) => {
+                let result = measure::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Sample(arguments), Some(model)) => {
+                let result = sample::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Train(arguments), _) => {
+                let result = train::run(arguments, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::World(arguments), _) => {
+                let result = world::run(arguments, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (_, None) => Err(StudyError::argument(verb, "needs a model")),
+        }
+    }
+}
+
+/// Writes the report of a run that succeeded.
+fn close<R: Serialize + Display>(
+    verb: &'static str,
+    folder: RunFolder,
+    result: Result<R, StudyError>,
+) -> Result<Outcome, StudyError> {
+    let report = match result {
+        Ok(report) => report,
+        Err(error) => {
+            // The first error is the one to tell.
+            let _ = folder.discard_if_empty();
+            return Err(error);
+        }
+    };
+    let run = folder.path().to_path_buf();
+    folder.finish(&report)?;
+    let value = serde_json::to_value(&report)
+        .map_err(|e| StudyError::argument("report.json", format!("cannot be written: {e}")))?;
+    Ok(Outcome {
+        verb,
+        run,
+        report: value,
+        summary: report.to_string(),
+    })
+}

@@ -1,0 +1,316 @@
+//! `train`: train a diffusion model on a world.
+
+use crate::raster::{columns, sheet};
+use crate::sampling::pictures;
+use crate::{Progress, StudyError};
+use alice_runs::{Metadata, Recipe, RunFolder, RunState, disk};
+use alice_training::{Trainer, TrainingRecipe};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The recipe of the bundled model.
+const BUNDLED_RECIPE: &str = include_str!("../../../models/puppets-32/training.json");
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const CURVE: &str = "curve.json";
+/// Pictures in a sheet of samples, and the steps they are drawn with.
+const SHEET: (usize, usize) = (25, 50);
+
+/// Where the arithmetic is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// The processor
+    #[default]
+    Cpu,
+    /// A graphics card
+    Wgpu,
+}
+
+/// What `train` is told on the command line.
+#[derive(clap::Args, Clone, Debug, Default, PartialEq)]
+pub struct TrainOptions {
+    /// The training recipe, JSON [default: that of the bundled model]
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Steps, instead of the recipe's
+    #[arg(long)]
+    pub steps: Option<u64>,
+    /// Where the arithmetic is done
+    #[arg(long, value_enum, default_value_t)]
+    pub device: Device,
+}
+
+/// What `train` does: its options with the recipe read.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct TrainArguments {
+    /// The training recipe.
+    pub recipe: TrainingRecipe,
+    /// Where the arithmetic is done.
+    pub device: Device,
+}
+
+impl TrainOptions {
+    /// Reads the recipe. A `seed` replaces the recipe's.
+    ///
+    /// # Errors
+    /// When the recipe cannot be read.
+    pub fn read(self, seed: Option<u64>) -> Result<TrainArguments, StudyError> {
+        let mut recipe: TrainingRecipe = match &self.recipe {
+            Some(path) => disk::read_json(path)?,
+            None => serde_json::from_str(BUNDLED_RECIPE)
+                .map_err(|e| StudyError::argument("the bundled recipe", e.to_string()))?,
+        };
+        recipe.steps = self.steps.unwrap_or(recipe.steps);
+        recipe.seed = seed.unwrap_or(recipe.seed);
+        Ok(TrainArguments {
+            recipe,
+            device: self.device,
+        })
+    }
+}
+
+/// What `train` did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainReport {
+    /// The model's name.
+    pub name: String,
+    /// The network's weights.
+    pub parameters: usize,
+    /// Steps in all.
+    pub steps: u64,
+    /// Steps that an earlier session had done.
+    pub resumed_at: u64,
+    /// Pictures seen in all.
+    pub pictures: u64,
+    /// Mean loss of the last interval of the curve.
+    pub loss: Option<f64>,
+    /// Seconds of training in all sessions.
+    pub seconds: f64,
+    /// The model's folder, relative to the run folder, in diffusers' layout.
+    pub model: &'static str,
+}
+
+impl fmt::Display for TrainReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} parameters, {} steps on {} pictures",
+            self.name, self.parameters, self.steps, self.pictures
+        )?;
+        if self.resumed_at > 0 {
+            write!(f, ", resumed at step {}", self.resumed_at)?;
+        }
+        if let Some(loss) = self.loss {
+            write!(f, "\nloss {loss:.5}")?;
+        }
+        write!(
+            f,
+            "\n{:.2} hours; the model is in {}/",
+            self.seconds / 3600.0,
+            self.model
+        )
+    }
+}
+
+/// The loss curve, `curve.json`.
+#[derive(Serialize, Deserialize)]
+struct Curve {
+    /// Steps per loss.
+    interval: u64,
+    /// Mean losses.
+    losses: Vec<f64>,
+    /// Steps done.
+    steps: u64,
+    /// Seconds of training until then.
+    seconds: f64,
+}
+
+/// Refuses recipes that make no run.
+///
+/// # Errors
+/// Names the field.
+pub fn check(arguments: &TrainArguments) -> Result<(), StudyError> {
+    if arguments.device != Device::Cpu {
+        return Err(StudyError::argument(
+            "--device wgpu",
+            "this build computes on the processor only. Use --device cpu",
+        ));
+    }
+    Trainer::new(&arguments.recipe)?;
+    Ok(())
+}
+
+/// Whether the run in a folder is this training, interrupted or shorter.
+#[must_use]
+pub fn can_resume(folder: &Path, arguments: &TrainArguments) -> bool {
+    let state = RunFolder::state(folder);
+    let Ok(recipe) = Recipe::find(folder) else {
+        return false;
+    };
+    let Ok(before) = recipe.arguments::<TrainArguments>(folder) else {
+        return false;
+    };
+    let longer = before.recipe.steps < arguments.recipe.steps;
+    // The fields that a checkpoint lets differ.
+    let comparable = TrainingRecipe {
+        steps: arguments.recipe.steps,
+        cooldown: arguments.recipe.cooldown,
+        checkpoint_every: arguments.recipe.checkpoint_every,
+        sheet_every: arguments.recipe.sheet_every,
+        ..before.recipe
+    };
+    recipe.verb == "train"
+        && comparable == arguments.recipe
+        && (state == RunState::Interrupted || (state == RunState::Complete && longer))
+}
+
+/// Refuses a checkpoint that is broken or of another recipe.
+///
+/// # Errors
+/// Names the checkpoint and what is wrong with it.
+pub fn check_checkpoint(folder: &Path, arguments: &TrainArguments) -> Result<(), StudyError> {
+    let checkpoint = folder.join(CHECKPOINT);
+    if disk::is_file(&checkpoint) {
+        Trainer::resume(&arguments.recipe, &checkpoint)?;
+    }
+    Ok(())
+}
+
+/// Trains, from the folder's checkpoint if there is one, and writes the model.
+///
+/// # Errors
+/// When the recipe or the checkpoint does not make sense, training diverges,
+/// the folder cannot be written, or the user asks to stop.
+pub fn run(
+    arguments: &TrainArguments,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<TrainReport, StudyError> {
+    let recipe = &arguments.recipe;
+    let checkpoint = folder.announce(CHECKPOINT)?;
+    let mut trainer = if disk::is_file(&checkpoint) {
+        Trainer::resume(recipe, &checkpoint)?
+    } else {
+        Trainer::new(recipe)?
+    };
+    let resumed_at = trainer.step();
+    let before = seconds_before(folder, resumed_at);
+    let clock = Instant::now();
+    progress.begin("training", recipe.steps.saturating_sub(resumed_at));
+    let mut loss = Smoothed::default();
+    while !trainer.is_done() {
+        if progress.is_cancelled() {
+            return Err(StudyError::Cancelled);
+        }
+        let report = trainer.advance()?;
+        let rate =
+            (report.step - resumed_at) as f64 * recipe.batch as f64 / clock.elapsed().as_secs_f64();
+        let loss = loss.add(report.loss);
+        progress.note(&format!("loss {loss:.4}, {rate:.1} samples/s"));
+        progress.advance(1);
+        if report.step.is_multiple_of(recipe.sheet_every) {
+            write_samples(
+                folder,
+                &trainer,
+                &format!("samples/step-{:06}.png", report.step),
+            )?;
+        }
+        if report.step.is_multiple_of(recipe.checkpoint_every) || trainer.is_done() {
+            trainer.save(&checkpoint)?;
+            write_curve(folder, &trainer, before + clock.elapsed().as_secs_f64())?;
+        }
+    }
+    write_samples(folder, &trainer, "samples.png")?;
+    write_model(folder, &trainer)?;
+    Ok(TrainReport {
+        name: recipe.name.clone(),
+        parameters: trainer.network().parameters.count(),
+        steps: trainer.step(),
+        resumed_at,
+        pictures: trainer.step() * recipe.batch as u64,
+        loss: trainer.curve().last().copied(),
+        seconds: before + clock.elapsed().as_secs_f64(),
+        model: "model",
+    })
+}
+
+/// An exponential mean that forgets about 50 steps back.
+#[derive(Default)]
+struct Smoothed {
+    sum: f64,
+    weight: f64,
+}
+
+impl Smoothed {
+    fn add(&mut self, value: f64) -> f64 {
+        const KEEP: f64 = 0.98;
+        self.sum = KEEP * self.sum + value;
+        self.weight = KEEP * self.weight + 1.0;
+        self.sum / self.weight
+    }
+}
+
+/// Seconds of training up to the checkpoint at `step`, if the curve tells.
+fn seconds_before(folder: &RunFolder, step: u64) -> f64 {
+    let curve = disk::read_json::<Curve>(folder.path().join(CURVE));
+    curve.map_or(0.0, |curve| {
+        // A curve written after the checkpoint was, or before.
+        curve.seconds * step as f64 / curve.steps.max(1) as f64
+    })
+}
+
+fn write_curve(folder: &mut RunFolder, trainer: &Trainer, seconds: f64) -> Result<(), StudyError> {
+    let curve = Curve {
+        interval: Trainer::CURVE_INTERVAL,
+        losses: trainer.curve().to_vec(),
+        steps: trainer.step(),
+        seconds,
+    };
+    folder.write_json(CURVE, &curve)?;
+    Ok(())
+}
+
+/// A sheet of samples of the averaged weights; nothing for other than pictures.
+fn write_samples(folder: &mut RunFolder, trainer: &Trainer, name: &str) -> Result<(), StudyError> {
+    let (count, steps) = SHEET;
+    let steps = steps.min(trainer.schedule_config().num_train_timesteps);
+    let side = trainer.recipe().size;
+    let values = trainer.samples(count, steps)?;
+    let channels = trainer.network_config().out_channels;
+    let sheet = sheet(
+        &pictures((side, side), channels, values),
+        columns(count),
+        &[],
+    )?;
+    folder.write_png(name, &sheet, &Metadata::new())?;
+    Ok(())
+}
+
+/// A pipeline folder that diffusers reads.
+fn write_model(folder: &mut RunFolder, trainer: &Trainer) -> Result<(), StudyError> {
+    let network = trainer.network();
+    let schedule = trainer.schedule_config();
+    let (scheduler, pipeline) = match schedule.class_name.as_str() {
+        name @ ("DDPMScheduler" | "DDIMScheduler") => (name, name.replace("Scheduler", "Pipeline")),
+        other => (other, "DDIMPipeline".to_owned()),
+    };
+    let index = json!({
+        "_class_name": pipeline,
+        "scheduler": ["diffusers", scheduler],
+        "unet": ["diffusers", "UNet2DModel"],
+    });
+    let weights = "model/unet/diffusion_pytorch_model.safetensors";
+    folder.write_tensors(weights, &network.weights()?)?;
+    folder.write_text("model/unet/config.json", &network.config.to_json())?;
+    folder.write_text(
+        "model/scheduler/scheduler_config.json",
+        &schedule.to_json()?,
+    )?;
+    folder.write_json("model/model_index.json", &index)?;
+    folder.write_json("training.json", trainer.recipe())?;
+    Ok(())
+}

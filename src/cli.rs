@@ -1,0 +1,201 @@
+//! What can be typed.
+
+use alice_studies::discover::DiscoverArguments;
+use alice_studies::edit::EditArguments;
+use alice_studies::invert::InvertArguments;
+use alice_studies::measure::MeasureArguments;
+use alice_studies::predict::PredictArguments;
+use alice_studies::sample::SampleArguments;
+use alice_studies::train::TrainOptions;
+use alice_studies::world::WorldArguments;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  alice discover                      the whole first treatment, offline
+  alice sample --count 16             draw puppets with the bundled model
+  alice world --traverse smile        see what one factor of the world does
+  alice <command> --help              more, with an example for each";
+
+/// A workbench for the geometry of diffusion models.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find what a model knows: the strongest directions of its bottleneck
+    #[command(after_help = "\
+Examples:
+  alice discover
+  alice discover --model google/ddpm-church-256 --rank 10 --at 0.8")]
+    Discover {
+        #[command(flatten)]
+        study: DiscoverArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Walk a picture along a direction
+    #[command(after_help = "\
+Examples:
+  alice edit runs/sample-001/0000.png --direction 3
+  alice edit cat.png --resize --basis runs/discover-001/basis.safetensors --strength 0.5")]
+    Edit {
+        #[command(flatten)]
+        study: EditArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Draw pictures with a model
+    #[command(after_help = "\
+Examples:
+  alice sample --count 16 --seed 7
+  alice sample --model my-model --sampler ddpm --steps 1000")]
+    Sample {
+        #[command(flatten)]
+        study: SampleArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Find the noise that a model makes a picture from
+    #[command(after_help = "\
+Example:
+  alice invert runs/sample-001/0000.png --steps 100")]
+    Invert {
+        #[command(flatten)]
+        study: InvertArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Measure what directions mean, over samples and timesteps
+    #[command(after_help = "\
+Example:
+  alice measure --samples 4 --at 0.6,0.4 --rank 20")]
+    Measure {
+        #[command(flatten)]
+        study: MeasureArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Evaluate a network once
+    #[command(after_help = "\
+Example:
+  alice predict --model my-model --input in.safetensors --output out.safetensors")]
+    Predict {
+        #[command(flatten)]
+        study: PredictArguments,
+        #[command(flatten)]
+        model: ModelOption,
+    },
+    /// Train a model, or go on with a run that was interrupted
+    #[command(after_help = "\
+Examples:
+  alice train --out runs/mine         stop it with Ctrl-C, go on with the same command
+  alice train --recipe mine.json --steps 2000")]
+    Train {
+        #[command(flatten)]
+        study: TrainOptions,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Look at the puppet show, the world with known truth
+    #[command(after_help = "\
+Examples:
+  alice world --count 100 --seed 3
+  alice world --size 64 --singles 10 --traverse nose_size")]
+    World {
+        #[command(flatten)]
+        study: WorldArguments,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Do again what made a run or a picture, and compare the bytes
+    #[command(after_help = "\
+Examples:
+  alice replay runs/sample-001
+  alice replay a-picture-that-alice-made.png")]
+    Replay {
+        /// A run folder, a picture that Alice made or a recipe.json
+        #[arg(value_name = "PNG|RUN")]
+        path: PathBuf,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        place: PlaceOptions,
+    },
+}
+
+/// Which model.
+#[derive(Args, Clone, Debug)]
+pub struct ModelOption {
+    /// A diffusers U-Net or pipeline folder [default: the bundled puppets-32]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub model: Option<PathBuf>,
+}
+
+/// What every run has.
+#[derive(Args, Clone, Debug)]
+pub struct RunOptions {
+    /// Names every random draw [default: 0; for train, the recipe's]
+    #[arg(long, help_heading = "Run")]
+    pub seed: Option<u64>,
+    /// Where the run goes.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+}
+
+/// Where a run goes.
+#[derive(Args, Clone, Debug)]
+pub struct PlaceOptions {
+    /// The run folder [default: the next free runs/<VERB>-NNN]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub out: Option<PathBuf>,
+    /// Replace an earlier run in that folder
+    #[arg(long, help_heading = "Run")]
+    pub overwrite: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_an_example() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let command = format!("alice {}", verb.get_name());
+            assert!(help.contains(&command), "{}", verb.get_name());
+        }
+    }
+}

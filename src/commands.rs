@@ -1,0 +1,100 @@
+//! From what was typed to a job, and from its outcome to text.
+
+use crate::cli::{Cli, Command, ModelOption, PlaceOptions, RunOptions};
+use crate::{interrupt, progress};
+use alice_studies::study::{Job, Outcome, Study};
+use alice_studies::{DiffusionModel, Progress, StudyError, predict, replay};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Does what was asked; returns what to print on stdout.
+///
+/// # Errors
+/// Whatever went wrong, for one line on stderr.
+pub fn run(cli: Cli) -> Result<String, StudyError> {
+    let mut progress = progress::for_terminal(cli.quiet || cli.json);
+    let progress = progress.as_mut();
+    let (value, text) = match cli.command {
+        Command::Predict { study, model } => {
+            let model = DiffusionModel::open(model.model.as_deref())?;
+            let report = predict::run(&study, &model, progress)?;
+            (
+                json!({ "verb": "predict", "report": report }),
+                report.to_string(),
+            )
+        }
+        Command::Replay { path, model, place } => {
+            let mut job = replay::job(&path)?;
+            job.model = model.model.or(job.model);
+            (job.out, job.overwrite) = (place.out, place.overwrite);
+            let outcome = run_job(job, progress)?;
+            let comparison = replay::compare(&path, &outcome.run)?;
+            let mut value = to_json(&outcome);
+            value["replay"] = json!(comparison);
+            (value, format!("{}\n{comparison}", to_text(&outcome)))
+        }
+        command => {
+            let outcome = run_job(job(command)?, progress)?;
+            (to_json(&outcome), to_text(&outcome))
+        }
+    };
+    crate::progress::finish();
+    Ok(if cli.json { value.to_string() } else { text })
+}
+
+/// The job of a command that makes a run.
+fn job(command: Command) -> Result<Job, StudyError> {
+    let with_model = |study, model: ModelOption, run: RunOptions| {
+        new_job(study, model.model, run.seed.unwrap_or(0), run.place)
+    };
+    Ok(match command {
+        Command::Discover { study, model, run } => with_model(Study::Discover(study), model, run),
+        Command::Edit { study, model, run } => with_model(Study::Edit(study), model, run),
+        Command::Measure { study, model, run } => with_model(Study::Measure(study), model, run),
+        Command::Sample { study, model, run } => with_model(Study::Sample(study), model, run),
+        Command::Invert { study, model, run } => with_model(Study::Invert(study), model, run),
+        Command::Train { study, run } => {
+            let arguments = study.read(run.seed)?;
+            let seed = arguments.recipe.seed;
+            new_job(Study::Train(arguments), None, seed, run.place)
+        }
+        Command::World { study, run } => {
+            new_job(Study::World(study), None, run.seed.unwrap_or(0), run.place)
+        }
+        Command::Predict { .. } | Command::Replay { .. } => {
+            return Err(StudyError::argument("this verb", "makes no run of its own"));
+        }
+    })
+}
+
+fn new_job(study: Study, model: Option<PathBuf>, seed: u64, place: PlaceOptions) -> Job {
+    Job {
+        study,
+        model,
+        recorded: None,
+        seed,
+        out: place.out,
+        overwrite: place.overwrite,
+    }
+}
+
+fn run_job(job: Job, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
+    let trains = matches!(job.study, Study::Train(_));
+    let prepared = job.prepare()?;
+    let folder = prepared.folder().display().to_string();
+    interrupt::set_hint(if trains {
+        format!("The same command with --out {folder} goes on from the last checkpoint")
+    } else {
+        format!("What was finished is in {folder}")
+    });
+    prepared.run(progress)
+}
+
+fn to_json(outcome: &Outcome) -> Value {
+    // Text, numbers and a JSON value always serialise.
+    serde_json::to_value(outcome).unwrap_or_default()
+}
+
+fn to_text(outcome: &Outcome) -> String {
+    format!("{}\nin {}", outcome.summary, outcome.run.display())
+}

@@ -1,0 +1,396 @@
+//! Whatever the input: one clear error, a non-zero exit, no panic, nothing
+//! half-written, nothing lost.
+
+mod common;
+
+use alice_runs::TensorFile;
+use common::{Home, check_refusal, files, ramp, write_picture, write_tensors};
+use std::fs;
+use std::path::PathBuf;
+
+const SAMPLE: &str = "sample --model model --steps 2 --count 1 --out run";
+
+/// A home with the tiny model; its weights' path and bytes.
+fn with_model() -> (Home, PathBuf, Vec<u8>) {
+    let home = Home::new();
+    let weights = home
+        .tiny_model()
+        .join("unet/diffusion_pytorch_model.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    (home, weights, bytes)
+}
+
+#[test]
+fn truncated_weights() {
+    let (home, path, bytes) = with_model();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for length in [
+        0,
+        1,
+        7,
+        8,
+        9,
+        header / 2,
+        header - 1,
+        header,
+        header + 1,
+        bytes.len() - 1,
+    ] {
+        fs::write(&path, &bytes[..length]).unwrap();
+        home.refused(SAMPLE, &["diffusion_pytorch_model.safetensors"]);
+        assert!(!home.path("run").exists());
+    }
+    fs::write(&path, [&bytes[..], b"x"].concat()).unwrap();
+    home.refused(SAMPLE, &["diffusion_pytorch_model.safetensors"]);
+}
+
+#[test]
+fn flipped_bits_are_refused_or_harmless() {
+    let (home, path, bytes) = with_model();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let positions = (0..8)
+        .chain((8..header).step_by(header / 24))
+        .chain([header + 3, header + 99]);
+    let mut refused = 0;
+    for position in positions {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 1 << (position % 8);
+        fs::write(&path, flipped).unwrap();
+        let ran = home.alice(&format!("{SAMPLE} --overwrite"));
+        if ran.code != Some(0) {
+            check_refusal(&format!("byte {position}"), &ran, &[]);
+            refused += 1;
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+#[test]
+fn lying_headers() {
+    let (home, path, _) = with_model();
+    let file = |length: u64, header: &str, data: usize| {
+        let parts = [&length.to_le_bytes()[..], header.as_bytes(), &vec![0; data]];
+        fs::write(&path, parts.concat()).unwrap();
+    };
+    file(u64::MAX, "{}", 0);
+    home.refused(SAMPLE, &["header", "18446744073709551615"]);
+    file(90_000_000, "{}", 100);
+    home.refused(SAMPLE, &["header"]);
+    for header in [
+        "[]",
+        "{",
+        "{\"a\":1}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,9999]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4],\"data_offsets\":[0,16]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[16,0]}}",
+        "{\"a\":{\"dtype\":\"Q7\",\"shape\":[4],\"data_offsets\":[0,16]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[5],\"data_offsets\":[0,16]}}",
+    ] {
+        file(header.len() as u64, header, 16);
+        home.refused(SAMPLE, &["diffusion_pytorch_model.safetensors"]);
+    }
+}
+
+#[test]
+fn files_that_are_no_safetensors_say_what_they_seem_to_be() {
+    let (home, path, _) = with_model();
+    for (bytes, word) in [
+        (&b"PK\x03\x04 and more than eight bytes"[..], "PyTorch"),
+        (
+            b"version https://git-lfs.github.com/spec/v1",
+            "git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html></html>", "web page"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        home.refused(SAMPLE, &[word]);
+    }
+    fs::remove_file(&path).unwrap();
+    home.refused(SAMPLE, &["diffusion_pytorch_model.safetensors is missing"]);
+    fs::remove_file(home.path("model/unet/config.json")).unwrap();
+    home.refused(SAMPLE, &["no config.json"]);
+    home.refused("sample --model nowhere", &["nowhere", "no such folder"]);
+}
+
+#[test]
+fn tensors_that_do_not_fit() {
+    let (home, path, bytes) = with_model();
+    let change = |change: &dyn Fn(&mut TensorFile)| {
+        let mut file = TensorFile::from_bytes("weights", &bytes).unwrap();
+        change(&mut file);
+        file.write(&path).unwrap();
+    };
+    let name = "conv_in.weight";
+    change(&|file| drop(file.tensors.remove(name)));
+    home.refused(SAMPLE, &[name, "missing"]);
+    change(&|file| file.insert("extra.weight", &[1], vec![0.0]).unwrap());
+    home.refused(SAMPLE, &["extra.weight", "no place"]);
+    change(&|file| file.tensors.get_mut(name).unwrap().shape.swap(0, 1));
+    home.refused(SAMPLE, &[name, "shape"]);
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        change(&|file| file.tensors.get_mut(name).unwrap().data[5] = value);
+        home.refused(SAMPLE, &[name]);
+    }
+    // Finite, but the network overflows on them.
+    change(&|file| file.tensors.values_mut().for_each(|t| t.data.fill(3e38)));
+    home.refused(SAMPLE, &["finite"]);
+    assert!(!home.path("run").exists());
+}
+
+#[test]
+fn configs_that_are_not_supported() {
+    let (home, _, _) = with_model();
+    let path = home.path("model/unet/config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut refuse = |from: &str, to: &str, words: &[&str]| {
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        home.refused(SAMPLE, &[&["config.json"], words].concat());
+    };
+    refuse("\"silu\"", "\"mish\"", &["act_fn", "mish"]);
+    refuse(
+        "\"UNet2DModel\"",
+        "\"UNet3DConditionModel\"",
+        &["UNet3DConditionModel"],
+    );
+    refuse(
+        "\"norm_num_groups\": 4",
+        "\"norm_num_groups\": 5",
+        &["norm_num_groups"],
+    );
+    refuse(
+        "\"norm_num_groups\": 4",
+        "\"norm_num_groups\": 0",
+        &["norm_num_groups"],
+    );
+    refuse(
+        "\"sample_size\": 8",
+        "\"sample_size\": -8",
+        &["sample_size"],
+    );
+    refuse(
+        "\"sample_size\": 8",
+        "\"sample_size\": 99999999",
+        &["sample_size"],
+    );
+    refuse(
+        "\"DownBlock2D\",",
+        "\"KDownBlock2D\",",
+        &["down_block_types", "KDownBlock2D"],
+    );
+    refuse(
+        "\"UNetMidBlock2D\"",
+        "\"UNetMidBlock3D\"",
+        &["mid_block_type"],
+    );
+    refuse(
+        "\"in_channels\": 3",
+        "\"in_channels\": 1e12",
+        &["in_channels"],
+    );
+    refuse(
+        "\"positional\"",
+        "\"fourier\"",
+        &["time_embedding_type", "fourier"],
+    );
+    refuse(
+        "\"layers_per_block\": 1",
+        "\"layers_per_block\": \"one\"",
+        &["layers_per_block"],
+    );
+    for text in ["", "[]", "{\"a\":", "\u{0}"] {
+        fs::write(&path, text).unwrap();
+        home.refused(SAMPLE, &["config.json"]);
+    }
+    fs::write(&path, [0xff, 0xfe, 0x00]).unwrap();
+    home.refused(SAMPLE, &["config.json", "UTF-8"]);
+}
+
+#[test]
+fn schedulers_that_are_not_supported() {
+    let (home, _, _) = with_model();
+    let path = home.path("model/scheduler/scheduler_config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    for (from, to, word) in [
+        ("\"linear\"", "\"strange\"", "strange"),
+        (
+            "\"thresholding\": false",
+            "\"thresholding\": true",
+            "thresholding",
+        ),
+        (
+            "\"num_train_timesteps\": 1000",
+            "\"num_train_timesteps\": 0",
+            "num_train_timesteps",
+        ),
+        ("\"beta_end\": 0.02", "\"beta_end\": 2.0", "beta"),
+        ("\"v_prediction\"", "\"dreams\"", "dreams"),
+        (
+            "\"DDPMScheduler\"",
+            "\"FlowMatchEulerDiscreteScheduler\"",
+            "FlowMatch",
+        ),
+        ("}", "", "scheduler"),
+    ] {
+        fs::write(&path, text.replace(from, to)).unwrap();
+        home.refused(SAMPLE, &[word]);
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense() {
+    let (home, _, _) = with_model();
+    home.refused("sample --model model --steps 0", &["steps"]);
+    home.refused("sample --model model --steps 1001", &["1001"]);
+    home.refused("sample --model model --eta 1.5", &["eta"]);
+    home.refused("sample --model model --eta nan", &["eta"]);
+    home.refused("sample --model model --sampler ddpm --eta 1", &["--eta"]);
+    home.refused("sample --model model --count 0", &["--count"]);
+    home.refused("world --size 7", &["7"]);
+    home.refused("world --size 9999", &["9999"]);
+    home.refused("world --count 0", &["--count"]);
+    home.refused("world --count 99999999999", &["--count"]);
+    home.refused("world --haunted-share 2", &["haunted"]);
+    home.refused("world --traverse nose", &["nose", "nose_size"]);
+    write_picture(&home.path("a.png"), 8, 8);
+    home.refused("edit a.png --model model --at 0", &["--at"]);
+    home.refused("edit a.png --model model --strength -1", &["--strength"]);
+    home.refused("edit a.png --model model --frames 3", &["--frames"]);
+    assert!(!home.path("runs").exists());
+}
+
+#[test]
+fn pictures_that_cannot_be_used() {
+    let (home, _, _) = with_model();
+    write_picture(&home.path("a.png"), 8, 8);
+    write_picture(&home.path("wide.png"), 9, 8);
+    let bytes = fs::read(home.path("a.png")).unwrap();
+    fs::write(home.path("cut.png"), &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(home.path("empty.png"), []).unwrap();
+    fs::write(home.path("photo.png"), b"\xff\xd8\xff\xe0 a JPEG").unwrap();
+    for verb in ["invert", "edit"] {
+        let refused = |name: &str, words: &[&str]| {
+            home.refused(&format!("{verb} {name} --model model --steps 2"), words);
+        };
+        refused("wide.png", &["9 × 8", "8 × 8", "--resize"]);
+        refused("cut.png", &["cut.png", "cut off"]);
+        refused("empty.png", &["empty file"]);
+        refused("photo.png", &["JPEG"]);
+        refused("none.png", &["none.png", "no such"]);
+        refused("model", &["folder"]);
+    }
+}
+
+#[test]
+fn tensors_that_predict_cannot_use() {
+    let (home, _, _) = with_model();
+    let predict = "predict --model model --input in --output out";
+    let refused = |tensors: &[(&str, &[usize], Vec<f32>)], words: &[&str]| {
+        write_tensors(&home.path("in"), tensors);
+        home.refused(predict, words);
+        assert!(!home.path("out").exists());
+    };
+    let time = || ("timestep", &[1][..], vec![1.0]);
+    refused(&[time()], &["sample", "missing"]);
+    refused(
+        &[("sample", &[1, 3, 8, 8], ramp(192))],
+        &["timestep", "missing"],
+    );
+    refused(
+        &[("sample", &[3, 8, 8], ramp(192)), time()],
+        &["sample", "dimensions"],
+    );
+    refused(&[("sample", &[0, 3, 8, 8], vec![]), time()], &["sample"]);
+    refused(
+        &[("sample", &[1, 4, 8, 8], ramp(256)), time()],
+        &["sample", "[1, 4, 8, 8]"],
+    );
+    refused(
+        &[("sample", &[1, 3, 7, 8], ramp(168)), time()],
+        &["7", "multiples of 2"],
+    );
+    let sample = || ("sample", &[2, 3, 8, 8][..], ramp(384));
+    refused(
+        &[sample(), ("timestep", &[3], vec![1.0; 3])],
+        &["timestep", "[3]"],
+    );
+    refused(
+        &[sample(), ("timestep", &[1], vec![f32::NAN])],
+        &["timestep", "NaN"],
+    );
+    let mut broken = ramp(384);
+    broken[7] = f32::INFINITY;
+    refused(
+        &[("sample", &[2, 3, 8, 8], broken), time()],
+        &["sample", "inf"],
+    );
+    fs::write(home.path("in"), b"nonsense").unwrap();
+    home.refused(predict, &["in"]);
+    home.refused("predict --model model --input none --output out", &["none"]);
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let (home, _, _) = with_model();
+    fs::write(home.path("file"), "a file").unwrap();
+    home.refused("world --size 8 --count 1 --out file/run", &["file"]);
+    home.refused("world --size 8 --count 1 --out file", &["file"]);
+    fs::create_dir(home.path("mine")).unwrap();
+    fs::write(home.path("mine/letter"), "dear").unwrap();
+    home.refused(
+        "world --size 8 --count 1 --out mine --overwrite",
+        &["mine", "holds no run"],
+    );
+    assert_eq!(
+        fs::read_to_string(home.path("mine/letter")).unwrap(),
+        "dear"
+    );
+    home.json("world --size 8 --count 2 --out run");
+    let before = files(&home.path("run"));
+    home.refused(
+        "world --size 8 --count 1 --out run",
+        &["run", "--overwrite"],
+    );
+    // A wrong argument must not cost the earlier run.
+    home.refused("world --size 1 --out run --overwrite", &["1"]);
+    assert_eq!(files(&home.path("run")), before);
+    home.json("world --size 8 --count 1 --out run --overwrite");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk() {
+    let (home, _, _) = with_model();
+    let tensors = [
+        ("sample", &[1, 3, 8, 8][..], ramp(192)),
+        ("timestep", &[1], vec![1.0]),
+    ];
+    write_tensors(&home.path("in"), &tensors);
+    home.refused(
+        "predict --model model --input in --output /dev/full",
+        &["/dev/full", "full"],
+    );
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = home.command("world --size 8 --count 1 --json --out run");
+    let output = command.stdout(full).output().unwrap();
+    check_refusal("stdout", &output.into(), &["standard output", "complete"]);
+    assert!(home.path("run/report.json").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_someone_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let (home, _, _) = with_model();
+    let folder = home.path("theirs");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    // Root may write anywhere.
+    if fs::write(folder.join("probe"), "").is_err() {
+        home.refused(
+            "world --size 8 --count 1 --out theirs/run",
+            &["permission denied"],
+        );
+    }
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+}

@@ -1,0 +1,95 @@
+//! A run or a picture is enough to make the same bytes again.
+
+mod common;
+
+use common::{Home, files, write_picture};
+use std::fs;
+
+#[test]
+fn runs_replay_to_the_same_bytes() {
+    let home = Home::new();
+    home.tiny_model();
+    write_picture(&home.path("a.png"), 8, 8);
+    for command in [
+        "sample --model model --steps 4 --count 3 --seed 18446744073709551615 --eta 0.1",
+        "sample --model model --sampler ddpm --steps 4 --count 2",
+        "invert a.png --model model --steps 6",
+        "edit a.png --model model --steps 5 --iterations 2 --frames 2",
+        "world --size 12 --count 5 --seed 8 --singles 2 --traverse smile --haunted-share 0.3",
+    ] {
+        let made = home.json(&format!("{command} --out made"));
+        let again = home.json("replay made --out again");
+        assert_eq!(again["verb"], made["verb"]);
+        assert_eq!(
+            again["replay"]["different"],
+            serde_json::json!([]),
+            "{command}"
+        );
+        let results = files(&home.path("made"));
+        let results = results.iter().filter(|p| {
+            p.extension()
+                .is_some_and(|e| e == "png" || e == "safetensors" || e == "gif")
+        });
+        let mut count = 0;
+        for path in results {
+            let name = path.strip_prefix(home.path("made")).unwrap();
+            let twin = home.path("again").join(name);
+            assert!(
+                fs::read(path).unwrap() == fs::read(twin).unwrap(),
+                "{command}: {name:?}"
+            );
+            count += 1;
+        }
+        assert_eq!(again["replay"]["same"].as_array().unwrap().len(), count);
+        fs::remove_dir_all(home.path("made")).unwrap();
+        fs::remove_dir_all(home.path("again")).unwrap();
+    }
+}
+
+#[test]
+fn a_picture_is_enough() {
+    let home = Home::new();
+    home.tiny_model();
+    home.json("sample --model model --steps 3 --count 3 --out run");
+    fs::copy(home.path("run/0001.png"), home.path("found.png")).unwrap();
+    fs::remove_dir_all(home.path("run")).unwrap();
+    let again = home.json("replay found.png --out again");
+    assert_eq!(again["replay"]["same"], serde_json::json!(["0001.png"]));
+}
+
+#[test]
+fn the_recipe_notices_another_model_and_another_input() {
+    let home = Home::new();
+    home.tiny_model();
+    write_picture(&home.path("a.png"), 8, 8);
+    home.json("invert a.png --model model --steps 3 --out run");
+    write_picture(&home.path("a.png"), 9, 8);
+    home.refused("replay run", &["a.png", "Restore"]);
+    write_picture(&home.path("a.png"), 8, 8);
+    fs::rename(home.path("model"), home.path("moved")).unwrap();
+    home.refused("replay run", &["model", "no such folder"]);
+    let again = home.json("replay run --model moved");
+    assert_eq!(again["replay"]["different"], serde_json::json!([]));
+    home.copy("crates/networks/tests/fixtures/old_keys", "other");
+    home.refused("replay run --model other", &["not those of the recipe"]);
+}
+
+#[test]
+fn what_cannot_be_replayed_says_why() {
+    let home = Home::new();
+    fs::create_dir(home.path("empty")).unwrap();
+    write_picture(&home.path("a.png"), 8, 8);
+    fs::write(home.path("bad.json"), "{\"alice\":").unwrap();
+    let recipe = |fields: &str| {
+        let text = format!("{{\"alice\":\"0.1.0\",\"seed\":0,{fields}}}");
+        fs::write(home.path("recipe.json"), text).unwrap();
+    };
+    home.refused("replay empty", &["not a run"]);
+    home.refused("replay none", &["none", "no such"]);
+    home.refused("replay a.png", &["carries no recipe"]);
+    home.refused("replay bad.json", &["bad.json", "cut off"]);
+    recipe("\"verb\":\"dream\",\"arguments\":{}");
+    home.refused("replay recipe.json", &["dream", "discover"]);
+    recipe("\"verb\":\"world\",\"arguments\":{\"size\":-1}");
+    home.refused("replay recipe.json", &["arguments", "world"]);
+}
