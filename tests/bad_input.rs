@@ -142,7 +142,7 @@ fn configs_that_are_not_supported() {
     let (home, _, _) = with_model();
     let path = home.path("model/unet/config.json");
     let text = fs::read_to_string(&path).unwrap();
-    let mut refuse = |from: &str, to: &str, words: &[&str]| {
+    let refuse = |from: &str, to: &str, words: &[&str]| {
         assert!(text.contains(from), "{from}");
         fs::write(&path, text.replace(from, to)).unwrap();
         home.refused(SAMPLE, &[&["config.json"], words].concat());
@@ -233,7 +233,7 @@ fn schedulers_that_are_not_supported() {
         ("}", "", "scheduler"),
     ] {
         fs::write(&path, text.replace(from, to)).unwrap();
-        home.refused(SAMPLE, &[word]);
+        home.refused(SAMPLE, &["scheduler_config.json", word]);
     }
 }
 
@@ -246,6 +246,18 @@ fn arguments_that_make_no_sense() {
     home.refused("sample --model model --eta nan", &["eta"]);
     home.refused("sample --model model --sampler ddpm --eta 1", &["--eta"]);
     home.refused("sample --model model --count 0", &["--count"]);
+    let input = [
+        ("sample", &[1, 3, 8, 8][..], ramp(192)),
+        ("timestep", &[1], vec![500.0]),
+    ];
+    write_tensors(&home.path("in"), &input);
+    let discover = "discover --model model --input in --basis-only";
+    for rank in ["0", "193", "99999999999"] {
+        home.refused(
+            &format!("{discover} --rank {rank}"),
+            &["--rank", "between 1 and 192"],
+        );
+    }
     home.refused("world --size 7", &["7"]);
     home.refused("world --size 9999", &["9999"]);
     home.refused("world --count 0", &["--count"]);
@@ -254,7 +266,7 @@ fn arguments_that_make_no_sense() {
     home.refused("world --traverse nose", &["nose", "nose_size"]);
     write_picture(&home.path("a.png"), 8, 8);
     home.refused("edit a.png --model model --at 0", &["--at"]);
-    home.refused("edit a.png --model model --strength -1", &["--strength"]);
+    home.refused("edit a.png --model model --strength=-1", &["--strength"]);
     home.refused("edit a.png --model model --frames 3", &["--frames"]);
     assert!(!home.path("runs").exists());
 }

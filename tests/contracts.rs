@@ -178,6 +178,42 @@ fn invert_gives_the_way_to_noise_and_back() {
 }
 
 #[test]
+fn discover_writes_an_orthonormal_basis() {
+    let home = Home::new();
+    home.tiny_model();
+    let input = [
+        ("sample", &[1, 3, 8, 8][..], ramp(192)),
+        ("timestep", &[1], vec![500.0]),
+    ];
+    write_tensors(&home.path("in"), &input);
+    let report = home.json("discover --model model --input in --rank 6 --basis-only --out run");
+    for key in ["seconds", "block_products", "residual"] {
+        assert!(report["report"][key].is_number(), "{key}");
+    }
+    let file = TensorFile::read(home.path("run/basis.safetensors")).unwrap();
+    let values = &file.require("singular_values", &[6]).unwrap().data;
+    assert!(values.windows(2).all(|pair| pair[0] >= pair[1]) && values[5] > 0.0);
+    for (name, dim) in [("right", 192), ("left", 12 * 16)] {
+        let rows = &file.require(name, &[6, dim]).unwrap().data;
+        for i in 0..6 {
+            for j in 0..6 {
+                let pairs = rows[i * dim..(i + 1) * dim].iter().zip(&rows[j * dim..]);
+                let dot: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                assert!(
+                    (dot - f64::from(u8::from(i == j))).abs() < 1e-5,
+                    "{name} {i} {j}"
+                );
+            }
+        }
+    }
+    let pooled =
+        "discover --model model --input in --rank 3 --space pooled --basis-only --out pooled";
+    home.json(pooled);
+    let file = TensorFile::read(home.path("pooled/basis.safetensors")).unwrap();
+    file.require("left", &[3, 12]).unwrap();
+}
+
+#[test]
 fn edit_walks_both_ways() {
     let home = Home::new();
     home.tiny_model();

@@ -15,6 +15,7 @@ fn runs_replay_to_the_same_bytes() {
         "sample --model model --sampler ddpm --steps 4 --count 2",
         "invert a.png --model model --steps 6",
         "edit a.png --model model --steps 5 --iterations 2 --frames 2",
+        "discover --model model --rank 4 --samples 2 --walks 2 --steps 5 --iterations 2 --frames 2",
         "world --size 12 --count 5 --seed 8 --singles 2 --traverse smile --haunted-share 0.3",
     ] {
         let made = home.json(&format!("{command} --out made"));

@@ -17,6 +17,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Where runs go that were given no folder.
+const ROOT: &str = "runs";
 /// The first file of a run.
 pub(crate) const RECIPE: &str = "recipe.json";
 /// The last file of a run.
@@ -59,7 +61,7 @@ impl RunFolder {
                 make_room(path, overwrite)?;
                 path.to_path_buf()
             }
-            None => next_free(Path::new("runs"), &recipe.verb)?,
+            None => next_free(Path::new(ROOT), &recipe.verb)?,
         };
         let mut run = Self {
             path,
@@ -111,7 +113,8 @@ impl RunFolder {
     /// # Errors
     /// When a file cannot be removed.
     pub fn discard_if_empty(self) -> Result<()> {
-        if self.written().any(|name| name != RECIPE) {
+        let has_results = |name: &str| name != RECIPE && self.path.join(name).exists();
+        if self.written().any(has_results) {
             return Ok(());
         }
         for name in [RECIPE, LIST] {
@@ -120,6 +123,9 @@ impl RunFolder {
         }
         // Another's files may be here; then the folder stays.
         let _ = fs::remove_dir(&self.path);
+        if self.path.parent() == Some(Path::new(ROOT)) {
+            let _ = fs::remove_dir(ROOT);
+        }
         Ok(())
     }
 

@@ -346,7 +346,7 @@ fn write(
 /// A position on the walk, in −1..1.
 fn label(position: f64) -> String {
     if position == 0.0 {
-        "original".to_owned()
+        "unedited".to_owned()
     } else {
         format!("{position:+.2}").replace('-', "−")
     }

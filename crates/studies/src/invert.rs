@@ -265,7 +265,9 @@ fn write_strip(
     let columns = forth.len();
     let reconstruction = pictures(size, channels, back[0].clone());
     let strip = pictures(size, channels, [forth, back].concat().concat());
-    let strip = sheet(&strip, columns, labels)?;
+    let mut labels = [labels, labels].concat();
+    labels[columns] = "reconstruction".to_owned();
+    let strip = sheet(&strip, columns, &labels)?;
     folder.write_png("strip.png", &strip, &Metadata::new())?;
     let reconstruction = to_picture(&reconstruction, 0, Tones::of(&reconstruction))?;
     folder.write_png("reconstruction.png", &reconstruction, &Metadata::new())?;

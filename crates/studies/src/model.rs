@@ -70,7 +70,8 @@ impl DiffusionModel {
         let files = ModelFolder::find(folder)?;
         let network = UNet2D::open(folder)?;
         let schedule = match &files.scheduler {
-            Some(path) => ScheduleConfig::from_json(&disk::read_text(path)?)?,
+            Some(path) => ScheduleConfig::from_json(&disk::read_text(path)?)
+                .map_err(|e| StudyError::argument(path.display().to_string(), e.to_string()))?,
             None => ScheduleConfig::default(),
         };
         let reference = ModelReference {
@@ -90,7 +91,10 @@ impl DiffusionModel {
     /// When the config has no `sample_size`.
     pub fn size(&self) -> Result<(usize, usize), StudyError> {
         self.network.config.sample_size.ok_or_else(|| {
-            StudyError::argument("--model", "its config has no sample_size; give pictures as input")
+            StudyError::argument(
+                "--model",
+                "its config has no sample_size; give pictures as input",
+            )
         })
     }
 

@@ -5,6 +5,7 @@ use crate::sampling::pictures;
 use crate::{Progress, StudyError};
 use alice_runs::{Metadata, Recipe, RunFolder, RunState, disk};
 use alice_training::{Trainer, TrainingRecipe};
+use alice_worlds::{Factors, render};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt;
@@ -140,7 +141,16 @@ pub fn check(arguments: &TrainArguments) -> Result<(), StudyError> {
             "this build computes on the processor only. Use --device cpu",
         ));
     }
-    Trainer::new(&arguments.recipe)?;
+    let recipe = &arguments.recipe;
+    let trainer = Trainer::new(recipe)?;
+    render(&Factors::default(), recipe.size)?;
+    let config = trainer.network_config();
+    if (config.in_channels, config.out_channels) != (3, 3) || config.class_embedding.is_some() {
+        return Err(StudyError::argument(
+            "the recipe's network",
+            "must have in_channels 3, out_channels 3 and no class embedding, as pictures need",
+        ));
+    }
     Ok(())
 }
 

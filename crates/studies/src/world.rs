@@ -7,7 +7,8 @@ use crate::raster::{columns, sheet};
 use crate::{Progress, StudyError};
 use alice_runs::{Metadata, RunFolder};
 use alice_worlds::{
-    FACTORS, Factors, PuppetShow, Species, caption_en, caption_zh, factor_index, render, traverse,
+    FACTORS, FactorKind, Factors, PuppetShow, Species, caption_en, caption_zh, factor_index,
+    render, traverse,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -190,7 +191,12 @@ fn write_traversal(
     let mut cells = Vec::new();
     let mut labels = Vec::new();
     let mut columns = 0;
-    for species in Species::ALL {
+    // The walk through the species is the same from each.
+    let starts = match FACTORS[factor].kind {
+        FactorKind::Categorical { .. } => &Species::ALL[..1],
+        _ => &Species::ALL[..],
+    };
+    for &species in starts {
         let start = Factors {
             species,
             ..Factors::default()
@@ -199,10 +205,23 @@ fn write_traversal(
         columns = row.len();
         for factors in &row {
             cells.extend(render(factors, size)?.rgb);
-            labels.push(format!("{:.1}", factors.get(factor)?));
+            labels.push(label(factors, factor)?);
         }
     }
     write_sheet(folder, name, &pictures(size, 3, cells), columns, &labels)
+}
+
+/// The value of a factor, for a picture's label.
+fn label(factors: &Factors, factor: usize) -> Result<String, StudyError> {
+    let value = factors.get(factor)?;
+    Ok(match FACTORS[factor].kind {
+        FactorKind::Binary if value >= 0.5 => "yes".to_owned(),
+        FactorKind::Binary => "no".to_owned(),
+        FactorKind::Categorical { .. } => factors.species.name_en().to_owned(),
+        FactorKind::Continuous { .. } | FactorKind::Circular => {
+            format!("{value:.1}").replace('-', "−")
+        }
+    })
 }
 
 /// Values in 0..1, as worlds draw them.

@@ -170,6 +170,37 @@ fn an_interrupted_run_can_be_opened_again() {
 }
 
 #[test]
+fn a_run_can_be_taken_further() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    let run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    run.finish(&1).unwrap();
+    let longer = Recipe {
+        seed: 99,
+        ..recipe()
+    };
+    let run = RunFolder::extend(&path, longer.clone()).unwrap();
+    assert_eq!(RunFolder::state(&path), RunState::Interrupted);
+    run.finish(&2).unwrap();
+    assert_eq!(Recipe::find(&path).unwrap(), longer);
+    assert_eq!(RunFolder::state(&path), RunState::Complete);
+}
+
+#[test]
+fn only_a_run_without_results_is_discarded() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    run.announce("never-written").unwrap();
+    run.discard_if_empty().unwrap();
+    assert!(!path.exists());
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    run.write_text("result", "x").unwrap();
+    run.discard_if_empty().unwrap();
+    assert_eq!(names(&path), [".alice-run", "recipe.json", "result"]);
+}
+
+#[test]
 fn runs_are_numbered() {
     let home = tempfile::tempdir().unwrap();
     let root = home.path().join("runs");
