@@ -6,6 +6,7 @@ use alice_studies::invert::InvertArguments;
 use alice_studies::measure::MeasureArguments;
 use alice_studies::predict::PredictArguments;
 use alice_studies::sample::SampleArguments;
+use alice_studies::survey::SurveyArguments;
 use alice_studies::train::TrainOptions;
 use alice_studies::world::WorldArguments;
 use clap::{Args, Parser, Subcommand};
@@ -94,6 +95,18 @@ Example:
     Measure {
         #[command(flatten)]
         study: MeasureArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// See how true and how varied a model's pictures are
+    #[command(after_help = "\
+Example:
+  alice survey --count 64")]
+    Survey {
+        #[command(flatten)]
+        study: SurveyArguments,
         #[command(flatten)]
         model: ModelOption,
         #[command(flatten)]

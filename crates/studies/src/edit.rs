@@ -4,17 +4,19 @@
 //! direction both ways, and each state on the way is sampled back to a
 //! picture (Park et al., arXiv 2307.12868).
 
+mod direction;
+
 use crate::input::InputFile;
 use crate::invert::{ReconstructionError, difference, read_state, trajectory};
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::sampling::{pictures, run_steps};
 use crate::walk::{Method, Walk};
-use crate::{DiffusionModel, Jacobian, Progress, StudyError};
-use alice_calculus::{Model, Tensor};
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, DdimInverse, Draws, Eta, NetworkDenoiser, Sampler};
-use alice_geometry::{Block, GolubKahan, LinearMap};
 use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile, picture};
+use direction::{Direction, find_direction, read_direction};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -149,87 +151,6 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
     Ok(())
 }
 
-/// A unit vector `[1, H·W·C]` in the network's layout, and its singular value.
-struct Direction {
-    vector: Block,
-    singular_value: f64,
-}
-
-/// A row of `right` in a basis file.
-fn read_direction(
-    basis: &InputFile,
-    index: usize,
-    dims: &[usize],
-) -> Result<Direction, StudyError> {
-    let file = TensorFile::from_bytes(&basis.path, &basis.read()?)?;
-    file.require_finite()?;
-    let dim = dims[1..].iter().product();
-    let rank = file.require_rank("right", 2)?.shape[0];
-    let right = &file.require("right", &[rank, dim])?.data;
-    let values = &file.require("singular_values", &[rank])?.data;
-    if index >= rank {
-        return Err(StudyError::argument(
-            "--direction",
-            format!(
-                "{index}; the basis holds directions 0 to {}",
-                rank.saturating_sub(1)
-            ),
-        ));
-    }
-    let row = right[index * dim..(index + 1) * dim].to_vec();
-    unit(row, f64::from(values[index]), dims)
-}
-
-/// A direction in the order of files, C·H·W, as one of the network's.
-fn unit(row: Vec<f32>, singular_value: f64, dims: &[usize]) -> Result<Direction, StudyError> {
-    let norm = row
-        .iter()
-        .map(|&v| f64::from(v).powi(2))
-        .sum::<f64>()
-        .sqrt();
-    if norm <= 0.0 {
-        return Err(StudyError::argument("--basis", "the direction is zero"));
-    }
-    let row = row.iter().map(|&v| (f64::from(v) / norm) as f32).collect();
-    let vector = crate::model::channels_last(&[1, dims[3], dims[1], dims[2]], row)?;
-    Ok(Direction {
-        vector: Block::from_vec(1, vector.item_len(), vector.into_data())?,
-        singular_value,
-    })
-}
-
-/// The direction of the bottleneck's Jacobian at the state itself.
-fn find_direction(
-    network: &Model<f32>,
-    state: &Tensor<f32>,
-    timestep: usize,
-    index: usize,
-    seed: u64,
-) -> Result<Direction, StudyError> {
-    let graph = network.graph();
-    let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
-    let inputs = [("sample", state), ("timestep", &time)];
-    let (from, to) = (
-        graph.find_input("sample")?,
-        graph.find_output("bottleneck")?,
-    );
-    let jacobian = Jacobian::new(network, &inputs, from, to)?;
-    let dimension = jacobian.domain().min(jacobian.codomain());
-    if index >= dimension {
-        return Err(StudyError::argument(
-            "--direction",
-            format!("{index}; there are directions 0 to {}", dimension - 1),
-        ));
-    }
-    let method = GolubKahan {
-        seed,
-        ..GolubKahan::new(index + 1)
-    };
-    let spectrum = method.decompose(&jacobian)?;
-    let row = spectrum.right.row(index).to_vec();
-    unit(row, spectrum.singular_values[index], state.dims())
-}
-
 /// Inverts, walks, samples back and writes the strip and the animations.
 ///
 /// # Errors
@@ -334,11 +255,7 @@ fn write(
     folder.write("walk.gif", &gif)?;
     let vector = Tensor::new(dims, direction.vector.row(0).to_vec())?.to_channels_first()?;
     let mut file = TensorFile::new();
-    file.insert(
-        "direction",
-        &vector.dims()[1..].to_vec(),
-        vector.into_data(),
-    )?;
+    file.insert("direction", &vector.dims()[1..], vector.data().to_vec())?;
     folder.write_tensors("direction.safetensors", &file)?;
     Ok(())
 }

@@ -238,7 +238,7 @@ fn write_trajectory(
     let latents = all.to_channels_first()?;
     let timesteps: Vec<f32> = inverse.timesteps().iter().map(|&t| t as f32).collect();
     let mut file = TensorFile::new();
-    file.insert("latents", &latents.dims().to_vec(), latents.into_data())?;
+    file.insert("latents", latents.dims(), latents.data().to_vec())?;
     file.insert("timesteps", &[timesteps.len()], timesteps)?;
     folder.write_tensors("trajectory.safetensors", &file)?;
     Ok(())

@@ -68,13 +68,19 @@ impl LinearMap for Jacobian<'_> {
 
     fn pushforward(&self, tangents: &Block) -> Result<Block, GeometryError> {
         let tangents = unflatten(tangents, &self.from)?;
-        let pushed = self.linear.pushforward(&tangents).map_err(GeometryError::map)?;
+        let pushed = self
+            .linear
+            .pushforward(&tangents)
+            .map_err(GeometryError::map)?;
         Block::from_vec(pushed.batch(), self.codomain(), flatten(&pushed))
     }
 
     fn pullback(&self, cotangents: &Block) -> Result<Block, GeometryError> {
         let cotangents = unflatten(cotangents, &self.to)?;
-        let pulled = self.linear.pullback(&cotangents).map_err(GeometryError::map)?;
+        let pulled = self
+            .linear
+            .pullback(&cotangents)
+            .map_err(GeometryError::map)?;
         Block::from_vec(pulled.batch(), self.domain(), flatten(&pulled))
     }
 }

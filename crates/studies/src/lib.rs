@@ -18,6 +18,7 @@ pub mod responses;
 pub mod sample;
 pub mod sampling;
 pub mod study;
+pub mod survey;
 pub mod train;
 pub mod walk;
 pub mod world;

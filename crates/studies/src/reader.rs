@@ -4,9 +4,8 @@ use crate::StudyError;
 use crate::discover::findings::{FactorError, Pictures, SampleReport};
 use crate::model::DiffusionModel;
 use crate::responses::FactorValues;
-use alice_instruments::{Instrument, Reading, Validity, distance};
-use alice_worlds::{FACTORS, FactorKind, caption_en, render};
-use rayon::prelude::*;
+use alice_instruments::{Instrument, Reading, Validity};
+use alice_worlds::{FACTORS, FactorKind, caption_en};
 
 /// Reads factors where the pictures are the puppet show's.
 #[derive(Clone, Debug)]
@@ -53,23 +52,13 @@ impl Reader {
     }
 
     /// Whether drawing what is read at once, without refinement, is close to
-    /// each picture: much faster than [`Self::validity`], and stricter.
+    /// each picture: much faster than [`Self::validity`], and blind to light damage.
     ///
     /// # Errors
     /// When the pictures are not the instrument's.
     pub fn quick_validity(&self, pictures: &Pictures) -> Result<Vec<bool>, StudyError> {
-        let readings = self.read(pictures)?;
-        let threshold = self.instrument.calibration().map_or(0.0, |c| c.threshold);
-        let side = self.instrument.size();
-        let item = pictures.item_len();
-        let checked = readings.par_iter().zip(pictures.values.par_chunks(item));
-        checked
-            .map(|(reading, picture)| {
-                let drawn = render(&reading.factors, side)?;
-                let picture: Vec<f32> = picture.iter().map(|v| 0.5 * v + 0.5).collect();
-                Ok(distance(&drawn.rgb, &picture, side) <= threshold)
-            })
-            .collect()
+        let validity = self.instrument.quick_validity(&pictures.values)?;
+        Ok(validity.iter().map(|v| v.valid).collect())
     }
 
     /// What each sample shows, and whether it is valid.
@@ -86,6 +75,14 @@ impl Reader {
                 distance: f64::from(validity.distance),
             })
             .collect())
+    }
+
+    /// The distance up to which a picture is valid.
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.instrument
+            .calibration()
+            .map_or(0.0, |c| f64::from(c.threshold))
     }
 
     /// The instrument's errors on held-out pictures.
@@ -132,6 +129,10 @@ pub fn along_walk(readings: &[Reading]) -> Vec<FactorValues> {
     };
     readings
         .iter()
-        .map(|reading| (0..FACTORS.len()).map(|f| f64::from(value(reading, f))).collect())
+        .map(|reading| {
+            (0..FACTORS.len())
+                .map(|f| f64::from(value(reading, f)))
+                .collect()
+        })
         .collect()
 }

@@ -32,7 +32,10 @@ pub fn responses(positions: &[f64], readings: &[FactorValues]) -> Vec<FactorResp
             if spec.kind == FactorKind::Circular {
                 unwrap(&mut values);
             }
-            let ends = values.last().zip(values.first()).map_or(0.0, |(b, a)| b - a);
+            let ends = values
+                .last()
+                .zip(values.first())
+                .map_or(0.0, |(b, a)| b - a);
             FactorResponse {
                 factor: spec.name.to_owned(),
                 change: ends / world_deviation(spec.kind),
@@ -47,8 +50,12 @@ pub fn responses(positions: &[f64], readings: &[FactorValues]) -> Vec<FactorResp
 #[must_use]
 pub fn strongest(responses: &[FactorResponse]) -> Option<(usize, f64)> {
     let total: f64 = responses.iter().map(|r| r.change.abs()).sum();
-    let largest = (0..responses.len())
-        .max_by(|&a, &b| responses[a].change.abs().total_cmp(&responses[b].change.abs()))?;
+    let largest = (0..responses.len()).max_by(|&a, &b| {
+        responses[a]
+            .change
+            .abs()
+            .total_cmp(&responses[b].change.abs())
+    })?;
     (total > 0.0).then(|| (largest, responses[largest].change.abs() / total))
 }
 
@@ -69,7 +76,11 @@ pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
         x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum()
     };
     let scale = (sum(&a, &a) * sum(&b, &b)).sqrt();
-    if scale > 0.0 { sum(&a, &b) / scale } else { 0.0 }
+    if scale > 0.0 {
+        sum(&a, &b) / scale
+    } else {
+        0.0
+    }
 }
 
 /// Ranks from 0, ties at their mean rank.
@@ -90,7 +101,9 @@ mod tests {
 
     #[test]
     fn spearman_is_that_of_the_textbook() {
-        let x = [86.0, 97.0, 99.0, 100.0, 101.0, 103.0, 106.0, 110.0, 112.0, 113.0];
+        let x = [
+            86.0, 97.0, 99.0, 100.0, 101.0, 103.0, 106.0, 110.0, 112.0, 113.0,
+        ];
         let y = [0.0, 20.0, 28.0, 27.0, 50.0, 29.0, 7.0, 17.0, 6.0, 12.0];
         assert!((spearman(&x, &y) + 0.175_757_575).abs() < 1e-8);
         assert_eq!(spearman(&[1.0, 2.0, 3.0], &[5.0, 5.0, 5.0]), 0.0);

@@ -5,10 +5,11 @@ use crate::edit::EditArguments;
 use crate::invert::InvertArguments;
 use crate::measure::MeasureArguments;
 use crate::sample::SampleArguments;
+use crate::survey::SurveyArguments;
 use crate::train::TrainArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, Progress, StudyError};
-use crate::{discover, edit, invert, measure, sample, train, world};
+use crate::{discover, edit, invert, measure, sample, survey, train, world};
 use alice_runs::{ModelReference, Recipe, RunFolder, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,8 @@ pub enum Study {
     Measure(MeasureArguments),
     /// See [`sample`].
     Sample(SampleArguments),
+    /// See [`survey`].
+    Survey(SurveyArguments),
     /// See [`train`].
     Train(TrainArguments),
     /// See [`world`].
@@ -36,8 +39,8 @@ pub enum Study {
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 7] = [
-    "discover", "edit", "invert", "measure", "sample", "train", "world",
+pub const VERBS: [&str; 8] = [
+    "discover", "edit", "invert", "measure", "sample", "survey", "train", "world",
 ];
 
 impl Study {
@@ -50,6 +53,7 @@ impl Study {
             Self::Invert(_) => "invert",
             Self::Measure(_) => "measure",
             Self::Sample(_) => "sample",
+            Self::Survey(_) => "survey",
             Self::Train(_) => "train",
             Self::World(_) => "world",
         }
@@ -70,6 +74,7 @@ impl Study {
             "invert" => Self::Invert(read(name, recipe)?),
             "measure" => Self::Measure(read(name, recipe)?),
             "sample" => Self::Sample(read(name, recipe)?),
+            "survey" => Self::Survey(read(name, recipe)?),
             "train" => Self::Train(read(name, recipe)?),
             _ => Self::World(read(name, recipe)?),
         })
@@ -83,6 +88,7 @@ impl Study {
             Self::Invert(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Measure(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Sample(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Survey(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Train(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::World(arguments) => Recipe::new(verb, arguments, seed, model),
         }?)
@@ -102,7 +108,7 @@ impl Study {
             Self::Invert(arguments) => arguments.picture.pin(),
             Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
-            Self::Measure(_) | Self::Train(_) | Self::World(_) => Ok(()),
+            Self::Measure(_) | Self::Survey(_) | Self::Train(_) | Self::World(_) => Ok(()),
         }
     }
 
@@ -165,8 +171,9 @@ impl Job {
     /// # Errors
     /// Those of [`Study::from_recipe`].
     pub fn from_recipe(name: &Path, recipe: &Recipe) -> Result<Self, StudyError> {
-        let is_folder =
-            |model: &&ModelReference| model.name != DiffusionModel::BUNDLED || disk::is_folder(&model.name);
+        let is_folder = |model: &&ModelReference| {
+            model.name != DiffusionModel::BUNDLED || disk::is_folder(&model.name)
+        };
         Ok(Self {
             study: Study::from_recipe(name, recipe)?,
             model: recipe
@@ -261,6 +268,10 @@ impl PreparedJob {
             }
             (Study::Sample(arguments), Some(model)) => {
                 let result = sample::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Survey(arguments), Some(model)) => {
+                let result = survey::run(arguments, model, seed, to, progress);
                 close(verb, folder, result)
             }
             (Study::Train(arguments), _) => {

@@ -6,9 +6,7 @@ use alice_geometry::Block;
 use serde::{Deserialize, Serialize};
 
 /// How a walk moves a noisy sample.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// x ← x + s · [ε(x + γ v, t) − ε(x, t)], the x-space guidance of Park et
@@ -136,17 +134,24 @@ impl Walk {
                 let wanted = self.reach * (dim as f64).sqrt() / self.iterations as f64;
                 let norm = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
                 let rows = update.chunks_exact(dim);
-                rows.map(|row| (wanted / norm(row).max(1e-12)) as f32).collect()
+                rows.map(|row| (wanted / norm(row).max(1e-12)) as f32)
+                    .collect()
             });
-            for ((state, update), &s) in
-                states.chunks_exact_mut(dim).zip(update.chunks_exact(dim)).zip(scale.iter())
+            for ((state, update), &s) in states
+                .chunks_exact_mut(dim)
+                .zip(update.chunks_exact(dim))
+                .zip(scale.iter())
             {
                 state.iter_mut().zip(update).for_each(|(x, d)| *x += s * d);
             }
             if (iteration * self.frames).is_multiple_of(self.iterations) {
                 let step = iteration * self.frames / self.iterations;
                 for (side, state) in states.chunks_exact(dim).enumerate() {
-                    let frame = if side % 2 == 0 { self.frames - step } else { self.frames + step };
+                    let frame = if side % 2 == 0 {
+                        self.frames - step
+                    } else {
+                        self.frames + step
+                    };
                     place(side / 2, frame, state);
                 }
             }

@@ -146,7 +146,7 @@ mod tests {
     fn updates_are_those_of_pytorch() {
         let mut parameters = one_weight(1.0);
         let mut optimiser = AdamW::new(AdamWConfig::default(), &parameters);
-        for (gradient, expected) in [(0.5, 0.899), (-0.25, 0.871_471_8), (2.0, 0.815_354_8)] {
+        for (gradient, expected) in [(0.5, 0.899), (-0.25, 0.871_467_3), (2.0, 0.803_531_1)] {
             optimiser.update(&mut parameters, &[vec![gradient]], 0.1);
             let w = parameters.values()[0][0];
             assert!((w - expected).abs() < 1e-5, "{w} {expected}");

@@ -9,9 +9,7 @@ use std::fmt;
 use std::time::Instant;
 
 /// Which bottleneck the Jacobian leads to.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Space {
     /// The mid block's whole output, C·H·W (arXiv 2307.12868).

@@ -238,10 +238,22 @@ fn drawn_point(
         seed,
         first_item: first as u64,
     };
-    let last = if arguments.basis_only { index } else { grid.len() };
+    let last = if arguments.basis_only {
+        index
+    } else {
+        grid.len()
+    };
     progress.begin("drawing samples", (count * last) as u64);
     let noise = initial_noise(draws, count, dim);
-    let noisy = run_steps(&mut denoiser, sampler, draws, noise, count, 0..index, progress)?;
+    let noisy = run_steps(
+        &mut denoiser,
+        sampler,
+        draws,
+        noise,
+        count,
+        0..index,
+        progress,
+    )?;
     let at = (arguments.sample - first) * dim;
     let treated = noisy[at..at + dim].to_vec();
     let drawn = if arguments.basis_only {
@@ -305,9 +317,20 @@ fn given_point(
         let grid = sampler.timesteps();
         let steps = sampler.index_at(at as usize)..grid.len();
         progress.begin("finishing samples", (count * steps.len()) as u64);
-        let draws = Draws { seed, first_item: 0 };
+        let draws = Draws {
+            seed,
+            first_item: 0,
+        };
         let states = all.into_data();
-        run_steps(&mut denoiser, sampler, draws, states, count, steps, progress)?
+        run_steps(
+            &mut denoiser,
+            sampler,
+            draws,
+            states,
+            count,
+            steps,
+            progress,
+        )?
     };
     let sample = Tensor::new(&[1, size.0, size.1, channels], first)?;
     let drawn = pictures(size, channels, drawn);
@@ -374,14 +397,28 @@ fn walk_directions(
     progress.begin("drawing the walks", (frames * steps.len()) as u64);
     let draws = Draws::default();
     let states = walked.states;
-    let drawn = run_steps(&mut denoiser, sampler, draws, states, frames, steps, progress)?;
+    let drawn = run_steps(
+        &mut denoiser,
+        sampler,
+        draws,
+        states,
+        frames,
+        steps,
+        progress,
+    )?;
     let item = per_walk * h * w * channels;
     let mut walks = Vec::with_capacity(count);
     let mut reports = Vec::with_capacity(count);
     for (direction, values) in drawn.chunks_exact(item.max(1)).enumerate() {
         let frames = pictures(point.size, channels, values.to_vec());
         let sigma = basis.spectrum.singular_values[direction];
-        reports.push(report_walk(direction, sigma, &walked.positions, &frames, reader)?);
+        reports.push(report_walk(
+            direction,
+            sigma,
+            &walked.positions,
+            &frames,
+            reader,
+        )?);
         walks.push(frames);
     }
     Ok((walks, reports))

@@ -120,7 +120,10 @@ pub fn run(
         )
     })?;
     if arguments.samples == 0 || arguments.at.is_empty() {
-        return Err(StudyError::argument("--samples and --at", "must not be empty"));
+        return Err(StudyError::argument(
+            "--samples and --at",
+            "must not be empty",
+        ));
     }
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let network = model.at(model.size()?)?;
@@ -128,7 +131,10 @@ pub fn run(
     for &at in &arguments.at {
         let train_steps = model.schedule.num_train_timesteps as f64;
         if !(0.0..=1.0).contains(&at) {
-            return Err(StudyError::argument("--at", format!("{at} does not lie in 0..1")));
+            return Err(StudyError::argument(
+                "--at",
+                format!("{at} does not lie in 0..1"),
+            ));
         }
         let index = sampler.index_at((at * train_steps) as usize);
         if index >= sampler.timesteps().len() {
@@ -189,15 +195,28 @@ fn noisy_samples(
     index: usize,
 ) -> Result<Vec<Tensor<f32>>, StudyError> {
     let mut denoiser = NetworkDenoiser::new(network)?;
-    let draws = Draws { seed, first_item: 0 };
+    let draws = Draws {
+        seed,
+        first_item: 0,
+    };
     let count = arguments.samples;
     let noise = initial_noise(draws, count, denoiser.dim());
     let silent = &mut crate::Silent;
-    let states = run_steps(&mut denoiser, sampler, draws, noise, count, 0..index, silent)?;
+    let states = run_steps(
+        &mut denoiser,
+        sampler,
+        draws,
+        noise,
+        count,
+        0..index,
+        silent,
+    )?;
     let graph = network.graph();
     let dims = [&[1], graph.dims(graph.find_input("sample")?)].concat();
     let items = states.chunks_exact(states.len() / count);
-    items.map(|item| Ok(Tensor::new(&dims, item.to_vec())?)).collect()
+    items
+        .map(|item| Ok(Tensor::new(&dims, item.to_vec())?))
+        .collect()
 }
 
 fn walk_sample(
@@ -245,11 +264,21 @@ fn walk_sample(
     let steps = point.index..sampler.timesteps().len();
     let draws = Draws::default();
     let states = walked.states;
-    let drawn = run_steps(&mut denoiser, sampler, draws, states, frames, steps, progress)?;
+    let drawn = run_steps(
+        &mut denoiser,
+        sampler,
+        draws,
+        states,
+        frames,
+        steps,
+        progress,
+    )?;
     let drawn = pictures(size, channels, drawn);
     let readings = reader.read(&drawn)?;
     let validity = reader.quick_validity(&drawn)?;
-    let per_direction = readings.chunks_exact(per_walk).zip(validity.chunks_exact(per_walk));
+    let per_direction = readings
+        .chunks_exact(per_walk)
+        .zip(validity.chunks_exact(per_walk));
     Ok(per_direction
         .enumerate()
         .map(|(i, (readings, valid))| {

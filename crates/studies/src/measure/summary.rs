@@ -111,8 +111,7 @@ pub(super) fn factors(walks: &[WalkRecord]) -> Vec<FactorSummary> {
         .iter()
         .enumerate()
         .map(|(i, spec)| {
-            let change =
-                |walks: &[&WalkRecord]| mean(walks.iter().map(|w| w.changes[i].abs()));
+            let change = |walks: &[&WalkRecord]| mean(walks.iter().map(|w| w.changes[i].abs()));
             let visible = found.iter().filter(|w| {
                 w.factor.as_deref() == Some(spec.name)
                     && w.spearman.abs() >= MONOTONE
@@ -222,7 +221,10 @@ mod tests {
             walk(None, 4, 1.0, 0.3),
         ];
         let summary = summary(&walks);
-        assert_eq!((summary.factors_moved, summary.factors_moved_at_random), (1, 0));
+        assert_eq!(
+            (summary.factors_moved, summary.factors_moved_at_random),
+            (1, 0)
+        );
         assert_eq!((summary.pure_share, summary.pure_random_share), (0.5, 0.0));
         let factors = factors(&walks);
         assert_eq!((factors[1].pure_walks, factors[2].pure_walks), (2, 0));

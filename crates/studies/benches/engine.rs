@@ -1,0 +1,90 @@
+//! The engine on the bundled model: `cargo bench -p alice-studies`.
+//!
+//! `bench/peer/published_method.py models/puppets-32` times the same work in
+//! PyTorch on the same weights.
+
+use alice_calculus::{Linearization, Model, Tensor, gradient};
+use alice_random::Stream;
+use alice_studies::DiffusionModel;
+use alice_studies::discover::{DiscoverArguments, find_basis};
+use divan::{Bencher, black_box};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    divan::main();
+}
+
+fn model() -> Model<f32> {
+    DiffusionModel::bundled()
+        .and_then(|model| model.at((32, 32)))
+        .expect("the bundled model opens")
+}
+
+fn pictures(count: usize) -> Tensor<f32> {
+    let values = Stream::new(0, "bench", 0, 0).normals(count * 32 * 32 * 3);
+    Tensor::new(&[count, 32, 32, 3], values).expect("the extents fit")
+}
+
+fn timestep() -> Tensor<f32> {
+    Tensor::new(&[1, 1], vec![600.0]).expect("the extents fit")
+}
+
+#[divan::bench(args = [1, 16])]
+fn forward(bencher: Bencher, batch: usize) {
+    let (model, sample, time) = (model(), pictures(batch), timestep());
+    let prediction = model.graph().find_output("prediction").expect("a U-Net");
+    bencher.bench_local(|| {
+        let inputs = [("sample", &sample), ("timestep", &time)];
+        black_box(model.evaluate(&inputs, &[prediction]))
+    });
+}
+
+#[divan::bench]
+fn training_step_of_16(bencher: Bencher) {
+    let (mut model, sample, time) = (model(), pictures(16), timestep());
+    let prediction = model.graph().find_output("prediction").expect("a U-Net");
+    bencher.bench_local(|| {
+        // Training packs the weights anew at every step.
+        model.parameters_mut();
+        let inputs = [("sample", &sample), ("timestep", &time)];
+        black_box(gradient(&model, &inputs, prediction, |y| (0.0, y.clone())))
+    });
+}
+
+#[divan::bench(args = [1, 8])]
+fn pushforward(bencher: Bencher, block: usize) {
+    let (model, sample, time) = (model(), pictures(1), timestep());
+    let graph = model.graph();
+    let x = graph.find_input("sample").expect("a U-Net");
+    let h = graph.find_output("bottleneck").expect("a U-Net");
+    let inputs = [("sample", &sample), ("timestep", &time)];
+    let linear = Linearization::new(&model, &inputs, x, h).expect("h depends on x");
+    let tangents = pictures(block);
+    bencher.bench_local(|| black_box(linear.pushforward(&tangents)));
+}
+
+#[divan::bench(args = [1, 8])]
+fn pullback(bencher: Bencher, block: usize) {
+    let (model, sample, time) = (model(), pictures(1), timestep());
+    let graph = model.graph();
+    let x = graph.find_input("sample").expect("a U-Net");
+    let h = graph.find_output("bottleneck").expect("a U-Net");
+    let inputs = [("sample", &sample), ("timestep", &time)];
+    let linear = Linearization::new(&model, &inputs, x, h).expect("h depends on x");
+    let cotangents = linear
+        .pushforward(&pictures(block))
+        .expect("the block fits");
+    bencher.bench_local(|| black_box(linear.pullback(&cotangents)));
+}
+
+#[divan::bench(sample_count = 5)]
+fn rank_50_basis(bencher: Bencher) {
+    let (model, sample, time) = (model(), pictures(1), timestep());
+    let arguments = DiscoverArguments::default();
+    bencher.bench_local(|| {
+        let inputs = [("sample", &sample), ("timestep", &time)];
+        black_box(find_basis(&model, &inputs, &arguments, 0)).is_ok()
+    });
+}

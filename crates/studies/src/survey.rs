@@ -1,0 +1,314 @@
+//! `survey`: how true and how varied a model's pictures are.
+//!
+//! Samples are drawn and read; the share that is valid says how true they
+//! are, the factors' histograms beside those of the world how varied.
+
+use crate::pictures::numbers;
+use crate::raster::{columns, sheet};
+use crate::reader::Reader;
+use crate::sampling::{pictures, run_steps};
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, initial_noise};
+use alice_runs::{Metadata, ModelReference, RunFolder};
+use alice_worlds::{FACTORS, FactorKind, PuppetShow};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// Bins of a histogram of a continuous or circular factor.
+const BINS: usize = 10;
+/// Pictures drawn and read at once.
+const BLOCK: usize = 32;
+/// Pictures in the sheet.
+const IN_SHEET: usize = 64;
+/// Pictures of the world that the histograms are compared with.
+const TRUE_PICTURES: u64 = 20_000;
+
+/// What `survey` is told.
+#[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct SurveyArguments {
+    /// Samples to draw and read
+    #[arg(long, default_value_t = 256)]
+    pub count: usize,
+    /// DDIM steps from noise to picture
+    #[arg(long, default_value_t = 50)]
+    pub steps: usize,
+    /// Share of haunted faces in the world that the model was trained on
+    #[arg(long, default_value_t = 0.03)]
+    pub haunted_share: f32,
+    /// Read the factors of the puppet show from the pictures of another model
+    #[arg(long)]
+    pub puppets: bool,
+}
+
+/// One factor of the samples beside the world's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FactorCoverage {
+    /// The factor.
+    pub factor: String,
+    /// Share of the samples in each bin of the factor's range.
+    pub samples: Vec<f64>,
+    /// Share of true pictures in each bin.
+    pub world: Vec<f64>,
+    /// Bins that hold at least a tenth of their share in the world.
+    pub covered: usize,
+    /// Total variation distance of the two histograms, in 0..1.
+    pub distance: f64,
+}
+
+/// `report.json` of `survey`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SurveyReport {
+    /// The model.
+    pub model: ModelReference,
+    /// Samples drawn.
+    pub count: usize,
+    /// DDIM steps.
+    pub steps: usize,
+    /// Share of the samples whose re-rendered reading is close to them.
+    pub validity: f64,
+    /// The same by the rougher test of reading alone.
+    pub quick_validity: f64,
+    /// Distances of the re-renderings at the quantiles 0.1, 0.25, 0.5, 0.75, 0.9.
+    pub distances: Vec<f64>,
+    /// The bound of a valid picture's distance.
+    pub threshold: f64,
+    /// Every factor, in the world's order.
+    pub factors: Vec<FactorCoverage>,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+/// Draws, reads and compares; writes `sheet.png`, the caller `report.json`.
+///
+/// # Errors
+/// When the model draws no puppets, the network fails or the user asks to stop.
+pub fn run(
+    arguments: &SurveyArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<SurveyReport, StudyError> {
+    let start = Instant::now();
+    if arguments.count == 0 {
+        return Err(StudyError::argument("--count", "must be at least 1"));
+    }
+    let show = PuppetShow::new(arguments.haunted_share)?;
+    let reader = Reader::for_model(model, arguments.puppets)?.ok_or_else(|| {
+        StudyError::argument(
+            "--model",
+            "a survey needs factors to read; say --puppets if this model draws puppets",
+        )
+    })?;
+    let size = model.size()?;
+    let network = model.at(size)?;
+    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    progress.begin(
+        "drawing and reading",
+        (arguments.count * arguments.steps) as u64,
+    );
+    let mut distances = Vec::with_capacity(arguments.count);
+    let (mut valid, mut quick) = (0, 0);
+    let mut histograms = Histograms::new();
+    let mut shown = Vec::new();
+    for first in (0..arguments.count).step_by(BLOCK) {
+        let count = BLOCK.min(arguments.count - first);
+        let draws = Draws {
+            seed,
+            first_item: first as u64,
+        };
+        let noise = initial_noise(draws, count, denoiser.dim());
+        let steps = 0..arguments.steps;
+        let drawn = run_steps(
+            &mut denoiser,
+            &sampler,
+            draws,
+            noise,
+            count,
+            steps,
+            progress,
+        )?;
+        if first < IN_SHEET {
+            shown.extend_from_slice(&drawn);
+        }
+        let drawn = pictures(size, 3, drawn);
+        quick += reader
+            .quick_validity(&drawn)?
+            .iter()
+            .filter(|v| **v)
+            .count();
+        for validity in reader.validity(&drawn)? {
+            valid += usize::from(validity.valid);
+            distances.push(f64::from(validity.distance));
+            let factors = &validity.reading.factors;
+            histograms.count(|f| factors.get(f).unwrap_or(0.0));
+        }
+    }
+    let mut world = Histograms::new();
+    for index in 0..TRUE_PICTURES {
+        let factors = show.sample_factors(seed, index);
+        world.count(|f| factors.get(f).unwrap_or(0.0));
+    }
+    let cells = shown.len() / denoiser.dim().max(1);
+    let shown = pictures(size, 3, shown);
+    let picture = sheet(&shown, columns(cells), &[])?;
+    folder.write_png("sheet.png", &picture, &Metadata::new())?;
+    distances.sort_by(f64::total_cmp);
+    let quantile = |q: f64| distances[((distances.len() - 1) as f64 * q).round() as usize];
+    let share = |n: usize| n as f64 / arguments.count as f64;
+    Ok(SurveyReport {
+        model: model.reference.clone(),
+        count: arguments.count,
+        steps: arguments.steps,
+        validity: share(valid),
+        quick_validity: share(quick),
+        distances: [0.1, 0.25, 0.5, 0.75, 0.9].map(quantile).to_vec(),
+        threshold: reader.threshold(),
+        factors: histograms.compare(&world),
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Counts of every factor's bins.
+struct Histograms {
+    bins: Vec<Vec<usize>>,
+}
+
+impl Histograms {
+    fn new() -> Self {
+        let bins = FACTORS.iter().map(|spec| match spec.kind {
+            FactorKind::Binary => vec![0; 2],
+            FactorKind::Categorical { count } => vec![0; count],
+            FactorKind::Continuous { .. } | FactorKind::Circular => vec![0; BINS],
+        });
+        Self {
+            bins: bins.collect(),
+        }
+    }
+
+    /// Counts one picture, whose factor f is `value(f)`.
+    fn count(&mut self, value: impl Fn(usize) -> f32) {
+        for (f, (spec, bins)) in FACTORS.iter().zip(&mut self.bins).enumerate() {
+            let last = bins.len() - 1;
+            let bin = match spec.kind {
+                FactorKind::Binary | FactorKind::Categorical { .. } => value(f).round() as usize,
+                FactorKind::Continuous { low, high } => {
+                    ((value(f) - low) / (high - low) * BINS as f32) as usize
+                }
+                FactorKind::Circular => (value(f) * BINS as f32) as usize,
+            };
+            bins[bin.min(last)] += 1;
+        }
+    }
+
+    fn compare(&self, world: &Self) -> Vec<FactorCoverage> {
+        let shares = |bins: &[usize]| -> Vec<f64> {
+            let total = bins.iter().sum::<usize>().max(1);
+            bins.iter().map(|&n| n as f64 / total as f64).collect()
+        };
+        let both = self.bins.iter().zip(&world.bins);
+        FACTORS
+            .iter()
+            .zip(both)
+            .map(|(spec, (samples, world))| {
+                let (samples, world) = (shares(samples), shares(world));
+                let pairs = || samples.iter().zip(&world);
+                FactorCoverage {
+                    factor: spec.name.to_owned(),
+                    covered: pairs().filter(|(s, w)| **s >= 0.1 * **w).count(),
+                    distance: 0.5 * pairs().map(|(s, w)| (s - w).abs()).sum::<f64>(),
+                    samples,
+                    world,
+                }
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for SurveyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        writeln!(
+            f,
+            "{} samples of {} in {} DDIM steps: {} valid ({} by reading alone), median distance {} (valid below {})",
+            self.count,
+            self.model.name,
+            self.steps,
+            percent(self.validity),
+            percent(self.quick_validity),
+            numbers::figures(self.distances[2]),
+            numbers::figures(self.threshold),
+        )?;
+        for factor in &self.factors {
+            if factor.samples.len() == 2 {
+                writeln!(
+                    f,
+                    "  {:16} {} of the samples, {} of the world",
+                    factor.factor,
+                    percent(factor.samples[1]),
+                    percent(factor.world[1])
+                )?;
+            } else {
+                writeln!(
+                    f,
+                    "  {:16} {} of {} bins covered, distance {:.2}",
+                    factor.factor,
+                    factor.covered,
+                    factor.samples.len(),
+                    factor.distance
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_world_covers_itself() {
+        let show = PuppetShow::default();
+        let mut a = Histograms::new();
+        let mut b = Histograms::new();
+        for index in 0..4000 {
+            let factors = show.sample_factors(1, index);
+            a.count(|f| factors.get(f).unwrap());
+            let factors = show.sample_factors(2, index);
+            b.count(|f| factors.get(f).unwrap());
+        }
+        for coverage in a.compare(&b) {
+            assert_eq!(
+                coverage.covered,
+                coverage.world.len(),
+                "{}",
+                coverage.factor
+            );
+            assert!(
+                coverage.distance < 0.05,
+                "{}: {}",
+                coverage.factor,
+                coverage.distance
+            );
+        }
+    }
+
+    #[test]
+    fn one_picture_covers_little() {
+        let show = PuppetShow::default();
+        let (mut one, mut world) = (Histograms::new(), Histograms::new());
+        for index in 0..2000 {
+            let factors = show.sample_factors(1, index);
+            world.count(|f| factors.get(f).unwrap());
+            let same = show.sample_factors(1, 0);
+            one.count(|f| same.get(f).unwrap());
+        }
+        let smile = &one.compare(&world)[alice_worlds::factor_index("smile").unwrap()];
+        assert_eq!(smile.covered, 1);
+        assert!(smile.distance > 0.8);
+    }
+}
