@@ -13,14 +13,14 @@ mod model;
 mod parameters;
 mod pullback;
 mod pushforward;
+mod spec;
 mod tape;
 mod tensor;
 
 pub use error::GraphError;
-pub use graph::{
-    Graph, Padding, Parameter, ParameterKind, ParameterSpec, SinusoidalEmbedding, Value,
-};
+pub use graph::{Graph, SinusoidalEmbedding, Value};
 pub use model::Model;
 pub use parameters::Parameters;
+pub use spec::{Padding, Parameter, ParameterKind, ParameterSpec};
 pub use tape::{Linearization, gradient};
 pub use tensor::Tensor;
