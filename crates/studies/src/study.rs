@@ -115,6 +115,9 @@ impl Study {
     /// Refuses arguments that do not fit, before anything is written.
     fn check(&self, model: Option<&DiffusionModel>) -> Result<(), StudyError> {
         match (self, model) {
+            (Self::Discover(arguments), _) => discover::check(arguments),
+            (Self::Measure(arguments), _) => measure::check(arguments),
+            (Self::Survey(arguments), _) => survey::check(arguments),
             (Self::Edit(arguments), Some(model)) => edit::check(arguments, model),
             (Self::Invert(arguments), Some(model)) => invert::check(arguments, model),
             (Self::Sample(arguments), Some(model)) => sample::check(arguments, model),

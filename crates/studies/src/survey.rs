@@ -80,6 +80,18 @@ pub struct SurveyReport {
     pub seconds: f64,
 }
 
+/// Refuses arguments that fit no model, before anything is written.
+///
+/// # Errors
+/// Naming the first argument that does not make sense.
+pub fn check(arguments: &SurveyArguments) -> Result<(), StudyError> {
+    if arguments.count == 0 {
+        return Err(StudyError::argument("--count", "must be at least 1"));
+    }
+    PuppetShow::new(arguments.haunted_share)?;
+    Ok(())
+}
+
 /// Draws, reads and compares; writes `sheet.png`, the caller `report.json`.
 ///
 /// # Errors
@@ -92,9 +104,6 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<SurveyReport, StudyError> {
     let start = Instant::now();
-    if arguments.count == 0 {
-        return Err(StudyError::argument("--count", "must be at least 1"));
-    }
     let show = PuppetShow::new(arguments.haunted_share)?;
     let reader = Reader::for_model(model, arguments.puppets)?.ok_or_else(|| {
         StudyError::argument(

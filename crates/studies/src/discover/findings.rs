@@ -146,7 +146,7 @@ pub struct FactorError {
 pub struct Findings {
     /// What `report.json` holds.
     pub report: DiscoverReport,
-    /// The drawn samples; the first is the point of the basis.
+    /// The drawn samples, the point of the basis among them.
     pub samples: Pictures,
     /// For each walk, its frames.
     pub walks: Vec<Pictures>,

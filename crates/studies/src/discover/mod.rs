@@ -103,6 +103,44 @@ impl Default for DiscoverArguments {
     }
 }
 
+impl DiscoverArguments {
+    fn walk(&self) -> Walk {
+        Walk {
+            method: self.method,
+            iterations: self.iterations,
+            frames: self.frames,
+            reach: self.reach,
+            tangent: 1.0,
+        }
+    }
+}
+
+/// Refuses arguments that fit no model, before anything is written.
+///
+/// # Errors
+/// Naming the first argument that does not make sense.
+pub fn check(arguments: &DiscoverArguments) -> Result<(), StudyError> {
+    if arguments.rank == 0 {
+        return Err(StudyError::argument("--rank", "must be at least 1"));
+    }
+    if !(arguments.tolerance > 0.0 && arguments.tolerance.is_finite()) {
+        return Err(StudyError::argument(
+            "--tolerance",
+            "must be a positive number",
+        ));
+    }
+    if arguments.input.is_none() && arguments.sample >= arguments.samples {
+        return Err(StudyError::argument(
+            "--sample",
+            format!("counts from 0 to {}", arguments.samples.saturating_sub(1)),
+        ));
+    }
+    if !(0.0..=1.0).contains(&arguments.at) {
+        return Err(StudyError::argument("--at", "must lie in 0..1"));
+    }
+    arguments.walk().check()
+}
+
 /// Runs `discover` and writes its files, all but `report.json`, which the
 /// caller writes last.
 ///
@@ -132,7 +170,7 @@ struct Point {
     /// x_t `[1, H, W, C]`.
     sample: Tensor<f32>,
     timestep: f64,
-    /// Clean samples; the first is the point's own.
+    /// Clean samples, the point's own among them.
     drawn: Pictures,
 }
 
@@ -209,15 +247,6 @@ fn drawn_point(
     arguments: &DiscoverArguments,
     progress: &mut dyn Progress,
 ) -> Result<(Model<f32>, Point), StudyError> {
-    if arguments.sample >= arguments.samples {
-        return Err(StudyError::argument(
-            "--sample",
-            format!("counts from 0 to {}", arguments.samples.saturating_sub(1)),
-        ));
-    }
-    if !(0.0..=1.0).contains(&arguments.at) {
-        return Err(StudyError::argument("--at", "must lie in 0..1"));
-    }
     let size = model.size()?;
     let network = model.at(size)?;
     let mut denoiser = NetworkDenoiser::new(&network)?;
@@ -367,14 +396,7 @@ fn walk_directions(
     reader: Option<&Reader>,
     progress: &mut dyn Progress,
 ) -> Result<(Vec<Pictures>, Vec<WalkReport>), StudyError> {
-    let walk = Walk {
-        method: arguments.method,
-        iterations: arguments.iterations,
-        frames: arguments.frames,
-        reach: arguments.reach,
-        tangent: 1.0,
-    };
-    walk.check()?;
+    let walk = arguments.walk();
     let count = arguments.walks.min(arguments.rank);
     let mut denoiser = NetworkDenoiser::new(network)?;
     let (h, w) = point.size;

@@ -100,6 +100,38 @@ pub struct MeasureReport {
     pub walks: Vec<WalkRecord>,
 }
 
+/// Refuses arguments that fit no model, before anything is written.
+///
+/// # Errors
+/// Naming the first argument that does not make sense.
+pub fn check(arguments: &MeasureArguments) -> Result<(), StudyError> {
+    if arguments.samples == 0 || arguments.at.is_empty() {
+        return Err(StudyError::argument(
+            "--samples and --at",
+            "must not be empty",
+        ));
+    }
+    if let Some(at) = arguments.at.iter().find(|at| !(0.0..=1.0).contains(*at)) {
+        return Err(StudyError::argument(
+            "--at",
+            format!("{at} does not lie in 0..1"),
+        ));
+    }
+    arguments.walk().check()
+}
+
+impl MeasureArguments {
+    fn walk(&self) -> Walk {
+        Walk {
+            method: self.method,
+            iterations: self.iterations,
+            frames: self.frames,
+            reach: self.reach,
+            tangent: 1.0,
+        }
+    }
+}
+
 /// Runs `measure` and writes `measure.md`; the caller writes `report.json`.
 ///
 /// # Errors
@@ -119,23 +151,11 @@ pub fn run(
             "measuring needs factors to read; say --puppets if this model draws puppets",
         )
     })?;
-    if arguments.samples == 0 || arguments.at.is_empty() {
-        return Err(StudyError::argument(
-            "--samples and --at",
-            "must not be empty",
-        ));
-    }
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let network = model.at(model.size()?)?;
     let mut walks = Vec::new();
     for &at in &arguments.at {
         let train_steps = model.schedule.num_train_timesteps as f64;
-        if !(0.0..=1.0).contains(&at) {
-            return Err(StudyError::argument(
-                "--at",
-                format!("{at} does not lie in 0..1"),
-            ));
-        }
         let index = sampler.index_at((at * train_steps) as usize);
         if index >= sampler.timesteps().len() {
             let why = format!("{at} lies below the last of {} steps", arguments.steps);
@@ -242,13 +262,7 @@ fn walk_sample(
     if arguments.random > 0 {
         directions.append(&Span::of(&normals)?.orthonormal())?;
     }
-    let walk = Walk {
-        method: arguments.method,
-        iterations: arguments.iterations,
-        frames: arguments.frames,
-        reach: arguments.reach,
-        tangent: 1.0,
-    };
+    let walk = arguments.walk();
     let mut denoiser = NetworkDenoiser::new(network)?;
     let walked = walk.run(
         &mut denoiser,

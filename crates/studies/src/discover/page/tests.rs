@@ -1,13 +1,12 @@
 use super::super::sheet::sheet;
 use super::super::synthetic::{Shape, findings, recipe};
 use super::page;
+use alice_runs::picture::encode_png;
 
-/// Writes what a person looks at, for looking at it: `ALICE_LOOK=FOLDER cargo
-/// test -p alice-studies look -- --ignored`.
+/// `ALICE_LOOK=FOLDER` also writes them, for a person to look at.
 #[test]
-#[ignore = "writes to the folder that ALICE_LOOK names"]
-fn look() {
-    let folder = std::path::PathBuf::from(std::env::var_os("ALICE_LOOK").unwrap());
+fn every_shape_of_findings_has_a_page_and_a_sheet() {
+    let folder = std::env::var_os("ALICE_LOOK").map(std::path::PathBuf::from);
     let shapes = [
         ("default", Shape::default()),
         (
@@ -43,13 +42,16 @@ fn look() {
     for (name, shape) in shapes {
         let findings = findings(&shape);
         let html = page(&findings, &recipe()).unwrap();
-        alice_runs::atomic::write(folder.join(format!("{name}.html")), html.as_bytes()).unwrap();
-        let (path, picture) = (
-            folder.join(format!("{name}.png")),
-            sheet(&findings).unwrap(),
-        );
-        let png = alice_runs::picture::encode_png(&path, &picture, &alice_runs::Metadata::new());
-        alice_runs::atomic::write(path, &png.unwrap()).unwrap();
+        let sheet = sheet(&findings).unwrap();
+        assert!(html.contains("</html>"), "{name}");
+        assert!((1..=1600).contains(&sheet.width()), "{name}");
+        if let Some(folder) = &folder {
+            let page = folder.join(format!("{name}.html"));
+            alice_runs::atomic::write(page, html.as_bytes()).unwrap();
+            let path = folder.join(format!("{name}.png"));
+            let bytes = encode_png(&path, &sheet, &alice_runs::Metadata::new()).unwrap();
+            alice_runs::atomic::write(&path, &bytes).unwrap();
+        }
     }
 }
 
