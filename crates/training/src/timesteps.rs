@@ -105,7 +105,7 @@ mod tests {
             timesteps.iter().for_each(|t| counts[t / 100] += 1);
         }
         assert!(
-            counts.iter().all(|&c| (300..=340).contains(&c)),
+            counts.iter().all(|&c| (290..=350).contains(&c)),
             "{counts:?}"
         );
     }

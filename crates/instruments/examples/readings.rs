@@ -2,7 +2,7 @@
 //! refined reading drawn, and their difference, for true pictures and for
 //! perturbed ones. A red bar marks what is not valid.
 //!
-//! `cargo run --release -p alice-instruments --example sheet -- OUT.png [FOLDER]`
+//! `cargo run --release -p alice-instruments --example readings -- OUT.png [FOLDER]`
 
 use alice_instruments::{Instrument, Perturbation};
 use alice_runs::{Metadata, Picture, atomic, picture::encode_png};
