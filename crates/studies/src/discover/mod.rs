@@ -120,9 +120,6 @@ impl DiscoverArguments {
 /// # Errors
 /// Naming the first argument that does not make sense.
 pub fn check(arguments: &DiscoverArguments) -> Result<(), StudyError> {
-    if arguments.rank == 0 {
-        return Err(StudyError::argument("--rank", "must be at least 1"));
-    }
     if !(arguments.tolerance > 0.0 && arguments.tolerance.is_finite()) {
         return Err(StudyError::argument(
             "--tolerance",
