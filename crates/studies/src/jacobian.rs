@@ -2,6 +2,7 @@
 
 use alice_calculus::{Linearization, Model, Tensor, Value};
 use alice_geometry::{Block, GeometryError, LinearMap};
+use alice_kernels::layout::permute_items;
 
 /// The derivative of one value of a network in another at a point.
 ///
@@ -83,4 +84,16 @@ impl LinearMap for Jacobian<'_> {
             .map_err(GeometryError::map)?;
         Block::from_vec(pulled.batch(), self.domain(), flatten(&pulled))
     }
+}
+
+/// The first `count` directions, `[k, C·H·W]` → `[count, H·W·C]`.
+pub(crate) fn to_network_layout(
+    directions: &Block,
+    count: usize,
+    channels: usize,
+    positions: usize,
+) -> Result<Block, GeometryError> {
+    let values = &directions.as_slice()[..count * directions.dimension()];
+    let values = permute_items(values, count, channels, positions);
+    Block::from_vec(count, directions.dimension(), values)
 }

@@ -15,6 +15,7 @@ pub mod table;
 
 pub use basis::{Basis, Space, find_basis};
 
+use crate::jacobian::to_network_layout;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
 use crate::sampling::{pictures, run_steps};
@@ -22,8 +23,6 @@ use crate::walk::{Method, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
-use alice_geometry::Block;
-use alice_kernels::layout::permute_items;
 use alice_runs::{RunFolder, TensorFile};
 use findings::{DiscoverReport, Findings, Pictures, WalkReport};
 use serde::{Deserialize, Serialize};
@@ -472,16 +471,4 @@ fn report_walk(
         report.validity = Some(valid as f64 / validity.len().max(1) as f64);
     }
     Ok(report)
-}
-
-/// The first `count` directions, `[k, C·H·W]` → `[count, H·W·C]`.
-fn to_network_layout(
-    directions: &Block,
-    count: usize,
-    channels: usize,
-    positions: usize,
-) -> Result<Block, StudyError> {
-    let values = &directions.as_slice()[..count * directions.dimension()];
-    let values = permute_items(values, count, channels, positions);
-    Ok(Block::from_vec(count, directions.dimension(), values)?)
 }

@@ -9,6 +9,7 @@ mod summary;
 pub use summary::{FactorSummary, Group, Summary};
 
 use crate::discover::{DiscoverArguments, Space, find_basis};
+use crate::jacobian::to_network_layout;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
 use crate::sampling::{pictures, run_steps};
@@ -17,7 +18,6 @@ use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
 use alice_geometry::{Block, Span};
-use alice_kernels::layout::permute_items;
 use alice_random::Stream;
 use alice_runs::{ModelReference, RunFolder};
 use serde::{Deserialize, Serialize};
@@ -255,7 +255,12 @@ fn walk_sample(
     let basis = find_basis(network, &inputs, &basis_arguments(arguments), seed)?;
     let dims = point.state.dims();
     let (size, channels) = ((dims[1], dims[2]), dims[3]);
-    let mut directions = in_network_layout(&basis.spectrum.right, channels, size.0 * size.1)?;
+    let mut directions = to_network_layout(
+        &basis.spectrum.right,
+        arguments.rank,
+        channels,
+        size.0 * size.1,
+    )?;
     let purpose = "random directions";
     let mut stream = Stream::new(seed, purpose, point.sample as u64, timestep as u64);
     let normals = Block::normals(arguments.random, directions.dimension(), &mut stream);
@@ -320,16 +325,6 @@ fn basis_arguments(arguments: &MeasureArguments) -> DiscoverArguments {
         space: Space::Full,
         ..DiscoverArguments::default()
     }
-}
-
-/// Rows `[k, C·H·W]` → `[k, H·W·C]`.
-fn in_network_layout(
-    block: &Block,
-    channels: usize,
-    positions: usize,
-) -> Result<Block, StudyError> {
-    let values = permute_items(block.as_slice(), block.rows(), channels, positions);
-    Ok(Block::from_vec(block.rows(), block.dimension(), values)?)
 }
 
 impl fmt::Display for MeasureReport {
