@@ -6,7 +6,7 @@ use crate::recipe::InstrumentRecipe;
 use crate::{InstrumentError, Result, distance, loss, network};
 use alice_calculus::{Model, Tensor, gradient};
 use alice_random::Stream;
-use alice_training::{AdamW, average, clip_to_norm};
+use alice_training::{Optimizer, average, clip_to_norm};
 use alice_worlds::render_batch;
 use rayon::prelude::*;
 
@@ -32,7 +32,7 @@ pub fn train(recipe: &InstrumentRecipe, mut progress: impl FnMut(Progress)) -> R
     let graph = network::build(recipe, &layout)?;
     let output = graph.find_output("factors")?;
     let parameters = alice_networks::initialise(&graph, recipe.seed)?;
-    let mut optimiser = AdamW::new(recipe.optimizer, &parameters);
+    let mut optimizer = Optimizer::new(recipe.optimizer, None, &graph);
     let mut mean = parameters.clone();
     let mut model = Model::new(graph, parameters)?;
     for step in 0..recipe.steps {
@@ -51,7 +51,7 @@ pub fn train(recipe: &InstrumentRecipe, mut progress: impl FnMut(Progress)) -> R
             return Err(InstrumentError::Diverged { step, loss: value });
         }
         let rate = recipe.learning_rate_at(step);
-        optimiser.update(model.parameters_mut(), &gradients, rate);
+        optimizer.update(model.parameters_mut(), &gradients, rate);
         average(&mut mean, model.parameters(), recipe.average_decay, step);
         progress(Progress {
             step: step + 1,

@@ -1,9 +1,7 @@
 //! Checkpoints: everything a run needs to go on as if never interrupted.
 
-use crate::adamw::AdamW;
 use crate::trainer::Trainer;
 use crate::{TrainingError, TrainingRecipe};
-use alice_calculus::Parameters;
 use alice_runs::TensorFile;
 use std::path::Path;
 
@@ -20,12 +18,13 @@ impl Trainer {
         let parts = [
             self.model.parameters().values(),
             self.mean.values(),
-            &self.optimiser.first,
-            &self.optimiser.second,
+            &self.optimizer.first,
+            &self.optimizer.second,
         ];
         let specs = self.model.graph().parameters();
         for (part, values) in PARTS.iter().zip(parts) {
-            for (spec, values) in specs.iter().zip(values) {
+            let held = specs.iter().zip(values).filter(|(_, v)| !v.is_empty());
+            for (spec, values) in held {
                 let name = format!("{part}/{}", spec.name);
                 file.insert(&name, &[values.len()], values.clone())?;
             }
@@ -87,27 +86,19 @@ impl Trainer {
             return Err(refuse("the number of timestep bins differs".to_owned()));
         }
         let graph = trainer.model.graph().clone();
-        let mut values = |part: &str| -> Result<Vec<Vec<f32>>, TrainingError> {
-            let specs = graph.parameters().iter();
-            specs
-                .map(|spec| Ok(file.take(&format!("{part}/{}", spec.name), &[spec.kind.len()])?))
-                .collect()
+        let mut fill = |part: &str, values: &mut [Vec<f32>]| -> Result<(), TrainingError> {
+            let specs = graph.parameters().iter().zip(values);
+            for (spec, values) in specs.filter(|(_, values)| !values.is_empty()) {
+                *values = file.take(&format!("{part}/{}", spec.name), &[values.len()])?;
+            }
+            Ok(())
         };
         let [weights, mean, first, second] = PARTS;
-        let fill = |to: &mut Parameters<f32>, from: Vec<Vec<f32>>| {
-            to.values_mut()
-                .iter_mut()
-                .zip(from)
-                .for_each(|(t, f)| *t = f);
-        };
-        fill(trainer.model.parameters_mut(), values(weights)?);
-        fill(&mut trainer.mean, values(mean)?);
-        trainer.optimiser = AdamW {
-            updates: step,
-            first: values(first)?,
-            second: values(second)?,
-            ..trainer.optimiser
-        };
+        fill(weights, trainer.model.parameters_mut().values_mut())?;
+        fill(mean, trainer.mean.values_mut())?;
+        fill(first, &mut trainer.optimizer.first)?;
+        fill(second, &mut trainer.optimizer.second)?;
+        trainer.optimizer.updates = step;
         file.require_empty()?;
         trainer.timesteps.squares = squares;
         trainer.curve = curve;

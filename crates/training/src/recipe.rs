@@ -2,6 +2,7 @@
 
 use crate::TrainingError;
 use crate::adamw::AdamWConfig;
+use crate::muon::MuonConfig;
 use crate::timesteps::TimestepSampling;
 use alice_diffusion::ScheduleConfig;
 use alice_networks::UNet2DConfig;
@@ -38,9 +39,12 @@ pub struct TrainingRecipe {
     /// the two it is constant, so that a run can be made longer until its
     /// cool-down begins and still equals a run of that length from the start.
     pub cooldown: u64,
-    /// The optimiser's constants.
+    /// AdamW's constants.
     #[serde(default)]
     pub optimizer: AdamWConfig,
+    /// Muon's constants, if hidden layers' weight matrices are to be Muon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muon: Option<MuonConfig>,
     /// Bound of the gradient's norm.
     pub clip_norm: f64,
     /// Decay of the averaged weights, which are the model.
@@ -92,6 +96,14 @@ impl TrainingRecipe {
         for (field, beta) in [("beta1", optimizer.beta1), ("beta2", optimizer.beta2)] {
             if !(0.0..1.0).contains(&beta) {
                 return refuse(field, "must lie in [0, 1)");
+            }
+        }
+        if let Some(muon) = self.muon {
+            if !(0.0..1.0).contains(&muon.momentum) {
+                return refuse("muon.momentum", "must lie in [0, 1)");
+            }
+            if muon.iterations == 0 || muon.iterations > 100 {
+                return refuse("muon.iterations", "must be between 1 and 100");
             }
         }
         let network = UNet2DConfig::from_json(&self.network.to_string())?;

@@ -1,7 +1,7 @@
 //! One training run of a diffusion model.
 
 use crate::TrainingError;
-use crate::adamw::{AdamW, average, clip_to_norm};
+use crate::optimizer::{Optimizer, average, clip_to_norm};
 use crate::recipe::{CheckedRecipe, TrainingRecipe};
 use crate::timesteps::TimestepSampler;
 use alice_calculus::{Model, Parameters, Tensor, Value, gradient};
@@ -38,7 +38,7 @@ pub struct Trainer {
     prediction: Value,
     pub(crate) model: Model<f32>,
     pub(crate) mean: Parameters<f32>,
-    pub(crate) optimiser: AdamW,
+    pub(crate) optimizer: Optimizer,
     pub(crate) timesteps: TimestepSampler,
     /// Mean losses of the intervals of [`Trainer::CURVE_INTERVAL`] steps.
     pub(crate) curve: Vec<f64>,
@@ -59,14 +59,14 @@ impl Trainer {
         let network = UNet2D::random(checked.network.clone(), recipe.seed)?;
         let graph = network.graph((recipe.size, recipe.size))?;
         let prediction = graph.find_output("prediction")?;
-        let optimiser = AdamW::new(recipe.optimizer, &network.parameters);
+        let optimizer = Optimizer::new(recipe.optimizer, recipe.muon, &graph);
         let train_steps = schedule.train_steps();
         Ok(Self {
             schedule,
             prediction,
             mean: network.parameters.clone(),
             model: Model::new(graph, network.parameters)?,
-            optimiser,
+            optimizer,
             timesteps: TimestepSampler::new(recipe.timesteps, train_steps),
             curve: Vec::new(),
             interval_sum: 0.0,
@@ -83,7 +83,7 @@ impl Trainer {
     /// Steps done.
     #[must_use]
     pub fn step(&self) -> u64 {
-        self.optimiser.updates
+        self.optimizer.updates
     }
 
     /// Whether the recipe's steps are done.
@@ -158,7 +158,7 @@ impl Trainer {
         let learning_rate = recipe.learning_rate_at(step);
         let decay = recipe.average_decay;
         self.timesteps.observe(&timesteps, &losses);
-        self.optimiser
+        self.optimizer
             .update(self.model.parameters_mut(), &gradients, learning_rate);
         average(&mut self.mean, self.model.parameters(), decay, step);
         self.record(loss);
