@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::{GraphError, Tensor};
 use alice_kernels::Real;
 use alice_kernels::pointwise::add_scaled;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 impl Op {
@@ -324,20 +325,74 @@ pub fn gradient<T: Real>(
 ) -> Result<(f64, Vec<Vec<T>>), GraphError> {
     let graph = model.graph();
     let starts = |index: usize| graph.nodes[index].op.has_parameters();
-    let tape = Tape::record(model, inputs, to, starts, Keep::Gradient)?;
-    let (value, cotangent) = loss(&tape.value);
-    if cotangent.dims() != tape.value.dims() {
+    let chunks = chunks(inputs);
+    let tapes: Vec<Tape<T>> = chunks
+        .par_iter()
+        .map(|inputs| {
+            let inputs: Vec<(&str, &Tensor<T>)> = inputs.iter().map(|(n, t)| (*n, t)).collect();
+            Tape::record(model, &inputs, to, starts, Keep::Gradient)
+        })
+        .collect::<Result<_, _>>()?;
+    let whole = Tensor::stack(tapes.iter().map(|tape| &tape.value));
+    let (value, cotangent) = loss(&whole);
+    if cotangent.dims() != whole.dims() {
         return Err(GraphError::Input {
             name: "the loss's cotangent".to_owned(),
-            expected: format!("{:?}", tape.value.dims()),
+            expected: format!("{:?}", whole.dims()),
             found: cotangent.dims().to_vec(),
         });
     }
-    let zeros = graph
-        .parameters()
-        .iter()
-        .map(|p| vec![T::ZERO; p.kind.len()]);
-    let mut gradients: Vec<Vec<T>> = zeros.collect();
-    tape.pull(model, cotangent, None, Some(&mut gradients));
+    let mut first = 0;
+    let mut jobs = Vec::with_capacity(tapes.len());
+    for tape in tapes {
+        let batch = tape.value.batch();
+        jobs.push((tape, cotangent.items(first..first + batch)));
+        first += batch;
+    }
+    let parts: Vec<Vec<Vec<T>>> = jobs
+        .into_par_iter()
+        .map(|(tape, cotangent)| {
+            let zeros = graph.parameters().iter();
+            let mut gradients: Vec<Vec<T>> = zeros.map(|p| vec![T::ZERO; p.kind.len()]).collect();
+            tape.pull(model, cotangent, None, Some(&mut gradients));
+            gradients
+        })
+        .collect();
+    let mut parts = parts.into_iter();
+    let mut gradients = parts.next().unwrap_or_default();
+    let rest: Vec<Vec<Vec<T>>> = parts.collect();
+    gradients
+        .par_iter_mut()
+        .enumerate()
+        .for_each(|(index, sum)| {
+            for part in &rest {
+                add_scaled(sum, &part[index], T::ONE);
+            }
+        });
     Ok((value, gradients))
+}
+
+/// Items that one task of [`gradient`] takes through the whole graph: few, so
+/// that the values stay in a core's cache and no thread waits between nodes;
+/// a fixed number, so that sums do not depend on the number of threads.
+const CHUNK: usize = 4;
+
+/// The inputs, [`CHUNK`] items at a time.
+fn chunks<'a, T: Real>(inputs: &[(&'a str, &Tensor<T>)]) -> Vec<Vec<(&'a str, Tensor<T>)>> {
+    let batch = inputs.iter().map(|(_, t)| t.batch()).max().unwrap_or(1);
+    let starts = (0..batch).step_by(CHUNK);
+    let part = |start: usize| {
+        let end = batch.min(start + CHUNK);
+        let inputs = inputs.iter().map(|(name, tensor)| {
+            let shared = tensor.batch() != batch;
+            let part = if shared {
+                (*tensor).clone()
+            } else {
+                tensor.items(start..end)
+            };
+            (*name, part)
+        });
+        inputs.collect()
+    };
+    starts.map(part).collect()
 }

@@ -45,6 +45,26 @@ impl<T: Real> Tensor<T> {
         Self { dims, data }
     }
 
+    /// Some of the items, copied.
+    pub(crate) fn items(&self, range: std::ops::Range<usize>) -> Self {
+        let item = self.item_len();
+        let mut dims = self.dims.clone();
+        dims[0] = range.len();
+        Self::raw(
+            dims,
+            self.data[range.start * item..range.end * item].to_vec(),
+        )
+    }
+
+    /// The items of arrays that differ in their batch only, one after the other.
+    pub(crate) fn stack<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        let parts: Vec<&Self> = parts.collect();
+        let mut dims = parts[0].dims.clone();
+        dims[0] = parts.iter().map(|p| p.batch()).sum();
+        let data: Vec<&[T]> = parts.iter().map(|p| p.data()).collect();
+        Self::raw(dims, data.concat())
+    }
+
     /// The extents, the batch first.
     #[must_use]
     pub fn dims(&self) -> &[usize] {

@@ -200,10 +200,10 @@ pub fn product<T: Real>(
             let blocks = rows.div_ceil(height);
             // Pointers `[blocks, taps, height]`; rows beyond the last read zeros.
             let mut pointers = vec![zeros.as_ptr(); blocks * taps * height];
-            for row in 0..rows {
-                let (item, local) = ((first + row) / table.rows, (first + row) % table.rows);
+            let (mut item, mut local) = (first / table.rows, first % table.rows);
+            let (mut block, mut i) = (0, 0);
+            for _ in 0..rows {
                 let base = item * table.source_rows;
-                let (block, i) = (row / height, row % height);
                 for tap in 0..taps {
                     let entry = table.entry(local, tap);
                     if entry != OUTSIDE {
@@ -211,6 +211,14 @@ pub fn product<T: Real>(
                         pointers[(block * taps + tap) * height + i] =
                             source[start..start + depth].as_ptr();
                     }
+                }
+                local += 1;
+                if local == table.rows {
+                    (item, local) = (item + 1, 0);
+                }
+                i += 1;
+                if i == height {
+                    (block, i) = (block + 1, 0);
                 }
             }
             let mut tile = [T::ZERO; MAX_TILE];
@@ -335,6 +343,7 @@ fn partial_gradient<T: Real>(
     // The last, incomplete block of channels is copied to full width.
     let mut edge = vec![T::ZERO; if tail > 0 { STRIP * OUTER_ROWS } else { 0 }];
     let zeros = [T::ZERO; OUTER_ROWS];
+    let mut sources = Vec::with_capacity(STRIP);
     let mut pointers = Vec::with_capacity(STRIP);
     let mut start = rows.start;
     while start < rows.end {
@@ -348,31 +357,40 @@ fn partial_gradient<T: Real>(
             }
         }
         for tap in 0..taps {
-            // The source row of each row of the strip.
-            let source_row = |row: usize| {
-                let entry = table.entry(row % table.rows, tap);
-                (entry != OUTSIDE)
-                    .then(|| (row / table.rows * table.source_rows + entry as usize) * depth)
-            };
+            // Where the source row of each row of the strip starts.
+            sources.clear();
+            let (mut item, mut local) = (start / table.rows, start % table.rows);
+            for _ in 0..strip {
+                let entry = table.entry(local, tap);
+                sources.push(if entry == OUTSIDE {
+                    usize::MAX
+                } else {
+                    (item * table.source_rows + entry as usize) * depth
+                });
+                local += 1;
+                if local == table.rows {
+                    (item, local) = (item + 1, 0);
+                }
+            }
             for block in 0..blocks {
+                let shift = block * OUTER_ROWS;
                 pointers.clear();
-                let edges = edge.chunks_exact_mut(OUTER_ROWS);
                 if tail > 0 && block + 1 == blocks {
-                    for (row, line) in (start..start + strip).zip(edges) {
+                    for (&from, line) in sources.iter().zip(edge.chunks_exact_mut(OUTER_ROWS)) {
                         line.fill(T::ZERO);
-                        if let Some(from) = source_row(row) {
-                            let from = from + block * OUTER_ROWS;
+                        if from != usize::MAX {
+                            let from = from + shift;
                             line[..tail].copy_from_slice(&source[from..from + tail]);
                         }
                         pointers.push(line.as_ptr());
                     }
                 } else {
-                    for row in start..start + strip {
-                        pointers.push(source_row(row).map_or(zeros.as_ptr(), |from| {
-                            let from = from + block * OUTER_ROWS;
-                            source[from..from + OUTER_ROWS].as_ptr()
-                        }));
-                    }
+                    pointers.extend(sources.iter().map(|&from| {
+                        if from == usize::MAX {
+                            return zeros.as_ptr();
+                        }
+                        source[from + shift..from + shift + OUTER_ROWS].as_ptr()
+                    }));
                 }
                 for panel in 0..panels {
                     let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;

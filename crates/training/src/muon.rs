@@ -50,42 +50,58 @@ pub(crate) fn update(
         .collect();
     let step = orthogonalise(&look_ahead, rows, columns, config.iterations);
     let scale = learning_rate * ROOT_MEAN_SQUARE * (rows.max(columns) as f32).sqrt();
-    let mut index = 0;
-    for row in 0..rows {
-        for column in 0..columns {
-            values[index] = keep * values[index] - scale * step[(row, column)];
-            index += 1;
+    for (row, values) in values.chunks_exact_mut(columns).enumerate() {
+        for (value, &step) in values.iter_mut().zip(step.col_as_slice(row)) {
+            *value = keep * *value - scale * step;
         }
     }
 }
 
 /// The matrix with singular values moved to between about 0.7 and 1.2 by
 /// Jordan's quintic Newton–Schulz iteration, which needs products only.
+///
+/// `values` is `[rows, columns]` row by row; the result is its transpose, which
+/// has the same memory in faer's order.
 fn orthogonalise(values: &[f32], rows: usize, columns: usize, iterations: usize) -> Mat<f32> {
     const A: f32 = 3.4445;
     const B: f32 = -4.7750;
     const C: f32 = 2.0315;
-    let whole = MatRef::from_row_major_slice(values, rows, columns);
+    let mut x = MatRef::from_column_major_slice(values, columns, rows).to_owned();
+    let inverse_norm = 1.0 / x.norm_l2().max(1e-7);
+    for column in 0..rows {
+        let column = x.col_as_slice_mut(column);
+        column.iter_mut().for_each(|v| *v *= inverse_norm);
+    }
     // The Gram matrix is formed on the shorter side.
-    let tall = rows >= columns;
+    let wide = columns <= rows;
     let short = rows.min(columns);
-    let start = if tall { whole } else { whole.transpose() };
-    let norm = start.norm_l2().max(1e-7);
-    let mut x = Mat::from_fn(start.nrows(), short, |r, c| start[(r, c)] / norm);
-    let mut next = Mat::zeros(start.nrows(), short);
-    let (mut gram, mut square) = (Mat::zeros(short, short), Mat::zeros(short, short));
+    let mut next = Mat::zeros(columns, rows);
+    let (mut gram, mut polynomial) = (Mat::zeros(short, short), Mat::zeros(short, short));
     let (over, seq) = (Accum::Replace, Par::Seq);
     for _ in 0..iterations {
-        matmul(&mut gram, over, x.transpose(), &x, 1.0, seq);
-        matmul(&mut square, over, &gram, &gram, C, seq);
-        let polynomial = Mat::from_fn(short, short, |r, c| {
-            let diagonal = if r == c { A } else { 0.0 };
-            diagonal + B * gram[(r, c)] + square[(r, c)]
-        });
-        matmul(&mut next, over, &x, &polynomial, 1.0, seq);
+        let (left, right) = if wide {
+            (x.as_ref(), x.transpose())
+        } else {
+            (x.transpose(), x.as_ref())
+        };
+        matmul(&mut gram, over, left, right, 1.0, seq);
+        matmul(&mut polynomial, over, &gram, &gram, C, seq);
+        for column in 0..short {
+            let terms = polynomial.col_as_slice_mut(column);
+            for (term, &gram) in terms.iter_mut().zip(gram.col_as_slice(column)) {
+                *term += B * gram;
+            }
+            terms[column] += A;
+        }
+        let (left, right) = if wide {
+            (&polynomial, &x)
+        } else {
+            (&x, &polynomial)
+        };
+        matmul(&mut next, over, left, right, 1.0, seq);
         std::mem::swap(&mut x, &mut next);
     }
-    if tall { x } else { x.transpose().to_owned() }
+    x
 }
 
 #[cfg(test)]
@@ -99,7 +115,7 @@ mod tests {
         for (rows, columns) in [(40, 12), (12, 40), (16, 16)] {
             let values = Stream::new(7, "muon", 0, 0).normals::<f32>(rows * columns);
             let flat = orthogonalise(&values, rows, columns, 5);
-            let svd = MatRef::from_row_major_slice(&values, rows, columns)
+            let svd = MatRef::from_column_major_slice(&values, columns, rows)
                 .thin_svd()
                 .unwrap();
             let along = svd.U().transpose() * &flat * svd.V();
