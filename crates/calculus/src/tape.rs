@@ -108,7 +108,12 @@ impl<T: Real> Model<T> {
         inputs: &[(&str, &Tensor<T>)],
         outputs: &[Value],
     ) -> Result<Vec<Tensor<T>>, GraphError> {
-        run(self, inputs, outputs, |_| Keep::Nothing, |_, _| {})
+        let parts: Vec<Vec<Tensor<T>>> = chunks(inputs)
+            .par_iter()
+            .map(|inputs| run(self, &borrow(inputs), outputs, |_| Keep::Nothing, |_, _| {}))
+            .collect::<Result<_, _>>()?;
+        let whole = |output: usize| Tensor::stack(parts.iter().map(|part| &part[output]));
+        Ok((0..outputs.len()).map(whole).collect())
     }
 }
 
@@ -253,11 +258,15 @@ impl<'a, T: Real> Linearization<'a, T> {
     /// When the block does not have the shape of `from`.
     pub fn pushforward(&self, tangents: &Tensor<T>) -> Result<Tensor<T>, GraphError> {
         self.check(tangents, self.from, "tangents")?;
+        Ok(self.by_chunks(tangents, |chunk| self.push(chunk)))
+    }
+
+    fn push(&self, tangents: Tensor<T>) -> Tensor<T> {
         let graph = self.model.graph();
         let between: Vec<bool> = self.tape.active.clone();
         let mut left = readers(graph, &between);
         let mut values: Vec<Option<Tensor<T>>> = vec![None; graph.nodes.len()];
-        values[self.from.0] = Some(tangents.clone());
+        values[self.from.0] = Some(tangents);
         left[self.tape.to.0] += 1;
         for index in self.from.0 + 1..=self.tape.to.0 {
             if !self.tape.active[index] {
@@ -277,7 +286,7 @@ impl<'a, T: Real> Linearization<'a, T> {
             }
             values[index] = Some(value);
         }
-        Ok(values[self.tape.to.0].take().expect("to is active"))
+        values[self.tape.to.0].take().expect("to is active")
     }
 
     /// Jᵀ u for a block of cotangents `[r · N, ..]`, those of item 0 first.
@@ -286,10 +295,29 @@ impl<'a, T: Real> Linearization<'a, T> {
     /// When the block does not have the shape of `to`.
     pub fn pullback(&self, cotangents: &Tensor<T>) -> Result<Tensor<T>, GraphError> {
         self.check(cotangents, self.tape.to, "cotangents")?;
-        let pulled = self
-            .tape
-            .pull(self.model, cotangents.clone(), Some(self.from), None);
-        Ok(pulled.expect("from is active"))
+        Ok(self.by_chunks(cotangents, |chunk| {
+            let pulled = self.tape.pull(self.model, chunk, Some(self.from), None);
+            pulled.expect("from is active")
+        }))
+    }
+
+    /// Applies a linear map to a block, a few vectors at a time when they all
+    /// belong to one item; of several items the vectors of each must stay
+    /// together.
+    fn by_chunks(
+        &self,
+        block: &Tensor<T>,
+        map: impl Fn(Tensor<T>) -> Tensor<T> + Sync,
+    ) -> Tensor<T> {
+        if self.batch > 1 || block.batch() <= CHUNK {
+            return map(block.clone());
+        }
+        let starts: Vec<usize> = (0..block.batch()).step_by(CHUNK).collect();
+        let parts: Vec<Tensor<T>> = starts
+            .into_par_iter()
+            .map(|start| map(block.items(start..block.batch().min(start + CHUNK))))
+            .collect();
+        Tensor::stack(parts.iter())
     }
 
     fn check(&self, block: &Tensor<T>, value: Value, what: &str) -> Result<(), GraphError> {
@@ -328,10 +356,7 @@ pub fn gradient<T: Real>(
     let chunks = chunks(inputs);
     let tapes: Vec<Tape<T>> = chunks
         .par_iter()
-        .map(|inputs| {
-            let inputs: Vec<(&str, &Tensor<T>)> = inputs.iter().map(|(n, t)| (*n, t)).collect();
-            Tape::record(model, &inputs, to, starts, Keep::Gradient)
-        })
+        .map(|inputs| Tape::record(model, &borrow(inputs), to, starts, Keep::Gradient))
         .collect::<Result<_, _>>()?;
     let whole = Tensor::stack(tapes.iter().map(|tape| &tape.value));
     let (value, cotangent) = loss(&whole);
@@ -372,7 +397,7 @@ pub fn gradient<T: Real>(
     Ok((value, gradients))
 }
 
-/// Items that one task of [`gradient`] takes through the whole graph: few, so
+/// Items that one task takes through the whole graph: few, so
 /// that the values stay in a core's cache and no thread waits between nodes;
 /// a fixed number, so that sums do not depend on the number of threads.
 const CHUNK: usize = 4;
@@ -395,4 +420,11 @@ fn chunks<'a, T: Real>(inputs: &[(&'a str, &Tensor<T>)]) -> Vec<Vec<(&'a str, Te
         inputs.collect()
     };
     starts.map(part).collect()
+}
+
+fn borrow<'a, 'b, T>(inputs: &'b [(&'a str, Tensor<T>)]) -> Vec<(&'a str, &'b Tensor<T>)> {
+    inputs
+        .iter()
+        .map(|(name, tensor)| (*name, tensor))
+        .collect()
 }

@@ -273,10 +273,17 @@ impl<T: Real> GroupNorm<'_, T> {
     #[inline(always)]
     fn apply(&self, x: &[T], scale: &[T], shift: &[T], out: &mut [T]) {
         let c = self.channels;
+        let (scale, shift) = (&scale[..c], &shift[..c]);
+        let (gain, bias) = (&self.gain[..c], &self.bias[..c]);
         for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
             for j in 0..c {
-                let y = (x[j] * scale[j] + shift[j]) * self.gain[j] + self.bias[j];
-                out[j] = if self.silu { y * sigmoid(y) } else { y };
+                out[j] = (x[j] * scale[j] + shift[j]) * gain[j] + bias[j];
+            }
+            // A loop of its own: with the line above it does not vectorise.
+            if self.silu {
+                for y in out {
+                    *y *= sigmoid(*y);
+                }
             }
         }
     }
