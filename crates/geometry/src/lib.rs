@@ -12,6 +12,7 @@
 //! | lengths under the pullback metric | [`pullback_length`] |
 //! | spans: projection onto and out of | [`Span`] |
 //! | a direction carried to another point | [`transport`] |
+//! | geodesics, from a point or between two | [`geodesic`] |
 //! | angles, distance and mean of subspaces | [`grassmann`] |
 //!
 //! Vectors are rows: a block of r vectors of dimension n is stored `[r, n]`.
@@ -20,6 +21,7 @@
 
 mod block;
 mod error;
+pub mod geodesic;
 pub mod grassmann;
 mod maps;
 mod metric;

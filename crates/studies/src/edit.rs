@@ -6,15 +6,15 @@
 
 mod direction;
 
+use crate::discover::findings::Pictures;
 use crate::input::InputFile;
 use crate::invert::{ReconstructionError, difference, read_state, trajectory};
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
-use crate::sampling::{pictures, run_steps};
-use crate::walk::{Method, Walk};
+use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
-use alice_diffusion::{Ddim, DdimInverse, Draws, Eta, NetworkDenoiser, Sampler};
+use alice_diffusion::{Ddim, DdimInverse, Eta, NetworkDenoiser, Sampler};
 use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile, picture};
 use direction::{Direction, find_direction, read_direction};
 use serde::{Deserialize, Serialize};
@@ -181,47 +181,27 @@ pub fn run(
             find_direction(&network, &noisy, timestep, arguments.direction, seed)?
         }
     };
-    progress.begin("walking", 2 * arguments.iterations as u64);
-    let walked = walk.run(
-        &mut denoiser,
-        inverse.schedule(),
-        model.schedule.prediction_type,
-        timestep,
-        noisy.data(),
-        &direction.vector,
-        progress,
-    )?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
-    let count = walked.positions.len();
-    progress.begin("drawing", (count * steps) as u64);
-    let range = arguments.steps - steps..arguments.steps;
-    let draws = Draws::default();
-    let frames = run_steps(
-        &mut denoiser,
-        &sampler,
-        draws,
-        walked.states,
-        count,
-        range,
-        progress,
-    )?;
-    let frames: Vec<&[f32]> = frames.chunks_exact(clean.item_len()).collect();
-    write(
-        folder,
-        frames.concat(),
-        &walked.positions,
-        &direction,
-        clean.dims(),
-    )?;
-    let middle = frames[arguments.frames];
+    let start = Start {
+        model,
+        sampler: &sampler,
+        index: arguments.steps - steps,
+        timestep,
+        state: &noisy,
+    };
+    let positions = walk.positions();
+    let frames = walk.draw(&mut denoiser, start, &direction.vector, progress)?;
+    write(folder, &frames, &positions, &direction, clean.dims())?;
+    let middle = frames.get(arguments.frames);
+    let last = frames.get(frames.len() - 1);
     Ok(EditReport {
         model: model.reference.clone(),
         direction: arguments.direction,
         singular_value: direction.singular_value,
         timestep,
         unedited: difference(clean.data(), middle),
-        ends: [frames[0], frames[count - 1]].map(|end| difference(middle, end)),
-        positions: walked.positions,
+        ends: [frames.get(0), last].map(|end| difference(middle, end)),
+        positions,
         seconds: clock.elapsed().as_secs_f64(),
     })
 }
@@ -229,21 +209,20 @@ pub fn run(
 /// The strip, the animations there and back, and the direction.
 fn write(
     folder: &mut RunFolder,
-    frames: Vec<f32>,
+    frames: &Pictures,
     positions: &[f64],
     direction: &Direction,
     dims: &[usize],
 ) -> Result<(), StudyError> {
-    let frames = pictures((dims[1], dims[2]), dims[3], frames);
     let labels: Vec<_> = positions.iter().map(|&p| label(p)).collect();
-    let strip = sheet(&frames, frames.len(), &labels)?;
+    let strip = sheet(frames, frames.len(), &labels)?;
     folder.write_png("strip.png", &strip, &Metadata::new())?;
-    let (zoom, tones) = (Zoom::fit(frames.size, (256, 256)), Tones::of(&frames));
+    let (zoom, tones) = (Zoom::fit(frames.size, (256, 256)), Tones::of(frames));
     let there = 0..frames.len();
     let back = (1..frames.len().saturating_sub(1)).rev();
     let animation = there
         .chain(back)
-        .map(|i| zoom.apply(&to_picture(&frames, i, tones)?))
+        .map(|i| zoom.apply(&to_picture(frames, i, tones)?))
         .collect::<Result<Vec<_>, _>>()?;
     folder.write_apng(
         "walk.png",

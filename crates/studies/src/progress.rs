@@ -23,3 +23,16 @@ impl Progress for Silent {
     fn begin(&mut self, _what: &str, _units: u64) {}
     fn advance(&mut self, _units: u64) {}
 }
+
+/// A step of a larger part: what it begins is not announced, its units count.
+pub(crate) struct Within<'a>(pub(crate) &'a mut dyn Progress);
+
+impl Progress for Within<'_> {
+    fn begin(&mut self, _what: &str, _units: u64) {}
+    fn advance(&mut self, units: u64) {
+        self.0.advance(units);
+    }
+    fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}

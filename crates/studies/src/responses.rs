@@ -32,18 +32,33 @@ pub fn responses(positions: &[f64], readings: &[FactorValues]) -> Vec<FactorResp
             if spec.kind == FactorKind::Circular {
                 unwrap(&mut values);
             }
-            let ends = values
-                .last()
-                .zip(values.first())
-                .map_or(0.0, |(b, a)| b - a);
             FactorResponse {
                 factor: spec.name.to_owned(),
-                change: ends / world_deviation(spec.kind),
+                change: fitted_change(positions, &values) / world_deviation(spec.kind),
                 spearman: spearman(positions, &values),
                 values,
             }
         })
         .collect()
+}
+
+/// The change from end to end of the straight line that fits best: less at
+/// the mercy of one wrong reading than the difference of the ends.
+fn fitted_change(positions: &[f64], values: &[f64]) -> f64 {
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len().max(1) as f64;
+    let (middle, level) = (mean(positions), mean(values));
+    let both = positions.iter().zip(values);
+    let product: f64 = both.map(|(p, v)| (p - middle) * (v - level)).sum();
+    let square: f64 = positions.iter().map(|p| (p - middle).powi(2)).sum();
+    let length = positions
+        .last()
+        .zip(positions.first())
+        .map_or(0.0, |(b, a)| b - a);
+    if square > 0.0 {
+        length * product / square
+    } else {
+        0.0
+    }
 }
 
 /// The factor with the largest change, and its share of the total change.
@@ -142,6 +157,15 @@ mod tests {
             .collect();
         let found = responses(&positions, &readings);
         assert!((found[hue].values[2] - 1.05).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_line_changes_by_its_slope_and_one_outlier_by_less() {
+        let positions = [-1.0, -0.5, 0.0, 0.5, 1.0];
+        let line = positions.map(|p| 3.0 * p + 1.0);
+        assert!((fitted_change(&positions, &line) - 6.0).abs() < 1e-12);
+        assert!((fitted_change(&positions, &[0.0, 0.0, 0.0, 0.0, 1.0]) - 0.8).abs() < 1e-12);
+        assert_eq!(fitted_change(&[0.0], &[1.0]), 0.0);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Walks along a direction of the space of samples.
 
-use crate::{Progress, StudyError};
-use alice_diffusion::{Denoiser, NoiseSchedule, PredictionType};
+use crate::discover::findings::Pictures;
+use crate::sampling::{pictures, run_steps};
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Denoiser, Draws, NoiseSchedule, PredictionType, Sampler};
 use alice_geometry::Block;
 use serde::{Deserialize, Serialize};
 
@@ -33,14 +36,19 @@ pub struct Walk {
     pub tangent: f64,
 }
 
-/// Noisy samples along walks, `[directions, 2 · frames + 1, dim]`, the sample
-/// itself in the middle.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Walked {
-    /// The values.
-    pub states: Vec<f32>,
-    /// Where each frame lies, in −1..1.
-    pub positions: Vec<f64>,
+/// Where walks begin, and how their frames become pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// Whose schedule it is.
+    pub model: &'a DiffusionModel,
+    /// Draws the frames.
+    pub sampler: &'a Ddim,
+    /// The sampler's first step from here.
+    pub index: usize,
+    /// The training timestep.
+    pub timestep: usize,
+    /// The noisy sample `[1, H, W, C]`.
+    pub state: &'a Tensor<f32>,
 }
 
 impl Walk {
@@ -70,8 +78,50 @@ impl Walk {
             .collect()
     }
 
+    /// Walks along each of `directions` `[k, dim]`, see [`Walk::run`], and
+    /// samples every frame to the end: k · (2 · frames + 1) pictures, those of
+    /// one walk together.
+    ///
+    /// # Errors
+    /// When the network fails or the user asks to stop.
+    pub fn draw(
+        &self,
+        denoiser: &mut dyn Denoiser,
+        start: Start<'_>,
+        directions: &Block,
+        progress: &mut dyn Progress,
+    ) -> Result<Pictures, StudyError> {
+        progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
+        let walked = self.run(
+            denoiser,
+            &start.model.schedule.schedule()?,
+            start.model.schedule.prediction_type,
+            start.timestep,
+            start.state.data(),
+            directions,
+            progress,
+        )?;
+        let dims = start.state.dims();
+        let steps = start.index..start.sampler.timesteps().len();
+        let count = walked.len() / start.state.item_len();
+        progress.begin("drawing the walks", (count * steps.len()) as u64);
+        let drawn = run_steps(
+            denoiser,
+            start.sampler,
+            Draws::default(),
+            walked,
+            count,
+            steps,
+            progress,
+        )?;
+        Ok(pictures((dims[1], dims[2]), dims[3], drawn))
+    }
+
     /// Walks from `sample` `[dim]` at a timestep along each of `directions`
     /// `[k, dim]`, unit vectors in the network's own layout.
+    ///
+    /// Returns noisy samples `[k, 2 · frames + 1, dim]`, the sample itself in
+    /// the middle.
     ///
     /// Cost: 4 · k · iterations evaluations for guidance, none for linear.
     ///
@@ -86,7 +136,7 @@ impl Walk {
         sample: &[f32],
         directions: &Block,
         progress: &mut dyn Progress,
-    ) -> Result<Walked, StudyError> {
+    ) -> Result<Vec<f32>, StudyError> {
         self.check()?;
         let dim = sample.len();
         let count = directions.rows();
@@ -157,9 +207,6 @@ impl Walk {
             }
             progress.advance(sides as u64);
         }
-        Ok(Walked {
-            states: out,
-            positions: self.positions(),
-        })
+        Ok(out)
     }
 }

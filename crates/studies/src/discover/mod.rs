@@ -19,7 +19,7 @@ use crate::jacobian::to_network_layout;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
 use crate::sampling::{pictures, run_steps};
-use crate::walk::{Method, Walk};
+use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
@@ -398,45 +398,23 @@ fn walk_directions(
     let (h, w) = point.size;
     let channels = model.network.config.in_channels;
     let directions = to_network_layout(&basis.spectrum.right, count, channels, h * w)?;
-    progress.begin("walking", (2 * count * arguments.iterations) as u64);
-    let schedule = model.schedule.schedule()?;
-    let walked = walk.run(
-        &mut denoiser,
-        &schedule,
-        model.schedule.prediction_type,
-        point.timestep as usize,
-        point.sample.data(),
-        &directions,
-        progress,
-    )?;
-    let per_walk = walked.positions.len();
-    let steps = sampler.index_at(point.timestep as usize)..sampler.timesteps().len();
-    let frames = count * per_walk;
-    progress.begin("drawing the walks", (frames * steps.len()) as u64);
-    let draws = Draws::default();
-    let states = walked.states;
-    let drawn = run_steps(
-        &mut denoiser,
+    let timestep = point.timestep as usize;
+    let start = Start {
+        model,
         sampler,
-        draws,
-        states,
-        frames,
-        steps,
-        progress,
-    )?;
-    let item = per_walk * h * w * channels;
+        index: sampler.index_at(timestep),
+        timestep,
+        state: &point.sample,
+    };
+    let positions = walk.positions();
+    let drawn = walk.draw(&mut denoiser, start, &directions, progress)?;
+    let item = positions.len() * drawn.item_len();
     let mut walks = Vec::with_capacity(count);
     let mut reports = Vec::with_capacity(count);
-    for (direction, values) in drawn.chunks_exact(item.max(1)).enumerate() {
+    for (direction, values) in drawn.values.chunks_exact(item.max(1)).enumerate() {
         let frames = pictures(point.size, channels, values.to_vec());
         let sigma = basis.spectrum.singular_values[direction];
-        reports.push(report_walk(
-            direction,
-            sigma,
-            &walked.positions,
-            &frames,
-            reader,
-        )?);
+        reports.push(report_walk(direction, sigma, &positions, &frames, reader)?);
         walks.push(frames);
     }
     Ok((walks, reports))

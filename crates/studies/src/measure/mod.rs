@@ -10,10 +10,11 @@ pub use summary::{FactorSummary, Group, Summary};
 
 use crate::discover::{DiscoverArguments, Space, find_basis};
 use crate::jacobian::to_network_layout;
+use crate::progress::Within;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
-use crate::sampling::{pictures, run_steps};
-use crate::walk::{Method, Walk};
+use crate::sampling::run_steps;
+use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
@@ -269,30 +270,16 @@ fn walk_sample(
     }
     let walk = arguments.walk();
     let mut denoiser = NetworkDenoiser::new(network)?;
-    let walked = walk.run(
-        &mut denoiser,
-        &model.schedule.schedule()?,
-        model.schedule.prediction_type,
-        timestep,
-        point.state.data(),
-        &directions,
-        progress,
-    )?;
-    let per_walk = walked.positions.len();
-    let frames = directions.rows() * per_walk;
-    let steps = point.index..sampler.timesteps().len();
-    let draws = Draws::default();
-    let states = walked.states;
-    let drawn = run_steps(
-        &mut denoiser,
+    let start = Start {
+        model,
         sampler,
-        draws,
-        states,
-        frames,
-        steps,
-        progress,
-    )?;
-    let drawn = pictures(size, channels, drawn);
+        index: point.index,
+        timestep,
+        state: point.state,
+    };
+    let drawn = walk.draw(&mut denoiser, start, &directions, &mut Within(progress))?;
+    let positions = walk.positions();
+    let per_walk = positions.len();
     let readings = reader.read(&drawn)?;
     let validity = reader.quick_validity(&drawn)?;
     let per_direction = readings
@@ -301,7 +288,7 @@ fn walk_sample(
     Ok(per_direction
         .enumerate()
         .map(|(i, (readings, valid))| {
-            let responses = responses(&walked.positions, &along_walk(readings));
+            let responses = responses(&positions, &along_walk(readings));
             let found = strongest(&responses);
             let moved = found.map(|(factor, _)| &responses[factor]);
             WalkRecord {
