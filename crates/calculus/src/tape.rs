@@ -58,6 +58,7 @@ fn readers(graph: &Graph, needed: &[bool]) -> Vec<usize> {
 fn run<T: Real>(
     model: &Model<T>,
     inputs: &[(&str, &Tensor<T>)],
+    shifts: &[(Value, &Tensor<T>)],
     targets: &[Value],
     mut keep: impl FnMut(usize) -> Keep,
     mut on_residual: impl FnMut(usize, Residual<T>),
@@ -84,7 +85,10 @@ fn run<T: Real>(
             };
             arguments.push(value.expect("inputs run before their readers"));
         }
-        let (value, residual) = model.forward(index, arguments, keep(index));
+        let (mut value, residual) = model.forward(index, arguments, keep(index));
+        for (_, shift) in shifts.iter().filter(|(at, _)| at.0 == index) {
+            add_scaled(value.data_mut(), shift.data(), T::ONE);
+        }
         on_residual(index, residual);
         values[index] = Some(Arc::new(value));
     }
@@ -108,9 +112,48 @@ impl<T: Real> Model<T> {
         inputs: &[(&str, &Tensor<T>)],
         outputs: &[Value],
     ) -> Result<Vec<Tensor<T>>, GraphError> {
-        let parts: Vec<Vec<Tensor<T>>> = chunks(inputs)
+        self.evaluate_shifted(inputs, &[], outputs)
+    }
+
+    /// As [`Model::evaluate`] with an array added to some intermediate values,
+    /// as an edit of the bottleneck asks for.
+    ///
+    /// A shift has the value's shape, its batch that of the inputs.
+    ///
+    /// # Errors
+    /// When an input is unknown, missing or of another shape, or a shift does
+    /// not fit its value.
+    pub fn evaluate_shifted(
+        &self,
+        inputs: &[(&str, &Tensor<T>)],
+        shifts: &[(Value, &Tensor<T>)],
+        outputs: &[Value],
+    ) -> Result<Vec<Tensor<T>>, GraphError> {
+        let batch = batch(inputs)?;
+        for (value, shift) in shifts {
+            let dims = self.graph().dims(*value);
+            if shift.batch() != batch || shift.dims().get(1..) != Some(dims) {
+                return Err(GraphError::Input {
+                    name: format!("a shift of {}", self.graph().nodes[value.0].name),
+                    expected: format!("{batch} items of {dims:?}"),
+                    found: shift.dims().to_vec(),
+                });
+            }
+        }
+        let parts: Vec<Vec<Tensor<T>>> = chunks(inputs, batch)
             .par_iter()
-            .map(|inputs| run(self, &borrow(inputs), outputs, |_| Keep::Nothing, |_, _| {}))
+            .zip(chunks(shifts, batch))
+            .map(|(inputs, shifts)| {
+                let (inputs, shifts) = (borrow(inputs), borrow(&shifts));
+                run(
+                    self,
+                    &inputs,
+                    &shifts,
+                    outputs,
+                    |_| Keep::Nothing,
+                    |_, _| {},
+                )
+            })
             .collect::<Result<_, _>>()?;
         let whole = |output: usize| Tensor::stack(parts.iter().map(|part| &part[output]));
         Ok((0..outputs.len()).map(whole).collect())
@@ -147,6 +190,7 @@ impl<T: Real> Tape<T> {
         let mut values = run(
             model,
             inputs,
+            &[],
             &[to],
             |index| if active[index] { keep } else { Keep::Nothing },
             |index, residual| residuals[index] = residual,
@@ -353,7 +397,7 @@ pub fn gradient<T: Real>(
 ) -> Result<(f64, Vec<Vec<T>>), GraphError> {
     let graph = model.graph();
     let starts = |index: usize| graph.nodes[index].op.has_parameters();
-    let chunks = chunks(inputs);
+    let chunks = chunks(inputs, batch(inputs)?);
     let tapes: Vec<Tape<T>> = chunks
         .par_iter()
         .map(|inputs| Tape::record(model, &borrow(inputs), to, starts, Keep::Gradient))
@@ -402,29 +446,40 @@ pub fn gradient<T: Real>(
 /// a fixed number, so that sums do not depend on the number of threads.
 const CHUNK: usize = 4;
 
-/// The inputs, [`CHUNK`] items at a time.
-fn chunks<'a, T: Real>(inputs: &[(&'a str, &Tensor<T>)]) -> Vec<Vec<(&'a str, Tensor<T>)>> {
-    let batch = inputs.iter().map(|(_, t)| t.batch()).max().unwrap_or(1);
-    let starts = (0..batch).step_by(CHUNK);
+/// The batch of all inputs, those of one item aside.
+fn batch<T: Real>(inputs: &[(&str, &Tensor<T>)]) -> Result<usize, GraphError> {
+    let batches = inputs.iter().map(|(_, tensor)| tensor.batch());
+    let batch = batches.max().unwrap_or(1);
+    let fits = |tensor: &Tensor<T>| tensor.batch() == batch || tensor.batch() == 1;
+    match inputs.iter().find(|(_, tensor)| !fits(tensor)) {
+        None => Ok(batch),
+        Some((name, tensor)) => Err(GraphError::Input {
+            name: (*name).to_owned(),
+            expected: format!("a batch of {batch} or 1"),
+            found: tensor.dims().to_vec(),
+        }),
+    }
+}
+
+/// Tensors by their keys, [`CHUNK`] items at a time; one item of another batch
+/// than `batch` is shared.
+fn chunks<K: Copy, T: Real>(tensors: &[(K, &Tensor<T>)], batch: usize) -> Vec<Vec<(K, Tensor<T>)>> {
     let part = |start: usize| {
         let end = batch.min(start + CHUNK);
-        let inputs = inputs.iter().map(|(name, tensor)| {
+        let tensors = tensors.iter().map(|(key, tensor)| {
             let shared = tensor.batch() != batch;
             let part = if shared {
                 (*tensor).clone()
             } else {
                 tensor.items(start..end)
             };
-            (*name, part)
+            (*key, part)
         });
-        inputs.collect()
+        tensors.collect()
     };
-    starts.map(part).collect()
+    (0..batch).step_by(CHUNK).map(part).collect()
 }
 
-fn borrow<'a, 'b, T>(inputs: &'b [(&'a str, Tensor<T>)]) -> Vec<(&'a str, &'b Tensor<T>)> {
-    inputs
-        .iter()
-        .map(|(name, tensor)| (*name, tensor))
-        .collect()
+fn borrow<K: Copy, T>(tensors: &[(K, Tensor<T>)]) -> Vec<(K, &Tensor<T>)> {
+    tensors.iter().map(|(key, tensor)| (*key, tensor)).collect()
 }

@@ -46,7 +46,11 @@ impl<T: Real> Tensor<T> {
     }
 
     /// Some of the items, copied.
-    pub(crate) fn items(&self, range: std::ops::Range<usize>) -> Self {
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[must_use]
+    pub fn items(&self, range: std::ops::Range<usize>) -> Self {
         let item = self.item_len();
         let mut dims = self.dims.clone();
         dims[0] = range.len();

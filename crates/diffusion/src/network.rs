@@ -11,7 +11,9 @@ use crate::trajectory::Denoiser;
 pub struct NetworkDenoiser<'a> {
     model: &'a Model<f32>,
     prediction: Value,
+    bottleneck: Option<Value>,
     dims: Vec<usize>,
+    shift: Option<Tensor<f32>>,
 }
 
 impl<'a> NetworkDenoiser<'a> {
@@ -26,8 +28,30 @@ impl<'a> NetworkDenoiser<'a> {
         Ok(Self {
             model,
             prediction: graph.find_output("prediction")?,
+            bottleneck: graph.find_output("bottleneck").ok(),
             dims,
+            shift: None,
         })
+    }
+
+    /// From now on adds Δh, `[count, H, W, C]`, to the bottleneck of every
+    /// state of a batch of `count`, at every timestep (Kwon et al., "Asyrp";
+    /// Haas et al. 2024, in both terms of the step).
+    ///
+    /// # Errors
+    /// When the network has no output `bottleneck`, or it has another shape.
+    pub fn shift_bottleneck(&mut self, shift: Tensor<f32>) -> Result<(), GraphError> {
+        let graph = self.model.graph();
+        let dims = graph.dims(graph.find_output("bottleneck")?);
+        if shift.dims().get(1..) != Some(dims) {
+            return Err(GraphError::Input {
+                name: "the shift of the bottleneck".to_owned(),
+                expected: format!("items of {dims:?}"),
+                found: shift.dims().to_vec(),
+            });
+        }
+        self.shift = Some(shift);
+        Ok(())
     }
 
     /// Values of one state, H · W · C.
@@ -49,14 +73,26 @@ impl Denoiser for NetworkDenoiser<'_> {
         let dim = self.dim();
         let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
         let mut out = Vec::with_capacity(x.len());
+        let mut first = 0;
         for block in x.chunks(BLOCK * dim.max(1)) {
             let items = block.len() / dim.max(1);
             let dims: Vec<usize> = std::iter::once(items).chain(self.dims.clone()).collect();
             let sample = Tensor::new(&dims, block.to_vec())?;
             let inputs = [("sample", &sample), ("timestep", &time)];
-            for value in self.model.evaluate(&inputs, &[self.prediction])? {
+            let shift = self.shift.as_ref().map(|shift| {
+                if shift.batch() != count {
+                    return Err(format!("{count} states, {} shifts", shift.batch()));
+                }
+                Ok(shift.items(first..first + items))
+            });
+            let shift = shift.transpose()?;
+            let shifts: Vec<(Value, &Tensor<f32>)> =
+                self.bottleneck.into_iter().zip(&shift).collect();
+            let outputs = [self.prediction];
+            for value in self.model.evaluate_shifted(&inputs, &shifts, &outputs)? {
                 out.extend(value.into_data());
             }
+            first += items;
         }
         debug_assert_eq!(out.len(), count * dim);
         Ok(out)

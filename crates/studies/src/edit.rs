@@ -184,13 +184,14 @@ pub fn run(
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let start = Start {
         model,
+        network: &network,
         sampler: &sampler,
         index: arguments.steps - steps,
         timestep,
         state: &noisy,
     };
     let positions = walk.positions();
-    let frames = walk.draw(&mut denoiser, start, &direction.vector, progress)?;
+    let frames = walk.draw(start, &direction.vector, progress)?;
     write(folder, &frames, &positions, &direction, clean.dims())?;
     let middle = frames.get(arguments.frames);
     let last = frames.get(frames.len() - 1);

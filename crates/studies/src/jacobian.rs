@@ -40,7 +40,7 @@ impl<'a> Jacobian<'a> {
 }
 
 /// The values of each item in PyTorch's order.
-fn flatten(tensor: &Tensor<f32>) -> Vec<f32> {
+pub(crate) fn flatten(tensor: &Tensor<f32>) -> Vec<f32> {
     match tensor.to_channels_first() {
         Ok(first) => first.into_data(),
         Err(_) => tensor.data().to_vec(),
@@ -48,7 +48,7 @@ fn flatten(tensor: &Tensor<f32>) -> Vec<f32> {
 }
 
 /// A block of vectors in PyTorch's order as a channels-last tensor.
-fn unflatten(block: &Block, dims: &[usize]) -> Result<Tensor<f32>, GeometryError> {
+pub(crate) fn unflatten(block: &Block, dims: &[usize]) -> Result<Tensor<f32>, GeometryError> {
     let rows = block.rows();
     let data = block.as_slice().to_vec();
     let tensor = match *dims {
@@ -84,6 +84,16 @@ impl LinearMap for Jacobian<'_> {
             .map_err(GeometryError::map)?;
         Block::from_vec(pulled.batch(), self.domain(), flatten(&pulled))
     }
+}
+
+/// Vectors of the network's layout as PyTorch's, `[k, H·W·C]` → `[k, C·H·W]`.
+pub(crate) fn to_file_layout(
+    vectors: &Block,
+    channels: usize,
+    positions: usize,
+) -> Result<Block, GeometryError> {
+    let values = permute_items(vectors.as_slice(), vectors.rows(), positions, channels);
+    Block::from_vec(vectors.rows(), vectors.dimension(), values)
 }
 
 /// The first `count` directions, `[k, C·H·W]` → `[count, H·W·C]`.

@@ -1,5 +1,6 @@
 //! Studies: one module per capability, on one shared core.
 
+mod bottleneck;
 pub mod discover;
 pub mod edit;
 mod error;

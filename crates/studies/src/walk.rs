@@ -1,12 +1,18 @@
 //! Walks along a direction of the space of samples.
 
+use crate::bottleneck::Bottleneck;
 use crate::discover::findings::Pictures;
+use crate::jacobian::{flatten, to_file_layout, to_network_layout, unflatten};
 use crate::sampling::{pictures, run_steps};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_calculus::Tensor;
-use alice_diffusion::{Ddim, Denoiser, Draws, NoiseSchedule, PredictionType, Sampler};
-use alice_geometry::Block;
+use alice_calculus::{Model, Tensor};
+use alice_diffusion::{Ddim, Denoiser, Draws, NetworkDenoiser, Sampler};
+use alice_geometry::geodesic::{Shooting, SmoothMap};
+use alice_geometry::{Block, GolubKahan, LinearMap, pullback_length};
 use serde::{Deserialize, Serialize};
+
+/// Singular triplets that span the tangent space in which a geodesic stays.
+const TANGENT_RANK: usize = 20;
 
 /// How a walk moves a noisy sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -18,6 +24,11 @@ pub enum Method {
     Guidance,
     /// x ← x + s · v.
     Linear,
+    /// Straight ahead in H: geodesic shooting, after Park et al. (arXiv 2302.12469).
+    Geodesic,
+    /// Δh = s · J v added to the bottleneck at every step from here on, after
+    /// Haas et al. (2024).
+    Hspace,
 }
 
 /// A walk both ways from a sample.
@@ -41,6 +52,8 @@ pub struct Walk {
 pub struct Start<'a> {
     /// Whose schedule it is.
     pub model: &'a DiffusionModel,
+    /// Its network at the sample's size.
+    pub network: &'a Model<f32>,
     /// Draws the frames.
     pub sampler: &'a Ddim,
     /// The sampler's first step from here.
@@ -78,35 +91,37 @@ impl Walk {
             .collect()
     }
 
-    /// Walks along each of `directions` `[k, dim]`, see [`Walk::run`], and
-    /// samples every frame to the end: k · (2 · frames + 1) pictures, those of
-    /// one walk together.
+    /// Walks along each of `directions` `[k, dim]`, unit vectors in the
+    /// network's own layout, and samples every frame to the end:
+    /// k · (2 · frames + 1) pictures, those of one walk together.
     ///
     /// # Errors
     /// When the network fails or the user asks to stop.
     pub fn draw(
         &self,
-        denoiser: &mut dyn Denoiser,
         start: Start<'_>,
         directions: &Block,
         progress: &mut dyn Progress,
     ) -> Result<Pictures, StudyError> {
+        self.check()?;
+        let count = directions.rows() * self.positions().len();
+        let mut denoiser = NetworkDenoiser::new(start.network)?;
         progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
-        let walked = self.run(
-            denoiser,
-            &start.model.schedule.schedule()?,
-            start.model.schedule.prediction_type,
-            start.timestep,
-            start.state.data(),
-            directions,
-            progress,
-        )?;
+        let walked = match self.method {
+            Method::Guidance | Method::Linear => {
+                self.walk(&mut denoiser, start, directions, progress)?
+            }
+            Method::Geodesic => self.shoot(start, directions, progress)?,
+            Method::Hspace => {
+                denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
+                start.state.data().repeat(count)
+            }
+        };
         let dims = start.state.dims();
         let steps = start.index..start.sampler.timesteps().len();
-        let count = walked.len() / start.state.item_len();
         progress.begin("drawing the walks", (count * steps.len()) as u64);
         let drawn = run_steps(
-            denoiser,
+            &mut denoiser,
             start.sampler,
             Draws::default(),
             walked,
@@ -117,27 +132,87 @@ impl Walk {
         Ok(pictures((dims[1], dims[2]), dims[3], drawn))
     }
 
-    /// Walks from `sample` `[dim]` at a timestep along each of `directions`
-    /// `[k, dim]`, unit vectors in the network's own layout.
-    ///
-    /// Returns noisy samples `[k, 2 · frames + 1, dim]`, the sample itself in
-    /// the middle.
-    ///
-    /// Cost: 4 · k · iterations evaluations for guidance, none for linear.
-    ///
-    /// # Errors
-    /// When the network fails or the user asks to stop.
-    pub fn run(
+    /// A unit direction's length at each end of the walk.
+    fn end(&self, dim: usize) -> f64 {
+        self.reach * (dim as f64).sqrt()
+    }
+
+    /// Δh of every frame, `[k · (2 · frames + 1), H, W, C]`: the walk's
+    /// position times the image of the direction.
+    fn shifts(&self, start: Start<'_>, directions: &Block) -> Result<Tensor<f32>, StudyError> {
+        let bottleneck = Bottleneck::new(start.network, start.timestep as f64)?;
+        let jacobian = bottleneck.jacobian(start.state)?;
+        let (channels, positions) = extents(start.state);
+        let tangents = to_file_layout(directions, channels, positions)?;
+        let images = unflatten(&jacobian.pushforward(&tangents)?, bottleneck.dims())?;
+        let end = self.end(directions.dimension());
+        let mut values = Vec::new();
+        for image in images.data().chunks_exact(images.item_len()) {
+            for position in self.positions() {
+                let length = (position * end) as f32;
+                values.extend(image.iter().map(|v| length * v));
+            }
+        }
+        let count = directions.rows() * self.positions().len();
+        let dims = [&[count], bottleneck.dims()].concat();
+        Ok(Tensor::new(&dims, values)?)
+    }
+
+    /// Shoots a geodesic each way along each direction.
+    fn shoot(
         &self,
-        denoiser: &mut dyn Denoiser,
-        schedule: &NoiseSchedule,
-        kind: PredictionType,
-        timestep: usize,
-        sample: &[f32],
+        start: Start<'_>,
         directions: &Block,
         progress: &mut dyn Progress,
     ) -> Result<Vec<f32>, StudyError> {
-        self.check()?;
+        let map = Bottleneck::new(start.network, start.timestep as f64)?;
+        let (channels, positions) = extents(start.state);
+        let tangents = to_file_layout(directions, channels, positions)?;
+        let from = flatten(start.state);
+        let speeds = pullback_length(&map.linearize(&from)?, &tangents)?;
+        let mut frames = Frames::new(self.frames, start.state.data(), directions.rows());
+        for (direction, speed) in speeds.iter().enumerate() {
+            for sign in [-1.0, 1.0] {
+                if progress.is_cancelled() {
+                    return Err(StudyError::Cancelled);
+                }
+                let tangent: Vec<f32> = tangents.row(direction).iter().map(|v| sign * v).collect();
+                let shooting = Shooting {
+                    basis: GolubKahan {
+                        tolerance: 1e-3,
+                        ..GolubKahan::new(TANGENT_RANK.min(map.domain()).min(map.codomain()))
+                    },
+                    length: self.end(tangent.len()) * speed,
+                    steps: self.iterations,
+                };
+                let found = shooting.shoot(&map, &from, &tangent)?;
+                let points =
+                    to_network_layout(&found.points, self.iterations + 1, channels, positions)?;
+                for frame in 1..=self.frames {
+                    let point = points.row(frame * self.iterations / self.frames);
+                    frames.place(direction, sign > 0.0, frame, point);
+                }
+                progress.advance(self.iterations as u64);
+            }
+        }
+        Ok(frames.states)
+    }
+
+    /// Walks by evaluations of the network. Returns noisy samples
+    /// `[k, 2 · frames + 1, dim]`.
+    ///
+    /// Cost: 4 · k · iterations evaluations for guidance, none for linear.
+    fn walk(
+        &self,
+        denoiser: &mut dyn Denoiser,
+        start: Start<'_>,
+        directions: &Block,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<f32>, StudyError> {
+        let schedule = start.model.schedule.schedule()?;
+        let kind = start.model.schedule.prediction_type;
+        let timestep = start.timestep;
+        let sample = start.state.data();
         let dim = sample.len();
         let count = directions.rows();
         // Both ways at once: [directions, 2, dim], backwards first.
@@ -150,21 +225,12 @@ impl Walk {
         }
         let mut states: Vec<f32> = sample.repeat(sides);
         let mut scale: Option<Vec<f32>> = None;
-        let per_side = 2 * self.frames + 1;
-        let mut out = vec![0.0; count * per_side * dim];
-        let mut place = |direction: usize, frame: usize, values: &[f32]| {
-            let at = (direction * per_side + frame) * dim;
-            out[at..at + dim].copy_from_slice(values);
-        };
-        for direction in 0..count {
-            place(direction, self.frames, sample);
-        }
+        let mut frames = Frames::new(self.frames, sample, count);
         for iteration in 1..=self.iterations {
             if progress.is_cancelled() {
                 return Err(StudyError::Cancelled);
             }
             let update = match self.method {
-                Method::Linear => tangents.clone(),
                 Method::Guidance => {
                     let tangent = self.tangent as f32;
                     let moved = states.iter().zip(&tangents);
@@ -179,9 +245,10 @@ impl Walk {
                     let (ahead, here) = (epsilon(&moved)?, epsilon(&states)?);
                     ahead.iter().zip(&here).map(|(a, h)| a - h).collect()
                 }
+                _ => tangents.clone(),
             };
             let scale = scale.get_or_insert_with(|| {
-                let wanted = self.reach * (dim as f64).sqrt() / self.iterations as f64;
+                let wanted = self.end(dim) / self.iterations as f64;
                 let norm = |v: &[f32]| v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
                 let rows = update.chunks_exact(dim);
                 rows.map(|row| (wanted / norm(row).max(1e-12)) as f32)
@@ -197,16 +264,44 @@ impl Walk {
             if (iteration * self.frames).is_multiple_of(self.iterations) {
                 let step = iteration * self.frames / self.iterations;
                 for (side, state) in states.chunks_exact(dim).enumerate() {
-                    let frame = if side % 2 == 0 {
-                        self.frames - step
-                    } else {
-                        self.frames + step
-                    };
-                    place(side / 2, frame, state);
+                    frames.place(side / 2, side % 2 == 1, step, state);
                 }
             }
             progress.advance(sides as u64);
         }
-        Ok(out)
+        Ok(frames.states)
+    }
+}
+
+/// Channels and pixels of a state.
+fn extents(state: &Tensor<f32>) -> (usize, usize) {
+    (state.channels(), state.item_len() / state.channels())
+}
+
+/// The noisy samples of walks, `[k, 2 · frames + 1, dim]`, the sample itself in
+/// the middle of each.
+struct Frames {
+    states: Vec<f32>,
+    side: usize,
+    dim: usize,
+}
+
+impl Frames {
+    fn new(side: usize, sample: &[f32], walks: usize) -> Self {
+        Self {
+            states: sample.repeat(walks * (2 * side + 1)),
+            side,
+            dim: sample.len(),
+        }
+    }
+
+    fn place(&mut self, walk: usize, forwards: bool, step: usize, state: &[f32]) {
+        let frame = if forwards {
+            self.side + step
+        } else {
+            self.side - step
+        };
+        let at = (walk * (2 * self.side + 1) + frame) * self.dim;
+        self.states[at..at + self.dim].copy_from_slice(state);
     }
 }

@@ -394,20 +394,20 @@ fn walk_directions(
 ) -> Result<(Vec<Pictures>, Vec<WalkReport>), StudyError> {
     let walk = arguments.walk();
     let count = arguments.walks.min(arguments.rank);
-    let mut denoiser = NetworkDenoiser::new(network)?;
     let (h, w) = point.size;
     let channels = model.network.config.in_channels;
     let directions = to_network_layout(&basis.spectrum.right, count, channels, h * w)?;
     let timestep = point.timestep as usize;
     let start = Start {
         model,
+        network,
         sampler,
         index: sampler.index_at(timestep),
         timestep,
         state: &point.sample,
     };
     let positions = walk.positions();
-    let drawn = walk.draw(&mut denoiser, start, &directions, progress)?;
+    let drawn = walk.draw(start, &directions, progress)?;
     let item = positions.len() * drawn.item_len();
     let mut walks = Vec::with_capacity(count);
     let mut reports = Vec::with_capacity(count);

@@ -269,15 +269,15 @@ fn walk_sample(
         directions.append(&Span::of(&normals)?.orthonormal())?;
     }
     let walk = arguments.walk();
-    let mut denoiser = NetworkDenoiser::new(network)?;
     let start = Start {
         model,
+        network,
         sampler,
         index: point.index,
         timestep,
         state: point.state,
     };
-    let drawn = walk.draw(&mut denoiser, start, &directions, &mut Within(progress))?;
+    let drawn = walk.draw(start, &directions, &mut Within(progress))?;
     let positions = walk.positions();
     let per_walk = positions.len();
     let readings = reader.read(&drawn)?;
