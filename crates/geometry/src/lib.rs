@@ -32,7 +32,7 @@ mod transport;
 
 pub use block::Block;
 pub use error::GeometryError;
-pub use maps::{Counted, LinearMap, Matrix, Pooled, ProductCount};
+pub use maps::{Counted, LinearMap, Matrix, Pooled, ProductCount, Selected, Shifted};
 pub use metric::{TangentBasis, pullback_length};
 pub use span::Span;
 pub use spectrum::{GolubKahan, Spectrum, SubspaceIteration, dense_spectrum};

@@ -5,18 +5,23 @@
 //! picture (Park et al., arXiv 2307.12868).
 
 mod direction;
+mod mixture;
 
-use crate::discover::findings::Pictures;
+pub use mixture::Mixture;
+
+use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
 use crate::invert::{ReconstructionError, difference, read_state, trajectory};
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
+use crate::reader::{Reader, along_walk};
+use crate::responses::responses;
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_calculus::Tensor;
+use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Ddim, DdimInverse, Eta, NetworkDenoiser, Sampler};
 use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile, picture};
-use direction::{Direction, find_direction, read_direction};
+use direction::{Candidates, Direction, local_directions, own_directions, read_mask};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -34,9 +39,22 @@ pub struct EditArguments {
     /// Crop and scale a picture of another size
     #[arg(long)]
     pub resize: bool,
-    /// Which direction to walk along, counted from 0, the strongest
-    #[arg(long, value_name = "INDEX", default_value_t = 0)]
-    pub direction: usize,
+    /// Which direction to walk along, counted from 0, the strongest; or a mixture, as 3:1,7:-0.5
+    #[arg(
+        long,
+        value_name = "INDEX[:WEIGHT],…",
+        default_value = "0",
+        allow_hyphen_values = true
+    )]
+    pub direction: Mixture,
+    /// Directions whose meaning must not change: their span is taken out
+    #[arg(long, value_name = "INDEX,…", value_delimiter = ',')]
+    #[serde(default)]
+    pub disentangle: Vec<usize>,
+    /// Change only what is bright in this PNG: directions of the predicted picture inside it
+    #[arg(long, value_name = "FILE", conflicts_with = "basis")]
+    #[serde(default)]
+    pub mask: Option<InputFile>,
     /// A basis that `alice discover` found [default: that of the picture itself]
     #[arg(long, value_name = "FILE")]
     pub basis: Option<InputFile>,
@@ -58,6 +76,14 @@ pub struct EditArguments {
     /// Pictures from the original to each end of the walk
     #[arg(long, default_value_t = 8)]
     pub frames: usize,
+    /// Share of the noise schedule, at its end, sampled with fresh noise: restores texture
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[serde(default)]
+    pub stochastic: f64,
+    /// Read the factors of the puppet show from the pictures of another model
+    #[arg(long)]
+    #[serde(default)]
+    pub puppets: bool,
 }
 
 /// What `edit` did.
@@ -66,9 +92,9 @@ pub struct EditReport {
     /// The model.
     pub model: ModelReference,
     /// The direction walked along.
-    pub direction: usize,
-    /// Its singular value.
-    pub singular_value: f64,
+    pub direction: Mixture,
+    /// The singular values of its terms.
+    pub singular_values: Vec<f64>,
     /// The timestep of the walk.
     pub timestep: usize,
     /// How far the middle of the strip is from the picture: what inversion
@@ -78,6 +104,11 @@ pub struct EditReport {
     pub ends: [ReconstructionError; 2],
     /// Where each frame lies, in −1..1.
     pub positions: Vec<f64>,
+    /// Share of the squared change, from end to end, inside the mask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inside: Option<f64>,
+    /// What the instrument reads along the walk; empty without one.
+    pub factors: Vec<FactorResponse>,
     /// Seconds in all.
     pub seconds: f64,
 }
@@ -86,8 +117,14 @@ impl fmt::Display for EditReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(
             f,
-            "direction {} (σ {:.3}) at timestep {}",
-            self.direction, self.singular_value, self.timestep
+            "direction {} (σ {}) at timestep {}",
+            self.direction,
+            self.singular_values
+                .iter()
+                .map(|s| format!("{s:.3}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            self.timestep
         )?;
         writeln!(
             f,
@@ -96,6 +133,22 @@ impl fmt::Display for EditReport {
             self.ends[1].root_mean_square,
             self.unedited.root_mean_square
         )?;
+        if let Some(inside) = self.inside {
+            writeln!(
+                f,
+                "{:.1} % of the change is inside the mask",
+                100.0 * inside
+            )?;
+        }
+        let mut moved: Vec<&FactorResponse> = self.factors.iter().collect();
+        moved.sort_by(|a, b| b.change.abs().total_cmp(&a.change.abs()));
+        for response in moved.iter().take(4) {
+            writeln!(
+                f,
+                "  {:16} {:+.2} sd, ρ {:+.2}",
+                response.factor, response.change, response.spearman
+            )?;
+        }
         write!(
             f,
             "strip.png, walk.png (animated), walk.gif, {:.1} s",
@@ -123,6 +176,13 @@ impl EditArguments {
         Ok(walk)
     }
 
+    fn eta(&self) -> Eta {
+        Eta::Tail {
+            eta: if self.stochastic > 0.0 { 1.0 } else { 0.0 },
+            fraction: self.stochastic,
+        }
+    }
+
     /// The number of inversion steps whose end is nearest to `at`.
     fn inversion_steps(&self, inverse: &DdimInverse) -> Result<usize, StudyError> {
         if !(self.at > 0.0 && self.at <= 1.0) {
@@ -144,9 +204,22 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
     arguments.walk()?;
     let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
     arguments.inversion_steps(&inverse)?;
+    Ddim::new(&model.schedule, arguments.steps, arguments.eta())?;
+    Reader::for_model(model, arguments.puppets)?;
     let clean = read_state(&arguments.picture, arguments.resize, model)?;
+    if let Some(mask) = &arguments.mask {
+        read_mask(mask, clean.dims())?;
+    }
     if let Some(basis) = &arguments.basis {
-        read_direction(basis, arguments.direction, clean.dims())?;
+        let candidates = Candidates::read(basis, clean.dims())?;
+        candidates.check("--direction", &[arguments.direction.last()])?;
+        candidates.check("--disentangle", &arguments.disentangle)?;
+        candidates.mix(
+            &arguments.direction,
+            &arguments.disentangle,
+            None,
+            clean.dims(),
+        )?;
     }
     Ok(())
 }
@@ -174,14 +247,21 @@ pub fn run(
     progress.begin("inverting", steps as u64);
     let states = trajectory(&mut denoiser, &inverse, clean.data(), steps, 0, progress)?;
     let noisy = Tensor::new(clean.dims(), states[steps].clone())?;
-    let direction = match &arguments.basis {
-        Some(basis) => read_direction(basis, arguments.direction, clean.dims())?,
-        None => {
-            progress.begin("finding the direction", 1);
-            find_direction(&network, &noisy, timestep, arguments.direction, seed)?
-        }
+    progress.begin("finding the direction", 1);
+    let mask = match &arguments.mask {
+        Some(file) => Some(read_mask(file, clean.dims())?),
+        None => None,
     };
-    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let direction = find_direction(
+        arguments,
+        model,
+        &network,
+        &noisy,
+        timestep,
+        mask.as_deref(),
+        seed,
+    )?;
+    let sampler = Ddim::new(&model.schedule, arguments.steps, arguments.eta())?;
     let start = Start {
         model,
         network: &network,
@@ -195,16 +275,59 @@ pub fn run(
     write(folder, &frames, &positions, &direction, clean.dims())?;
     let middle = frames.get(arguments.frames);
     let last = frames.get(frames.len() - 1);
+    let factors = match Reader::for_model(model, arguments.puppets)? {
+        Some(reader) => responses(&positions, &along_walk(&reader.read(&frames)?)),
+        None => Vec::new(),
+    };
     Ok(EditReport {
         model: model.reference.clone(),
-        direction: arguments.direction,
-        singular_value: direction.singular_value,
+        direction: arguments.direction.clone(),
+        singular_values: direction.singular_values,
         timestep,
         unedited: difference(clean.data(), middle),
         ends: [frames.get(0), last].map(|end| difference(middle, end)),
         positions,
+        inside: mask.map(|mask| share_inside(&mask, frames.get(0), last)),
+        factors,
         seconds: clock.elapsed().as_secs_f64(),
     })
+}
+
+/// The mixture of the directions of a basis, of the mask, or of the picture.
+fn find_direction(
+    arguments: &EditArguments,
+    model: &DiffusionModel,
+    network: &Model<f32>,
+    state: &Tensor<f32>,
+    timestep: usize,
+    mask: Option<&[bool]>,
+    seed: u64,
+) -> Result<Direction, StudyError> {
+    let (mixture, without) = (&arguments.direction, &arguments.disentangle);
+    let last = without.iter().copied().fold(mixture.last(), usize::max);
+    let dims = state.dims();
+    if let Some(mask) = mask {
+        let (inside, rest) = local_directions(model, network, state, timestep, mask, last, seed)?;
+        return inside.mix(mixture, without, Some(&rest), dims);
+    }
+    let candidates = match &arguments.basis {
+        Some(basis) => Candidates::read(basis, dims)?,
+        None => own_directions(network, state, timestep, last, seed)?,
+    };
+    candidates.mix(mixture, without, None, dims)
+}
+
+/// The share of the squared difference of two pictures, channels last, that
+/// lies in the mask's pixels.
+fn share_inside(mask: &[bool], a: &[f32], b: &[f32]) -> f64 {
+    let channels = a.len() / mask.len();
+    let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2));
+    let (mut inside, mut all) = (0.0, 0.0);
+    for (i, square) in squares.enumerate() {
+        all += square;
+        inside += if mask[i / channels] { square } else { 0.0 };
+    }
+    if all > 0.0 { inside / all } else { 1.0 }
 }
 
 /// The strip, the animations there and back, and the direction.

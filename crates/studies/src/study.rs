@@ -103,6 +103,7 @@ impl Study {
         match self {
             Self::Edit(arguments) => {
                 arguments.picture.pin()?;
+                arguments.mask.as_mut().map_or(Ok(()), |file| file.pin())?;
                 arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
             }
             Self::Invert(arguments) => arguments.picture.pin(),

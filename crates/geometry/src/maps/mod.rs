@@ -3,11 +3,15 @@
 mod counted;
 mod matrix;
 mod pooled;
+mod selected;
+mod shifted;
 
 pub(crate) use counted::Products;
 pub use counted::{Counted, ProductCount};
 pub use matrix::Matrix;
 pub use pooled::Pooled;
+pub use selected::Selected;
+pub use shifted::Shifted;
 
 use crate::{Block, GeometryError};
 

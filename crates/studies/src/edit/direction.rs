@@ -1,88 +1,217 @@
 //! The direction of an edit: from a basis, or of the picture itself.
 
+use super::mixture::Mixture;
+use crate::bottleneck::Bottleneck;
 use crate::input::InputFile;
-use crate::{Jacobian, StudyError};
+use crate::{DiffusionModel, Jacobian, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_geometry::{Block, GolubKahan, LinearMap};
-use alice_runs::TensorFile;
+use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Shifted, Span, Spectrum};
+use alice_runs::{TensorFile, picture};
 
-/// A unit vector `[1, H·W·C]` in the network's layout, and its singular value.
+/// Directions of the rest of the picture that a local edit must not move in,
+/// as LOCO Edit takes them.
+const REST: usize = 5;
+/// What is left of a direction, relative to it, below which nothing is left.
+const SHORTEST: f64 = 1e-3;
+
+/// A unit vector `[1, H·W·C]` in the network's layout.
 pub(super) struct Direction {
     pub(super) vector: Block,
-    pub(super) singular_value: f64,
+    /// Singular values of the mixture's terms.
+    pub(super) singular_values: Vec<f64>,
 }
 
-/// A row of `right` in a basis file.
-pub(super) fn read_direction(
-    basis: &InputFile,
-    index: usize,
-    dims: &[usize],
-) -> Result<Direction, StudyError> {
-    let file = TensorFile::from_bytes(&basis.path, &basis.read()?)?;
-    file.require_finite()?;
-    let dim = dims[1..].iter().product();
-    let rank = file.require_rank("right", 2)?.shape[0];
-    let right = &file.require("right", &[rank, dim])?.data;
-    let values = &file.require("singular_values", &[rank])?.data;
-    if index >= rank {
-        return Err(StudyError::argument(
-            "--direction",
-            format!(
-                "{index}; the basis holds directions 0 to {}",
-                rank.saturating_sub(1)
-            ),
-        ));
+/// Leading directions `[k, C·H·W]` with their singular values.
+pub(super) struct Candidates {
+    right: Block,
+    singular_values: Vec<f64>,
+}
+
+impl From<Spectrum> for Candidates {
+    fn from(spectrum: Spectrum) -> Self {
+        Self {
+            right: spectrum.right,
+            singular_values: spectrum.singular_values,
+        }
     }
-    let row = right[index * dim..(index + 1) * dim].to_vec();
-    unit(row, f64::from(values[index]), dims)
 }
 
-/// A direction in the order of files, C·H·W, as one of the network's.
-fn unit(row: Vec<f32>, singular_value: f64, dims: &[usize]) -> Result<Direction, StudyError> {
-    let norm = row
-        .iter()
+impl Candidates {
+    /// Those of a basis file, for states `[1, H, W, C]`.
+    pub(super) fn read(basis: &InputFile, dims: &[usize]) -> Result<Self, StudyError> {
+        let file = TensorFile::from_bytes(&basis.path, &basis.read()?)?;
+        file.require_finite()?;
+        let dim = dims[1..].iter().product();
+        let rank = file.require_rank("right", 2)?.shape[0];
+        let right = file.require("right", &[rank, dim])?.data.clone();
+        let values = &file.require("singular_values", &[rank])?.data;
+        Ok(Self {
+            right: Block::from_vec(rank, dim, right)?,
+            singular_values: values.iter().map(|&v| f64::from(v)).collect(),
+        })
+    }
+
+    /// Refuses indices beyond the last.
+    pub(super) fn check(&self, option: &'static str, indices: &[usize]) -> Result<(), StudyError> {
+        let rank = self.right.rows();
+        match indices.iter().find(|&&index| index >= rank) {
+            None => Ok(()),
+            Some(index) => Err(StudyError::argument(
+                option,
+                format!(
+                    "{index}; the basis holds directions 0 to {}",
+                    rank.saturating_sub(1)
+                ),
+            )),
+        }
+    }
+
+    fn rows(&self, indices: &[usize]) -> Result<Block, StudyError> {
+        let rows = indices
+            .iter()
+            .flat_map(|&i| self.right.row(i).iter().copied());
+        let values = rows.collect();
+        Ok(Block::from_vec(
+            indices.len(),
+            self.right.dimension(),
+            values,
+        )?)
+    }
+
+    /// The mixture, outside the span of `without` and of `rest`, as a unit
+    /// vector in the network's layout.
+    pub(super) fn mix(
+        &self,
+        mixture: &Mixture,
+        without: &[usize],
+        rest: Option<&Block>,
+        dims: &[usize],
+    ) -> Result<Direction, StudyError> {
+        let mut sum = Block::zeros(1, self.right.dimension());
+        for &(index, weight) in &mixture.terms {
+            let both = sum.row_mut(0).iter_mut().zip(self.right.row(index));
+            both.for_each(|(s, v)| *s += weight as f32 * v);
+        }
+        let before = length(sum.row(0));
+        let mut removed = self.rows(without)?;
+        if let Some(rest) = rest {
+            removed.append(rest)?;
+        }
+        if removed.rows() > 0 {
+            Span::of(&removed)?.remove(&mut sum)?;
+        }
+        let after = length(sum.row(0));
+        if before.is_nan() || after <= SHORTEST * before || after <= 0.0 {
+            return Err(StudyError::argument(
+                "--direction",
+                "nothing is left of it. Choose other directions, or remove fewer",
+            ));
+        }
+        let row = sum.row(0).iter().map(|&v| (f64::from(v) / after) as f32);
+        let shape = [1, dims[3], dims[1], dims[2]];
+        let vector = crate::model::channels_last(&shape, row.collect())?;
+        let values = mixture.terms.iter().map(|(i, _)| self.singular_values[*i]);
+        Ok(Direction {
+            vector: Block::from_vec(1, vector.item_len(), vector.into_data())?,
+            singular_values: values.collect(),
+        })
+    }
+}
+
+fn length(row: &[f32]) -> f64 {
+    row.iter()
         .map(|&v| f64::from(v).powi(2))
         .sum::<f64>()
-        .sqrt();
-    if norm <= 0.0 {
-        return Err(StudyError::argument("--basis", "the direction is zero"));
-    }
-    let row = row.iter().map(|&v| (f64::from(v) / norm) as f32).collect();
-    let vector = crate::model::channels_last(&[1, dims[3], dims[1], dims[2]], row)?;
-    Ok(Direction {
-        vector: Block::from_vec(1, vector.item_len(), vector.into_data())?,
-        singular_value,
-    })
+        .sqrt()
 }
 
-/// The direction of the bottleneck's Jacobian at the state itself.
-pub(super) fn find_direction(
-    network: &Model<f32>,
-    state: &Tensor<f32>,
-    timestep: usize,
-    index: usize,
-    seed: u64,
-) -> Result<Direction, StudyError> {
-    let graph = network.graph();
-    let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
-    let inputs = [("sample", state), ("timestep", &time)];
-    let (from, to) = (
-        graph.find_input("sample")?,
-        graph.find_output("bottleneck")?,
-    );
-    let jacobian = Jacobian::new(network, &inputs, from, to)?;
-    let dimension = jacobian.domain().min(jacobian.codomain());
-    if index >= dimension {
+/// The leading directions of a map, for errors about `--direction`.
+fn leading(map: &impl LinearMap, last: usize, seed: u64) -> Result<Candidates, StudyError> {
+    let dimension = map.domain().min(map.codomain());
+    if last >= dimension {
         return Err(StudyError::argument(
             "--direction",
-            format!("{index}; there are directions 0 to {}", dimension - 1),
+            format!("{last}; there are directions 0 to {}", dimension - 1),
         ));
     }
     let method = GolubKahan {
         seed,
-        ..GolubKahan::new(index + 1)
+        ..GolubKahan::new(last + 1)
     };
-    let spectrum = method.decompose(&jacobian)?;
-    let row = spectrum.right.row(index).to_vec();
-    unit(row, spectrum.singular_values[index], state.dims())
+    Ok(method.decompose(map)?.into())
+}
+
+/// The directions of the bottleneck's Jacobian at the state itself, up to
+/// index `last`.
+pub(super) fn own_directions(
+    network: &Model<f32>,
+    state: &Tensor<f32>,
+    timestep: usize,
+    last: usize,
+    seed: u64,
+) -> Result<Candidates, StudyError> {
+    let jacobian = Bottleneck::new(network, timestep as f64)?.jacobian(state)?;
+    leading(&jacobian, last, seed)
+}
+
+/// The pixels of a mask: those of at least half the brightness.
+pub(super) fn read_mask(file: &InputFile, dims: &[usize]) -> Result<Vec<bool>, StudyError> {
+    let (found, _) = picture::decode_png(&file.path, &file.read()?)?;
+    let (height, width) = (dims[1], dims[2]);
+    let refuse = |why: String| Err(StudyError::argument(file.path.display().to_string(), why));
+    if (found.height() as usize, found.width() as usize) != (height, width) {
+        return refuse(format!(
+            "{} × {} pixels; the mask must be of the picture's {width} × {height}",
+            found.width(),
+            found.height()
+        ));
+    }
+    let pixels = found.rgb().chunks_exact(3);
+    let bright = |rgb: &[u8]| rgb.iter().map(|&v| u32::from(v)).sum::<u32>() >= 384;
+    let mask: Vec<bool> = pixels.map(bright).collect();
+    if mask.iter().all(|m| *m == mask[0]) {
+        return refuse("the mask needs bright pixels, to change, and dark ones, to keep".into());
+    }
+    Ok(mask)
+}
+
+/// The directions of x̂₀ inside a mask, and the leading ones outside, which an
+/// edit must not move in (LOCO Edit, NeurIPS 2024).
+pub(super) fn local_directions(
+    model: &DiffusionModel,
+    network: &Model<f32>,
+    state: &Tensor<f32>,
+    timestep: usize,
+    mask: &[bool],
+    last: usize,
+    seed: u64,
+) -> Result<(Candidates, Block), StudyError> {
+    let graph = network.graph();
+    let (from, to) = (
+        graph.find_input("sample")?,
+        graph.find_output("prediction")?,
+    );
+    let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
+    let inputs = [("sample", state), ("timestep", &time)];
+    let jacobian = Jacobian::new(network, &inputs, from, to)?;
+    // x̂₀ is linear in (x, output): its coefficients are its values at unit vectors.
+    let alpha_bar = model.schedule.schedule()?.alpha_bar(timestep)?;
+    let kind = model.schedule.prediction_type;
+    let (identity, factor) = (
+        kind.original(alpha_bar, 1.0, 0.0),
+        kind.original(alpha_bar, 0.0, 1.0),
+    );
+    let clean = Shifted::new(jacobian, identity, factor)?;
+    let components = |inside: bool| -> Vec<usize> {
+        let all = 0..mask.len() * state.channels();
+        all.filter(|c| mask[c % mask.len()] == inside).collect()
+    };
+    let inside = leading(&Selected::new(&clean, components(true))?, last, seed)?;
+    let outside = Selected::new(&clean, components(false))?;
+    let rank = REST.min(outside.codomain());
+    let method = GolubKahan {
+        seed,
+        ..GolubKahan::new(rank)
+    };
+    Ok((inside, method.decompose(&outside)?.right))
 }
