@@ -8,6 +8,7 @@ use alice_studies::predict::PredictArguments;
 use alice_studies::sample::SampleArguments;
 use alice_studies::survey::SurveyArguments;
 use alice_studies::train::TrainOptions;
+use alice_studies::treat::TreatArguments;
 use alice_studies::world::WorldArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -107,6 +108,19 @@ Example:
     Survey {
         #[command(flatten)]
         study: SurveyArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Find the concept that haunts a model, and heal its samples
+    #[command(after_help = "\
+Examples:
+  alice treat
+  alice treat --mark 12,40,77        after a look at the learn.png of an earlier run")]
+    Treat {
+        #[command(flatten)]
+        study: TreatArguments,
         #[command(flatten)]
         model: ModelOption,
         #[command(flatten)]

@@ -12,6 +12,7 @@
 //! | lengths under the pullback metric | [`pullback_length`] |
 //! | spans: projection onto and out of | [`Span`] |
 //! | a direction carried to another point | [`transport`] |
+//! | rare or marked concepts of a cloud of states | [`Components`] |
 //! | geodesics, from a point or between two | [`geodesic`] |
 //! | angles, distance and mean of subspaces | [`grassmann`] |
 //!
@@ -20,6 +21,7 @@
 //! Nothing here prints, draws from global state or uses more than one thread.
 
 mod block;
+mod concepts;
 mod error;
 pub mod geodesic;
 pub mod grassmann;
@@ -31,6 +33,7 @@ mod spectrum;
 mod transport;
 
 pub use block::Block;
+pub use concepts::{Components, Concept};
 pub use error::GeometryError;
 pub use maps::{Counted, LinearMap, Matrix, Pooled, ProductCount, Selected, Shifted};
 pub use metric::{TangentBasis, pullback_length};

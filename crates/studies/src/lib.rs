@@ -21,6 +21,7 @@ pub mod sampling;
 pub mod study;
 pub mod survey;
 pub mod train;
+pub mod treat;
 pub mod walk;
 pub mod world;
 

@@ -7,9 +7,10 @@ use crate::measure::MeasureArguments;
 use crate::sample::SampleArguments;
 use crate::survey::SurveyArguments;
 use crate::train::TrainArguments;
+use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, Progress, StudyError};
-use crate::{discover, edit, invert, measure, sample, survey, train, world};
+use crate::{discover, edit, invert, measure, sample, survey, train, treat, world};
 use alice_runs::{ModelReference, Recipe, RunFolder, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,13 +35,15 @@ pub enum Study {
     Survey(SurveyArguments),
     /// See [`train`].
     Train(TrainArguments),
+    /// See [`treat`].
+    Treat(TreatArguments),
     /// See [`world`].
     World(WorldArguments),
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 8] = [
-    "discover", "edit", "invert", "measure", "sample", "survey", "train", "world",
+pub const VERBS: [&str; 9] = [
+    "discover", "edit", "invert", "measure", "sample", "survey", "train", "treat", "world",
 ];
 
 impl Study {
@@ -55,6 +58,7 @@ impl Study {
             Self::Sample(_) => "sample",
             Self::Survey(_) => "survey",
             Self::Train(_) => "train",
+            Self::Treat(_) => "treat",
             Self::World(_) => "world",
         }
     }
@@ -76,6 +80,7 @@ impl Study {
             "sample" => Self::Sample(read(name, recipe)?),
             "survey" => Self::Survey(read(name, recipe)?),
             "train" => Self::Train(read(name, recipe)?),
+            "treat" => Self::Treat(read(name, recipe)?),
             _ => Self::World(read(name, recipe)?),
         })
     }
@@ -90,6 +95,7 @@ impl Study {
             Self::Sample(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Survey(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Train(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Treat(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::World(arguments) => Recipe::new(verb, arguments, seed, model),
         }?)
     }
@@ -109,7 +115,11 @@ impl Study {
             Self::Invert(arguments) => arguments.picture.pin(),
             Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
-            Self::Measure(_) | Self::Survey(_) | Self::Train(_) | Self::World(_) => Ok(()),
+            Self::Measure(_)
+            | Self::Survey(_)
+            | Self::Train(_)
+            | Self::Treat(_)
+            | Self::World(_) => Ok(()),
         }
     }
 
@@ -123,6 +133,7 @@ impl Study {
             (Self::Invert(arguments), Some(model)) => invert::check(arguments, model),
             (Self::Sample(arguments), Some(model)) => sample::check(arguments, model),
             (Self::Train(arguments), _) => train::check(arguments),
+            (Self::Treat(arguments), _) => treat::check(arguments),
             (Self::World(arguments), _) => world::check(arguments),
             _ => Ok(()),
         }
@@ -280,6 +291,10 @@ impl PreparedJob {
             }
             (Study::Train(arguments), _) => {
                 let result = train::run(arguments, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Treat(arguments), Some(model)) => {
+                let result = treat::run(arguments, model, seed, to, progress);
                 close(verb, folder, result)
             }
             (Study::World(arguments), _) => {
