@@ -2,12 +2,14 @@
 
 use alice_studies::discover::DiscoverArguments;
 use alice_studies::edit::EditArguments;
+use alice_studies::global::GlobalArguments;
 use alice_studies::invert::InvertArguments;
 use alice_studies::measure::MeasureArguments;
 use alice_studies::predict::PredictArguments;
 use alice_studies::sample::SampleArguments;
 use alice_studies::survey::SurveyArguments;
 use alice_studies::train::TrainOptions;
+use alice_studies::transport::TransportArguments;
 use alice_studies::treat::TreatArguments;
 use alice_studies::world::WorldArguments;
 use clap::{Args, Parser, Subcommand};
@@ -108,6 +110,31 @@ Example:
     Survey {
         #[command(flatten)]
         study: SurveyArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Carry a direction of one sample to others
+    #[command(after_help = "\
+Examples:
+  alice transport --direction 2 --from 0 --to 1,2,3
+  alice transport --basis runs/global-001/global.safetensors --direction 0")]
+    Transport {
+        #[command(flatten)]
+        study: TransportArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Find the directions that many samples share
+    #[command(after_help = "\
+Example:
+  alice global --samples 8 --rank 10")]
+    Global {
+        #[command(flatten)]
+        study: GlobalArguments,
         #[command(flatten)]
         model: ModelOption,
         #[command(flatten)]

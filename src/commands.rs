@@ -54,6 +54,8 @@ fn job(command: Command) -> Result<Job, StudyError> {
         Command::Sample { study, model, run } => with_model(Study::Sample(study), model, run),
         Command::Invert { study, model, run } => with_model(Study::Invert(study), model, run),
         Command::Survey { study, model, run } => with_model(Study::Survey(study), model, run),
+        Command::Global { study, model, run } => with_model(Study::Global(study), model, run),
+        Command::Transport { study, model, run } => with_model(Study::Transport(study), model, run),
         Command::Treat { study, model, run } => with_model(Study::Treat(study), model, run),
         Command::Train { study, run } => {
             let arguments = study.read(run.seed)?;

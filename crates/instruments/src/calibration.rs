@@ -39,6 +39,21 @@ impl Calibration {
         self.factors.iter().find(|errors| errors.name == name)
     }
 
+    /// The distance that 99 in 100 pictures with wrong parts
+    /// ([`crate::Perturbation::is_structural`]) exceed. A picture closer than
+    /// this shows one puppet with its parts in place, however sharp it is.
+    #[must_use]
+    pub fn structural_threshold(&self) -> f32 {
+        let structural = crate::Perturbation::ALL
+            .iter()
+            .filter(|p| p.is_structural());
+        let names: Vec<String> = structural.map(|p| p.name()).collect();
+        let profiles = self.distances.iter().filter(|d| names.contains(&d.kind));
+        profiles
+            .map(|d| d.quantiles.p01)
+            .fold(f32::INFINITY, f32::min)
+    }
+
     /// Whether the factors are those of this version.
     pub(crate) fn fits(&self) -> bool {
         let names = |list: &[FactorErrors]| {

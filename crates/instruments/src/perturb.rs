@@ -72,6 +72,16 @@ impl Perturbation {
         }
     }
 
+    /// Whether parts of the picture are wrong, as opposed to blurred, noisy or
+    /// shone through.
+    #[must_use]
+    pub fn is_structural(self) -> bool {
+        matches!(
+            self,
+            Self::Patch(_) | Self::Halves | Self::Flipped | Self::Recoloured
+        )
+    }
+
     /// The pictures of a batch, in −1..1, perturbed.
     #[must_use]
     pub fn apply(self, batch: &Batch, seed: u64) -> Vec<f32> {

@@ -85,6 +85,14 @@ impl Reader {
             .map_or(0.0, |c| f64::from(c.threshold))
     }
 
+    /// The distance that nearly all pictures with wrong parts exceed.
+    #[must_use]
+    pub fn structural_threshold(&self) -> f64 {
+        self.instrument
+            .calibration()
+            .map_or(0.0, |c| f64::from(c.structural_threshold()))
+    }
+
     /// The instrument's errors on held-out pictures.
     #[must_use]
     pub fn errors(&self) -> Vec<FactorError> {

@@ -2,15 +2,19 @@
 
 use crate::discover::DiscoverArguments;
 use crate::edit::EditArguments;
+use crate::global::GlobalArguments;
 use crate::invert::InvertArguments;
 use crate::measure::MeasureArguments;
 use crate::sample::SampleArguments;
 use crate::survey::SurveyArguments;
 use crate::train::TrainArguments;
+use crate::transport::TransportArguments;
 use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, Progress, StudyError};
-use crate::{discover, edit, invert, measure, sample, survey, train, treat, world};
+use crate::{
+    discover, edit, global, invert, measure, sample, survey, train, transport, treat, world,
+};
 use alice_runs::{ModelReference, Recipe, RunFolder, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +29,8 @@ pub enum Study {
     Discover(DiscoverArguments),
     /// See [`edit`].
     Edit(EditArguments),
+    /// See [`global`].
+    Global(GlobalArguments),
     /// See [`invert`].
     Invert(InvertArguments),
     /// See [`measure`].
@@ -35,6 +41,8 @@ pub enum Study {
     Survey(SurveyArguments),
     /// See [`train`].
     Train(TrainArguments),
+    /// See [`transport`].
+    Transport(TransportArguments),
     /// See [`treat`].
     Treat(TreatArguments),
     /// See [`world`].
@@ -42,8 +50,18 @@ pub enum Study {
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 9] = [
-    "discover", "edit", "invert", "measure", "sample", "survey", "train", "treat", "world",
+pub const VERBS: [&str; 11] = [
+    "discover",
+    "edit",
+    "global",
+    "invert",
+    "measure",
+    "sample",
+    "survey",
+    "train",
+    "transport",
+    "treat",
+    "world",
 ];
 
 impl Study {
@@ -53,11 +71,13 @@ impl Study {
         match self {
             Self::Discover(_) => "discover",
             Self::Edit(_) => "edit",
+            Self::Global(_) => "global",
             Self::Invert(_) => "invert",
             Self::Measure(_) => "measure",
             Self::Sample(_) => "sample",
             Self::Survey(_) => "survey",
             Self::Train(_) => "train",
+            Self::Transport(_) => "transport",
             Self::Treat(_) => "treat",
             Self::World(_) => "world",
         }
@@ -75,11 +95,13 @@ impl Study {
         Ok(match recipe.verb.as_str() {
             "discover" => Self::Discover(read(name, recipe)?),
             "edit" => Self::Edit(read(name, recipe)?),
+            "global" => Self::Global(read(name, recipe)?),
             "invert" => Self::Invert(read(name, recipe)?),
             "measure" => Self::Measure(read(name, recipe)?),
             "sample" => Self::Sample(read(name, recipe)?),
             "survey" => Self::Survey(read(name, recipe)?),
             "train" => Self::Train(read(name, recipe)?),
+            "transport" => Self::Transport(read(name, recipe)?),
             "treat" => Self::Treat(read(name, recipe)?),
             _ => Self::World(read(name, recipe)?),
         })
@@ -90,11 +112,13 @@ impl Study {
         Ok(match self {
             Self::Discover(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Edit(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Global(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Invert(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Measure(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Sample(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Survey(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Train(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Transport(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Treat(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::World(arguments) => Recipe::new(verb, arguments, seed, model),
         }?)
@@ -115,7 +139,11 @@ impl Study {
             Self::Invert(arguments) => arguments.picture.pin(),
             Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
-            Self::Measure(_)
+            Self::Transport(arguments) => {
+                arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
+            }
+            Self::Global(_)
+            | Self::Measure(_)
             | Self::Survey(_)
             | Self::Train(_)
             | Self::Treat(_)
@@ -133,6 +161,8 @@ impl Study {
             (Self::Invert(arguments), Some(model)) => invert::check(arguments, model),
             (Self::Sample(arguments), Some(model)) => sample::check(arguments, model),
             (Self::Train(arguments), _) => train::check(arguments),
+            (Self::Global(arguments), _) => global::check(arguments),
+            (Self::Transport(arguments), _) => transport::check(arguments),
             (Self::Treat(arguments), _) => treat::check(arguments),
             (Self::World(arguments), _) => world::check(arguments),
             _ => Ok(()),
@@ -291,6 +321,14 @@ impl PreparedJob {
             }
             (Study::Train(arguments), _) => {
                 let result = train::run(arguments, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Global(arguments), Some(model)) => {
+                let result = global::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Transport(arguments), Some(model)) => {
+                let result = transport::run(arguments, model, seed, to, progress);
                 close(verb, folder, result)
             }
             (Study::Treat(arguments), Some(model)) => {

@@ -68,12 +68,17 @@ pub struct SurveyReport {
     pub steps: usize,
     /// Share of the samples whose re-rendered reading is close to them.
     pub validity: f64,
+    /// Share of the samples closer than nearly every picture with a wrong
+    /// part: one puppet, its parts in place, though perhaps not sharp.
+    pub sound: f64,
     /// The same by the rougher test of reading alone.
     pub quick_validity: f64,
     /// Distances of the re-renderings at the quantiles 0.1, 0.25, 0.5, 0.75, 0.9.
     pub distances: Vec<f64>,
     /// The bound of a valid picture's distance.
     pub threshold: f64,
+    /// The bound of a sound picture's distance.
+    pub structural_threshold: f64,
     /// Every factor, in the world's order.
     pub factors: Vec<FactorCoverage>,
     /// Seconds in all.
@@ -167,15 +172,18 @@ pub fn run(
     folder.write_png("sheet.png", &picture, &Metadata::new())?;
     distances.sort_by(f64::total_cmp);
     let quantile = |q: f64| distances[((distances.len() - 1) as f64 * q).round() as usize];
+    let structural = reader.structural_threshold();
     let share = |n: usize| n as f64 / arguments.count as f64;
     Ok(SurveyReport {
         model: model.reference.clone(),
         count: arguments.count,
         steps: arguments.steps,
         validity: share(valid),
+        sound: share(distances.iter().filter(|d| **d <= structural).count()),
         quick_validity: share(quick),
         distances: [0.1, 0.25, 0.5, 0.75, 0.9].map(quantile).to_vec(),
         threshold: reader.threshold(),
+        structural_threshold: structural,
         factors: histograms.compare(&world),
         seconds: start.elapsed().as_secs_f64(),
     })
@@ -242,14 +250,16 @@ impl fmt::Display for SurveyReport {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         writeln!(
             f,
-            "{} samples of {} in {} DDIM steps: {} valid ({} by reading alone), median distance {} (valid below {})",
+            "{} samples of {} in {} DDIM steps: {} sound (distance below {}: parts in place), {} valid (below {}: sharp too; {} by reading alone), median distance {}",
             self.count,
             self.model.name,
             self.steps,
+            percent(self.sound),
+            numbers::figures(self.structural_threshold),
             percent(self.validity),
+            numbers::figures(self.threshold),
             percent(self.quick_validity),
             numbers::figures(self.distances[2]),
-            numbers::figures(self.threshold),
         )?;
         for factor in &self.factors {
             if factor.samples.len() == 2 {

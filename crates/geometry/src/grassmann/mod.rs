@@ -4,7 +4,9 @@
 //! is kept does not matter here.
 
 mod angles;
+mod matched;
 mod mean;
 
 pub use angles::{distance, principal_angles};
+pub use matched::{MatchedMean, matched_mean};
 pub use mean::{FrechetMean, frechet_mean};

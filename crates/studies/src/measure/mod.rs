@@ -10,14 +10,14 @@ pub use summary::{FactorSummary, Group, Summary};
 
 use crate::discover::{DiscoverArguments, Space, find_basis};
 use crate::jacobian::to_network_layout;
+use crate::points::{index_at, noisy_samples};
 use crate::progress::Within;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
-use crate::sampling::run_steps;
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
+use alice_diffusion::{Ddim, Eta, Sampler};
 use alice_geometry::{Block, Span};
 use alice_random::Stream;
 use alice_runs::{ModelReference, RunFolder};
@@ -156,17 +156,20 @@ pub fn run(
     let network = model.at(model.size()?)?;
     let mut walks = Vec::new();
     for &at in &arguments.at {
-        let train_steps = model.schedule.num_train_timesteps as f64;
-        let index = sampler.index_at((at * train_steps) as usize);
-        if index >= sampler.timesteps().len() {
-            let why = format!("{at} lies below the last of {} steps", arguments.steps);
-            return Err(StudyError::argument("--at", why));
-        }
+        let train_steps = model.schedule.num_train_timesteps;
+        let index = index_at(&sampler, at, train_steps)?;
         progress.begin(
             &format!("walking at {at}"),
             arguments.samples as u64 * work(arguments, sampler.timesteps().len() - index),
         );
-        let states = noisy_samples(arguments, &network, &sampler, seed, index)?;
+        let states = noisy_samples(
+            &network,
+            &sampler,
+            seed,
+            arguments.samples,
+            index,
+            &mut crate::Silent,
+        )?;
         for (sample, state) in states.iter().enumerate() {
             let point = Point {
                 at,
@@ -206,38 +209,6 @@ struct Point<'a> {
     sample: usize,
     index: usize,
     state: &'a Tensor<f32>,
-}
-
-fn noisy_samples(
-    arguments: &MeasureArguments,
-    network: &Model<f32>,
-    sampler: &Ddim,
-    seed: u64,
-    index: usize,
-) -> Result<Vec<Tensor<f32>>, StudyError> {
-    let mut denoiser = NetworkDenoiser::new(network)?;
-    let draws = Draws {
-        seed,
-        first_item: 0,
-    };
-    let count = arguments.samples;
-    let noise = initial_noise(draws, count, denoiser.dim());
-    let silent = &mut crate::Silent;
-    let states = run_steps(
-        &mut denoiser,
-        sampler,
-        draws,
-        noise,
-        count,
-        0..index,
-        silent,
-    )?;
-    let graph = network.graph();
-    let dims = [&[1], graph.dims(graph.find_input("sample")?)].concat();
-    let items = states.chunks_exact(states.len() / count);
-    items
-        .map(|item| Ok(Tensor::new(&dims, item.to_vec())?))
-        .collect()
 }
 
 fn walk_sample(

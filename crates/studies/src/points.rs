@@ -1,0 +1,75 @@
+//! Noisy samples at one timestep, and the bases there.
+
+use crate::bottleneck::Bottleneck;
+use crate::sampling::run_steps;
+use crate::{Progress, StudyError};
+use alice_calculus::{Model, Tensor};
+use alice_diffusion::{Ddim, Draws, NetworkDenoiser, Sampler, initial_noise};
+use alice_geometry::{GolubKahan, LinearMap, Spectrum};
+
+/// Samples `0..count` on their way from noise to picture, before step `index`,
+/// each `[1, H, W, C]`.
+///
+/// # Errors
+/// When the network fails or the user asks to stop.
+pub fn noisy_samples(
+    network: &Model<f32>,
+    sampler: &Ddim,
+    seed: u64,
+    count: usize,
+    index: usize,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Tensor<f32>>, StudyError> {
+    let mut denoiser = NetworkDenoiser::new(network)?;
+    let draws = Draws {
+        seed,
+        first_item: 0,
+    };
+    let noise = initial_noise(draws, count, denoiser.dim());
+    let steps = 0..index;
+    let states = run_steps(&mut denoiser, sampler, draws, noise, count, steps, progress)?;
+    let graph = network.graph();
+    let dims = [&[1], graph.dims(graph.find_input("sample")?)].concat();
+    let items = states.chunks_exact(states.len() / count.max(1));
+    items
+        .map(|item| Ok(Tensor::new(&dims, item.to_vec())?))
+        .collect()
+}
+
+/// The sampler's first step at a share of the noise schedule.
+///
+/// # Errors
+/// When the share lies below the last step.
+pub fn index_at(sampler: &Ddim, at: f64, train_steps: usize) -> Result<usize, StudyError> {
+    let steps = sampler.timesteps().len();
+    let index = sampler.index_at((at * train_steps as f64) as usize);
+    if index < steps {
+        return Ok(index);
+    }
+    let why = format!("{at} lies below the last of {steps} steps");
+    Err(StudyError::argument("--at", why))
+}
+
+/// The leading triplets of the bottleneck's Jacobian at a sample.
+///
+/// # Errors
+/// When the rank is above a dimension, or the network fails.
+pub fn spectrum_at(
+    network: &Model<f32>,
+    sample: &Tensor<f32>,
+    timestep: usize,
+    rank: usize,
+    seed: u64,
+) -> Result<Spectrum, StudyError> {
+    let jacobian = Bottleneck::new(network, timestep as f64)?.jacobian(sample)?;
+    let dimension = jacobian.domain().min(jacobian.codomain());
+    if rank == 0 || rank > dimension {
+        let why = format!("{rank} is not between 1 and {dimension}");
+        return Err(StudyError::argument("--rank", why));
+    }
+    let method = GolubKahan {
+        seed,
+        ..GolubKahan::new(rank)
+    };
+    Ok(method.decompose(&jacobian)?)
+}

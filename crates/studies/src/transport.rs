@@ -1,0 +1,288 @@
+//! `transport`: a direction of one sample, carried to others.
+//!
+//! u = J v is moved to another sample's tangent space of H, where it may be
+//! compared because H is nearly flat, and pulled back to X there (Park et al.,
+//! arXiv 2307.12868).
+
+use crate::discover::findings::{FactorResponse, Pictures};
+use crate::input::InputFile;
+use crate::jacobian::to_network_layout;
+use crate::points::{index_at, noisy_samples, spectrum_at};
+use crate::progress::Within;
+use crate::raster::sheet;
+use crate::reader::{Reader, along_walk};
+use crate::responses::{responses, strongest};
+use crate::walk::{Method, Start, Walk};
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_diffusion::{Ddim, Eta, Sampler};
+use alice_geometry::{Block, TangentBasis, transport};
+use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// What `transport` is told.
+#[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct TransportArguments {
+    /// Which direction, counted from 0
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub direction: usize,
+    /// The sample whose direction it is, counted from 0
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub from: usize,
+    /// Take the direction from a file instead: its `left` (basis.safetensors, global.safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub basis: Option<InputFile>,
+    /// Which rows of that file: left, or the matched of a global.safetensors
+    #[arg(long, value_name = "NAME", default_value = "left")]
+    pub rows: String,
+    /// The samples that it is carried to
+    #[arg(long, value_name = "INDEX,…", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
+    pub to: Vec<usize>,
+    /// Singular directions that span the tangent space at each sample
+    #[arg(long, default_value_t = 50)]
+    pub rank: usize,
+    /// Where, as a share of the noise schedule
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    pub at: f64,
+    /// DDIM steps from noise to picture
+    #[arg(long, default_value_t = 50)]
+    pub steps: usize,
+    /// How a walk moves
+    #[arg(long, value_enum, default_value_t = Method::Guidance)]
+    pub method: Method,
+    /// Length of a walk to each end: root mean square change of a noisy pixel
+    #[arg(long, default_value_t = 0.3)]
+    pub reach: f64,
+    /// Updates from the sample to each end of a walk
+    #[arg(long, default_value_t = 8)]
+    pub iterations: usize,
+    /// Pictures from the sample to each end of a walk
+    #[arg(long, default_value_t = 4)]
+    pub frames: usize,
+    /// Read the factors of the puppet show from the pictures of another model
+    #[arg(long)]
+    pub puppets: bool,
+}
+
+/// The direction at one sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Arrival {
+    /// The sample.
+    pub sample: usize,
+    /// The share of u that lies in the tangent space there, in 0..1.
+    pub inside: f64,
+    /// ‖J v‖ there.
+    pub pullback_length: f64,
+    /// The factor with the largest change.
+    pub strongest: Option<String>,
+    /// What the instrument reads along the walk; empty without one.
+    pub factors: Vec<FactorResponse>,
+}
+
+/// `report.json` of `transport`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TransportReport {
+    /// The model.
+    pub model: ModelReference,
+    /// The training timestep.
+    pub timestep: usize,
+    /// The direction at each sample, its own first if it is of one.
+    pub arrivals: Vec<Arrival>,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+impl TransportArguments {
+    fn walk(&self) -> Walk {
+        Walk {
+            method: self.method,
+            iterations: self.iterations,
+            frames: self.frames,
+            reach: self.reach,
+            tangent: 1.0,
+        }
+    }
+
+    /// The samples walked at, the direction's own first.
+    fn samples(&self) -> Vec<usize> {
+        let own = self.basis.is_none().then_some(self.from);
+        own.into_iter().chain(self.to.iter().copied()).collect()
+    }
+}
+
+/// Refuses arguments that fit no model, before anything is written.
+///
+/// # Errors
+/// Naming the first argument that does not make sense.
+pub fn check(arguments: &TransportArguments) -> Result<(), StudyError> {
+    if arguments.to.is_empty() {
+        return Err(StudyError::argument("--to", "must name a sample"));
+    }
+    if let Some(far) = arguments.samples().iter().find(|s| **s > 4096) {
+        let why = format!("{far}; samples are counted from 0 to 4096");
+        return Err(StudyError::argument("--from and --to", why));
+    }
+    if !(0.0..=1.0).contains(&arguments.at) {
+        return Err(StudyError::argument("--at", "must lie in 0..1"));
+    }
+    if arguments.basis.is_none() && arguments.direction >= arguments.rank {
+        let why = format!("{}; the rank is {}", arguments.direction, arguments.rank);
+        return Err(StudyError::argument("--direction", why));
+    }
+    arguments.walk().check()
+}
+
+/// Carries, walks and writes `sheet.png` and `transported.safetensors`; the
+/// caller writes `report.json`.
+///
+/// # Errors
+/// When an argument does not fit the model, the direction has no part in a
+/// sample's tangent space, the network fails or the user asks to stop.
+pub fn run(
+    arguments: &TransportArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<TransportReport, StudyError> {
+    let clock = Instant::now();
+    let reader = Reader::for_model(model, arguments.puppets)?;
+    let network = model.at(model.size()?)?;
+    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let index = index_at(&sampler, arguments.at, model.schedule.num_train_timesteps)?;
+    let timestep = sampler.timesteps()[index];
+    let wanted = arguments.samples();
+    let count = wanted.iter().max().map_or(1, |last| last + 1);
+    progress.begin("drawing samples", (count * index) as u64);
+    let samples = noisy_samples(&network, &sampler, seed, count, index, progress)?;
+    let basis_at = |sample: usize| -> Result<TangentBasis, StudyError> {
+        let state = &samples[sample];
+        Ok(spectrum_at(&network, state, timestep, arguments.rank, seed)?.into())
+    };
+    let left = match &arguments.basis {
+        Some(file) => read_row(file, &arguments.rows, arguments.direction)?,
+        None => {
+            let own = basis_at(arguments.from)?;
+            own.left().row(arguments.direction).to_vec()
+        }
+    };
+    let walk = arguments.walk();
+    let positions = walk.positions();
+    let frames = positions.len() * (sampler.timesteps().len() - index);
+    let units = 2 * arguments.iterations + frames;
+    progress.begin("carrying and walking", (wanted.len() * units) as u64);
+    let mut arrivals = Vec::with_capacity(wanted.len());
+    let mut shown: Option<Pictures> = None;
+    let mut carried = Vec::new();
+    for &sample in &wanted {
+        let basis = basis_at(sample)?;
+        let direction = transport(&left, &basis).map_err(|e| {
+            StudyError::argument(
+                "--to",
+                format!("{sample}: {e}; raise --rank or leave it out"),
+            )
+        })?;
+        carried.extend_from_slice(&direction);
+        let state = &samples[sample];
+        let pixels = state.item_len() / state.channels();
+        let block = Block::from_vec(1, direction.len(), direction.clone())?;
+        let block = to_network_layout(&block, 1, state.channels(), pixels)?;
+        let start = Start {
+            model,
+            network: &network,
+            sampler: &sampler,
+            index,
+            timestep,
+            state,
+        };
+        let drawn = walk.draw(start, &block, &mut Within(progress))?;
+        let factors = match &reader {
+            Some(reader) => responses(&positions, &along_walk(&reader.read(&drawn)?)),
+            None => Vec::new(),
+        };
+        arrivals.push(Arrival {
+            sample,
+            inside: inside(&left, basis.left()),
+            pullback_length: basis.length_within(&direction)?,
+            strongest: strongest(&factors).map(|(f, _)| factors[f].factor.clone()),
+            factors,
+        });
+        match &mut shown {
+            Some(shown) => shown.values.extend(drawn.values),
+            None => shown = Some(drawn),
+        }
+    }
+    if let Some(shown) = shown {
+        let labels: Vec<String> = wanted
+            .iter()
+            .flat_map(|sample| {
+                let label = move |p: &f64| format!("{sample}: {p:+.2}").replace('-', "−");
+                positions.iter().map(label)
+            })
+            .collect();
+        let picture = sheet(&shown, positions.len(), &labels)?;
+        folder.write_png("sheet.png", &picture, &Metadata::new())?;
+    }
+    let mut file = TensorFile::new();
+    let dimension = carried.len() / wanted.len();
+    file.insert("right", &[wanted.len(), dimension], carried)?;
+    folder.write_tensors("transported.safetensors", &file)?;
+    Ok(TransportReport {
+        model: model.reference.clone(),
+        timestep,
+        arrivals,
+        seconds: clock.elapsed().as_secs_f64(),
+    })
+}
+
+/// ‖U uᵀ‖ / ‖u‖ for orthonormal rows U.
+fn inside(u: &[f32], rows: &Block) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        let both = a.iter().zip(b);
+        both.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    let squares = (0..rows.rows()).map(|i| dot(rows.row(i), u).powi(2));
+    (squares.sum::<f64>() / dot(u, u)).sqrt()
+}
+
+/// A row of a tensor of a file of directions in H.
+fn read_row(file: &InputFile, name: &str, index: usize) -> Result<Vec<f32>, StudyError> {
+    let tensors = TensorFile::from_bytes(&file.path, &file.read()?)?;
+    tensors.require_finite()?;
+    let rows = tensors.require_rank(name, 2)?;
+    if index >= rows.shape[0] {
+        let last = rows.shape[0].saturating_sub(1);
+        let why = format!("{index}; the file holds directions 0 to {last}");
+        return Err(StudyError::argument("--direction", why));
+    }
+    Ok(rows.data[index * rows.shape[1]..(index + 1) * rows.shape[1]].to_vec())
+}
+
+impl fmt::Display for TransportReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for arrival in &self.arrivals {
+            write!(
+                f,
+                "sample {:3}: {:5.1} % inside its tangent space, ‖J v‖ {:.2}",
+                arrival.sample,
+                100.0 * arrival.inside,
+                arrival.pullback_length
+            )?;
+            let moved = arrival.strongest.as_ref().and_then(|name| {
+                let named = |r: &&FactorResponse| r.factor == *name;
+                arrival.factors.iter().find(named)
+            });
+            match moved {
+                Some(moved) => writeln!(f, ", moves {} by {:+.2} sd", moved.factor, moved.change)?,
+                None => writeln!(f)?,
+            }
+        }
+        write!(
+            f,
+            "sheet.png, transported.safetensors, {:.1} s",
+            self.seconds
+        )
+    }
+}
