@@ -4,7 +4,7 @@
 mod common;
 
 use alice_runs::TensorFile;
-use common::{Home, check_refusal, files, ramp, write_picture, write_tensors};
+use common::{Home, check_refusal, files, ramp, temporary_files, write_picture, write_tensors};
 use std::fs;
 use std::path::PathBuf;
 
@@ -387,6 +387,32 @@ fn a_full_disk() {
     let output = command.stdout(full).output().unwrap();
     check_refusal("stdout", &output.into(), &["standard output", "complete"]);
     assert!(home.path("run/report.json").is_file());
+}
+
+/// A limit on the size of files stands for a disk that fills up while a run
+/// writes: the error is the same path through the program.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_in_the_middle_of_a_run() {
+    let (home, _, _) = with_model();
+    let program = env!("CARGO_BIN_EXE_alice");
+    let sample = "sample --model model --steps 2 --count 64 --out run";
+    // In blocks of 512 bytes: pictures fit, the latents of all samples do not.
+    let script = format!("trap '' XFSZ; ulimit -f 32; exec {program} {sample}");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &script]).current_dir(home.path("."));
+    let ran = command.output().unwrap().into();
+    check_refusal(sample, &ran, &["run", "latents.safetensors"]);
+    assert!(!home.path("run/latents.safetensors").exists());
+    assert!(!home.path("run/report.json").exists());
+    assert!(temporary_files(&home.path("run")).is_empty());
+    // What was written before is whole, and the folder can be used again.
+    for path in files(&home.path("run")) {
+        if path.extension().is_some_and(|e| e == "png") {
+            alice_runs::picture::read_png(&path).unwrap();
+        }
+    }
+    home.json(&format!("{sample} --overwrite"));
 }
 
 #[cfg(unix)]

@@ -1,0 +1,173 @@
+//! The verbs of the geometry on a tiny model: every method walks, every file
+//! is there, and what they share agrees.
+
+mod common;
+
+use alice_runs::TensorFile;
+use common::{Home, write_picture, write_tensors};
+use serde_json::Value;
+use std::fs;
+
+fn with_picture() -> Home {
+    let home = Home::new();
+    home.tiny_model();
+    write_picture(&home.path("a.png"), 8, 8);
+    home
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let values = value.as_array().expect("an array").iter();
+    values.map(|v| v.as_f64().expect("a number")).collect()
+}
+
+const EDIT: &str = "edit a.png --model model --steps 10 --iterations 4 --frames 2";
+
+#[test]
+fn every_method_edits_and_leaves_the_middle_alone() {
+    let home = with_picture();
+    let mut strips = Vec::new();
+    for method in ["guidance", "linear", "geodesic", "hspace"] {
+        let report = home.json(&format!("{EDIT} --method {method} --out {method}"));
+        let report = &report["report"];
+        let unedited = report["unedited"]["root_mean_square"].as_f64().unwrap();
+        assert!(unedited < 60.0, "{method}: {unedited}");
+        for end in report["ends"].as_array().unwrap() {
+            let change = end["root_mean_square"].as_f64().unwrap();
+            assert!(change > 0.0, "{method}");
+        }
+        strips.push(fs::read(home.path(method).join("strip.png")).unwrap());
+    }
+    for i in 0..strips.len() {
+        for j in 0..i {
+            assert_ne!(strips[i], strips[j], "methods {i} and {j}");
+        }
+    }
+}
+
+#[test]
+fn directions_mix_and_disentangle() {
+    let home = with_picture();
+    home.json("sample --model model --steps 10 --count 1 --out s");
+    home.json(&format!("{EDIT} --direction 0 --out zero"));
+    home.json(&format!("{EDIT} --direction 1 --out one"));
+    let report = home.json(&format!("{EDIT} --direction 0:1,1:-1 --out both"));
+    assert_eq!(report["report"]["direction"], "0,1:-1");
+    let read = |run: &str| {
+        let file = TensorFile::read(home.path(run).join("direction.safetensors")).unwrap();
+        file.require("direction", &[3, 8, 8]).unwrap().data.clone()
+    };
+    let (zero, one, both) = (read("zero"), read("one"), read("both"));
+    for i in 0..zero.len() {
+        // Unit vectors: the difference has length √2.
+        let expected = (zero[i] - one[i]) / 2f32.sqrt();
+        assert!((both[i] - expected).abs() < 1e-3, "{} {expected}", both[i]);
+    }
+    // Without direction 1 the mixture is direction 0 again.
+    home.json(&format!(
+        "{EDIT} --direction 0,1 --disentangle 1 --out apart"
+    ));
+    for (a, b) in read("apart").iter().zip(&zero) {
+        assert!((a - b).abs() < 1e-3);
+    }
+    home.refused(
+        &format!("{EDIT} --direction 1 --disentangle 1"),
+        &["nothing is left"],
+    );
+}
+
+#[test]
+fn a_mask_keeps_the_change_inside() {
+    let home = with_picture();
+    let mut rgb = vec![0; 8 * 8 * 3];
+    rgb[..4 * 8 * 3].fill(255);
+    let mask = alice_runs::picture::Picture::new(8, 8, rgb).unwrap();
+    let png = alice_runs::picture::encode_png("mask.png", &mask, &Default::default()).unwrap();
+    fs::write(home.path("mask.png"), png).unwrap();
+    let local = home.json(&format!(
+        "{EDIT} --mask mask.png --method linear --out local"
+    ));
+    let inside = local["report"]["inside"].as_f64().unwrap();
+    // Half of the picture is bright; a local edit changes that half more.
+    assert!(inside > 0.6, "{inside}");
+    write_picture(&home.path("small.png"), 4, 4);
+    home.refused(&format!("{EDIT} --mask small.png"), &["small.png", "8 × 8"]);
+    home.refused(
+        &format!("{EDIT} --mask mask.png --basis b"),
+        &["--mask", "--basis"],
+    );
+}
+
+#[test]
+fn a_direction_travels() {
+    let home = with_picture();
+    let global = home.json("global --model model --samples 4 --rank 3 --steps 10 --out global");
+    let report = &global["report"];
+    assert!(report["distance_h"].as_f64().unwrap() <= report["largest"].as_f64().unwrap());
+    assert!(
+        numbers(&report["agreement"])
+            .iter()
+            .all(|a| (0.0..=1.0001).contains(a))
+    );
+    let file = TensorFile::read(home.path("global/global.safetensors")).unwrap();
+    let left = file.require_rank("left", 2).unwrap();
+    assert_eq!(left.shape[0], 3);
+    for (i, a) in left.data.chunks(left.shape[1]).enumerate() {
+        for (j, b) in left.data.chunks(left.shape[1]).enumerate() {
+            let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+            assert!((dot - f32::from(u8::from(i == j))).abs() < 1e-4);
+        }
+    }
+    let walk = "--model model --rank 4 --steps 10 --iterations 2 --frames 1 --to 1,2";
+    let own = home.json(&format!("transport {walk} --direction 1 --out own"));
+    let arrivals = own["report"]["arrivals"].as_array().unwrap();
+    assert_eq!(arrivals.len(), 3);
+    // At its own sample the direction lies wholly inside its tangent space.
+    assert!((arrivals[0]["inside"].as_f64().unwrap() - 1.0).abs() < 1e-4);
+    for rows in ["left", "matched"] {
+        let basis = "--basis global/global.safetensors";
+        let run = format!("transport {walk} {basis} --rows {rows} --out from-{rows}");
+        let report = home.json(&run);
+        assert_eq!(report["report"]["arrivals"].as_array().unwrap().len(), 2);
+        assert!(home.path(&format!("from-{rows}/sheet.png")).is_file());
+    }
+    home.refused(
+        "transport --model model --basis global/global.safetensors --direction 3",
+        &["--direction", "0 to 2"],
+    );
+    write_tensors(&home.path("bad"), &[("left", &[1, 5][..], vec![1.0; 5])]);
+    home.refused(
+        "transport --model model --rank 4 --basis bad",
+        &["dimension", "5"],
+    );
+    home.refused("global --model model --samples 1", &["--samples"]);
+}
+
+#[test]
+fn treating_touches_only_who_needs_it() {
+    let home = with_picture();
+    let treat = "treat --model model --learn 24 --samples 12 --steps 10 --at 0.6,0.3 \
+                 --components 6 --rank 3";
+    let report = home.json(&format!("{treat} --out found"));
+    let report = &report["report"];
+    let treated = report["treated"].as_u64().unwrap();
+    assert!(treated <= 12);
+    let share = report["learnt"]["share"].as_f64().unwrap();
+    assert!(share > 0.0 && share < 1.0);
+    assert!(home.path("found/learn.png").is_file());
+    let report = home.json(&format!("{treat} --mark 3,7 --out marked"));
+    assert!((report["report"]["learnt"]["share"].as_f64().unwrap() - 2.0 / 24.0).abs() < 1e-9);
+    for (arguments, words) in [
+        ("--mark 24", ["--mark", "0 to 23"]),
+        ("--at 0.3,0.6", ["--at", "descend"]),
+        ("--at 0.31,0.3", ["--at", "step of its own"]),
+    ] {
+        let at = arguments.starts_with("--at");
+        let treat = if at {
+            treat.replace("--at 0.6,0.3", "")
+        } else {
+            treat.to_owned()
+        };
+        home.refused(&format!("{treat} {arguments} --out none"), &words);
+        assert!(!home.path("none").exists(), "{arguments}");
+    }
+}
