@@ -13,6 +13,7 @@
 //! | spans: projection onto and out of | [`Span`] |
 //! | a direction carried to another point | [`transport`] |
 //! | rare or marked concepts of a cloud of states | [`Components`] |
+//! | directions rotated until they act locally | [`varimax`] |
 //! | geodesics, from a point or between two | [`geodesic`] |
 //! | angles, distance and mean of subspaces | [`grassmann`] |
 //!
@@ -31,6 +32,7 @@ mod numeric;
 mod span;
 mod spectrum;
 mod transport;
+mod varimax;
 
 pub use block::Block;
 pub use concepts::{Components, Concept};
@@ -40,3 +42,4 @@ pub use metric::{TangentBasis, pullback_length};
 pub use span::Span;
 pub use spectrum::{GolubKahan, Spectrum, SubspaceIteration, dense_spectrum};
 pub use transport::transport;
+pub use varimax::{rotate, varimax};

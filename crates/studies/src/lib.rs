@@ -1,6 +1,7 @@
 //! Studies: one module per capability, on one shared core.
 
 mod bottleneck;
+mod clean;
 pub mod discover;
 pub mod edit;
 mod error;

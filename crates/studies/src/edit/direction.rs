@@ -2,10 +2,11 @@
 
 use super::mixture::Mixture;
 use crate::bottleneck::Bottleneck;
+use crate::clean::clean_jacobian;
 use crate::input::InputFile;
-use crate::{DiffusionModel, Jacobian, StudyError};
+use crate::{DiffusionModel, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Shifted, Span, Spectrum};
+use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Span, Spectrum};
 use alice_runs::{TensorFile, picture};
 
 /// Directions of the rest of the picture that a local edit must not move in,
@@ -186,22 +187,7 @@ pub(super) fn local_directions(
     last: usize,
     seed: u64,
 ) -> Result<(Candidates, Block), StudyError> {
-    let graph = network.graph();
-    let (from, to) = (
-        graph.find_input("sample")?,
-        graph.find_output("prediction")?,
-    );
-    let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
-    let inputs = [("sample", state), ("timestep", &time)];
-    let jacobian = Jacobian::new(network, &inputs, from, to)?;
-    // x̂₀ is linear in (x, output): its coefficients are its values at unit vectors.
-    let alpha_bar = model.schedule.schedule()?.alpha_bar(timestep)?;
-    let kind = model.schedule.prediction_type;
-    let (identity, factor) = (
-        kind.original(alpha_bar, 1.0, 0.0),
-        kind.original(alpha_bar, 0.0, 1.0),
-    );
-    let clean = Shifted::new(jacobian, identity, factor)?;
+    let clean = clean_jacobian(model, network, state, timestep)?;
     let components = |inside: bool| -> Vec<usize> {
         let all = 0..mask.len() * state.channels();
         all.filter(|c| mask[c % mask.len()] == inside).collect()

@@ -8,6 +8,7 @@ mod summary;
 
 pub use summary::{FactorSummary, Group, Summary};
 
+use crate::clean::localize;
 use crate::discover::{DiscoverArguments, Space, find_basis};
 use crate::jacobian::to_network_layout;
 use crate::points::{index_at, noisy_samples};
@@ -56,6 +57,10 @@ pub struct MeasureArguments {
     /// Pictures from the sample to each end of a walk
     #[arg(long, default_value_t = 3)]
     pub frames: usize,
+    /// Rotate the directions within their span until each changes few pixels (varimax)
+    #[arg(long)]
+    #[serde(default)]
+    pub localize: bool,
     /// Read the factors of the puppet show from the pictures of another model
     #[arg(long)]
     pub puppets: bool,
@@ -227,12 +232,11 @@ fn walk_sample(
     let basis = find_basis(network, &inputs, &basis_arguments(arguments), seed)?;
     let dims = point.state.dims();
     let (size, channels) = ((dims[1], dims[2]), dims[3]);
-    let mut directions = to_network_layout(
-        &basis.spectrum.right,
-        arguments.rank,
-        channels,
-        size.0 * size.1,
-    )?;
+    let mut right = basis.spectrum.right;
+    if arguments.localize {
+        right = localize(model, network, point.state, timestep, &right)?;
+    }
+    let mut directions = to_network_layout(&right, arguments.rank, channels, size.0 * size.1)?;
     let purpose = "random directions";
     let mut stream = Stream::new(seed, purpose, point.sample as u64, timestep as u64);
     let normals = Block::normals(arguments.random, directions.dimension(), &mut stream);
