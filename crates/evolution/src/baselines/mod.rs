@@ -1,0 +1,1 @@
+//! Other evolutionary algorithms, at the same interface.
