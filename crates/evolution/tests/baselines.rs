@@ -6,10 +6,12 @@ use alice_evolution::baselines::{
 };
 use alice_evolution::{Bounds, Draws, EvolutionError, Problem, evaluate_each};
 
+type Function = fn(&[f64]) -> f64;
+
 /// A function to minimise, as a problem to maximise.
 struct Minimise {
     dimension: usize,
-    function: fn(&[f64]) -> f64,
+    function: Function,
 }
 
 impl Problem for Minimise {
@@ -54,7 +56,7 @@ fn rosenbrock(x: &[f64]) -> f64 {
 /// Evaluations until the best value is at most `target`, within `budget`.
 fn evaluations_to(
     optimizer: &mut dyn Optimizer,
-    function: fn(&[f64]) -> f64,
+    function: Function,
     target: f64,
     budget: usize,
 ) -> Option<usize> {
@@ -90,7 +92,7 @@ fn cma_es_needs_the_evaluations_of_the_literature() {
     // 1,600 evaluations on the sphere, 4,300 on the ellipsoid in any rotation
     // (active update), 5,500 on Rosenbrock's function. Measured over 6 seeds:
     // 1,490–1,770, 3,880–4,660 and 4,920–6,170.
-    let cases: [(fn(&[f64]) -> f64, f64, usize); 4] = [
+    let cases: [(Function, f64, usize); 4] = [
         (sphere, 1.0, 2_200),
         (ellipsoid, 1.0, 5_500),
         (turned_ellipsoid, 1.0, 5_500),

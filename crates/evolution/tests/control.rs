@@ -213,7 +213,7 @@ fn a_return_is_the_mean_over_the_starts() -> Result<(), EvolutionError> {
     let starts = [3, 4, 5];
     let both = ControlProblem::new(Task::CartPole, &[8], &starts, Fitness::Return)?;
     let points = points(&both, 6);
-    let mut sums = vec![0.0; 6];
+    let mut sums = [0.0; 6];
     for start in starts {
         for (sum, point) in sums.iter_mut().zip(points.chunks_exact(58)) {
             let mut frames = 0;

@@ -187,7 +187,7 @@ pub(super) fn check(
         EvolutionError::check_extent("bounds", "dimension", limits.len(), start.len())?;
     }
     for (low, high) in lower.iter().zip(upper) {
-        if !(low < high) {
+        if low.partial_cmp(high) != Some(std::cmp::Ordering::Less) {
             let found = format!("[{low}, {high}]");
             let requirement = "an interval whose lower end is below its upper end";
             return Err(EvolutionError::parameter("bounds", found, requirement));

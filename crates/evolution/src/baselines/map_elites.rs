@@ -87,7 +87,7 @@ impl MapElites {
             total *= cells;
             extents.push(cells as usize);
         }
-        if !(total <= MOST_CELLS as f64) {
+        if total > MOST_CELLS as f64 {
             let requirement = format!("at most {MOST_CELLS} cells; widen them");
             return Err(EvolutionError::parameter("grid", total, requirement));
         }
