@@ -73,6 +73,8 @@ pub enum Method {
 pub const MOST_DIRECT: usize = 8;
 /// From this population on, neighbours beat all pairs.
 const MANY: usize = 12_288;
+/// Below, sources lie so close together that a cell cannot resolve them.
+const LEAST_ALPHA: f64 = 1e-4;
 
 /// A weighted population, and where its distances are measured.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +149,7 @@ pub fn estimate(
         Err(EvolutionError::parameter("the method", asked, requirement))
     };
     match method {
-        Method::Auto if plain && d == 2 && n >= MANY => {
+        Method::Auto if plain && d == 2 && n >= MANY && alpha >= LEAST_ALPHA => {
             Ok(neighbours::estimate(&guarded, alpha, guards))
         }
         Method::Auto if plain && d <= MOST_DIRECT => Ok(direct::estimate(&guarded, alpha, guards)),
@@ -156,7 +158,10 @@ pub fn estimate(
             Ok(direct::estimate(&guarded, alpha, guards))
         }
         Method::Direct => refused("used without a latent space and in at most 8 dimensions"),
-        Method::Neighbours if plain && d == 2 => Ok(neighbours::estimate(&guarded, alpha, guards)),
+        Method::Neighbours if plain && d == 2 && alpha >= LEAST_ALPHA => {
+            Ok(neighbours::estimate(&guarded, alpha, guards))
+        }
+        Method::Neighbours if plain && d == 2 => Ok(direct::estimate(&guarded, alpha, guards)),
         Method::Neighbours => refused("used without a latent space and in 2 dimensions"),
     }
 }
