@@ -3,6 +3,7 @@
 pub mod discover;
 pub mod edit;
 mod error;
+pub mod evolve;
 mod input;
 pub mod invert;
 pub mod jacobian;

@@ -2,6 +2,7 @@
 
 use crate::discover::DiscoverArguments;
 use crate::edit::EditArguments;
+use crate::evolve::EvolveArguments;
 use crate::invert::InvertArguments;
 use crate::measure::MeasureArguments;
 use crate::sample::SampleArguments;
@@ -9,7 +10,7 @@ use crate::survey::SurveyArguments;
 use crate::train::TrainArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, Progress, StudyError};
-use crate::{discover, edit, invert, measure, sample, survey, train, world};
+use crate::{discover, edit, evolve, invert, measure, sample, survey, train, world};
 use alice_runs::{ModelReference, Recipe, RunFolder, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,8 @@ pub enum Study {
     Discover(DiscoverArguments),
     /// See [`edit`].
     Edit(EditArguments),
+    /// See [`evolve`].
+    Evolve(EvolveArguments),
     /// See [`invert`].
     Invert(InvertArguments),
     /// See [`measure`].
@@ -39,8 +42,8 @@ pub enum Study {
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 8] = [
-    "discover", "edit", "invert", "measure", "sample", "survey", "train", "world",
+pub const VERBS: [&str; 9] = [
+    "discover", "edit", "evolve", "invert", "measure", "sample", "survey", "train", "world",
 ];
 
 impl Study {
@@ -50,6 +53,7 @@ impl Study {
         match self {
             Self::Discover(_) => "discover",
             Self::Edit(_) => "edit",
+            Self::Evolve(_) => "evolve",
             Self::Invert(_) => "invert",
             Self::Measure(_) => "measure",
             Self::Sample(_) => "sample",
@@ -71,6 +75,7 @@ impl Study {
         Ok(match recipe.verb.as_str() {
             "discover" => Self::Discover(read(name, recipe)?),
             "edit" => Self::Edit(read(name, recipe)?),
+            "evolve" => Self::Evolve(read(name, recipe)?),
             "invert" => Self::Invert(read(name, recipe)?),
             "measure" => Self::Measure(read(name, recipe)?),
             "sample" => Self::Sample(read(name, recipe)?),
@@ -85,6 +90,7 @@ impl Study {
         Ok(match self {
             Self::Discover(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Edit(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Evolve(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Invert(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Measure(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Sample(arguments) => Recipe::new(verb, arguments, seed, model),
@@ -95,7 +101,7 @@ impl Study {
     }
 
     fn uses_model(&self) -> bool {
-        !matches!(self, Self::Train(_) | Self::World(_))
+        !matches!(self, Self::Evolve(_) | Self::Train(_) | Self::World(_))
     }
 
     /// Records the content of the files that the study reads.
@@ -108,7 +114,11 @@ impl Study {
             Self::Invert(arguments) => arguments.picture.pin(),
             Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
-            Self::Measure(_) | Self::Survey(_) | Self::Train(_) | Self::World(_) => Ok(()),
+            Self::Evolve(_)
+            | Self::Measure(_)
+            | Self::Survey(_)
+            | Self::Train(_)
+            | Self::World(_) => Ok(()),
         }
     }
 
@@ -116,6 +126,7 @@ impl Study {
     fn check(&self, model: Option<&DiffusionModel>) -> Result<(), StudyError> {
         match (self, model) {
             (Self::Discover(arguments), _) => discover::check(arguments),
+            (Self::Evolve(arguments), _) => evolve::check(arguments),
             (Self::Measure(arguments), _) => measure::check(arguments),
             (Self::Survey(arguments), _) => survey::check(arguments),
             (Self::Edit(arguments), Some(model)) => edit::check(arguments, model),
@@ -275,6 +286,10 @@ impl PreparedJob {
             }
             (Study::Survey(arguments), Some(model)) => {
                 let result = survey::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Evolve(arguments), _) => {
+                let result = evolve::run(arguments, seed, to, progress);
                 close(verb, folder, result)
             }
             (Study::Train(arguments), _) => {
