@@ -2,6 +2,7 @@
 
 use alice_studies::discover::DiscoverArguments;
 use alice_studies::edit::EditArguments;
+use alice_studies::evolve::EvolveArguments;
 use alice_studies::global::GlobalArguments;
 use alice_studies::invert::InvertArguments;
 use alice_studies::measure::MeasureArguments;
@@ -171,6 +172,17 @@ Examples:
     Train {
         #[command(flatten)]
         study: TrainOptions,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Evolve points by Diffusion Evolution
+    #[command(after_help = "\
+Examples:
+  alice evolve --problem rastrigin
+  alice evolve --problem 'cmd python3 fitness.py' --dim 10")]
+    Evolve {
+        #[command(flatten)]
+        study: EvolveArguments,
         #[command(flatten)]
         run: RunOptions,
     },

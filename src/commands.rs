@@ -62,6 +62,9 @@ fn job(command: Command) -> Result<Job, StudyError> {
             let seed = arguments.recipe.seed;
             new_job(Study::Train(arguments), None, seed, run.place)
         }
+        Command::Evolve { study, run } => {
+            new_job(Study::Evolve(study), None, run.seed.unwrap_or(0), run.place)
+        }
         Command::World { study, run } => {
             new_job(Study::World(study), None, run.seed.unwrap_or(0), run.place)
         }
@@ -96,7 +99,14 @@ fn run_job(job: Job, progress: &mut dyn Progress) -> Result<Outcome, StudyError>
 
 fn to_json(outcome: &Outcome) -> Value {
     // Text, numbers and a JSON value always serialise.
-    serde_json::to_value(outcome).unwrap_or_default()
+    let mut value = serde_json::to_value(outcome).unwrap_or_default();
+    if outcome.verb == "evolve"
+        && let (Some(object), Some(report)) = (value.as_object_mut(), outcome.report.as_object())
+    {
+        // Its figures stand at the top, where other programs look for them.
+        object.extend(report.clone());
+    }
+    value
 }
 
 fn to_text(outcome: &Outcome) -> String {

@@ -9,7 +9,12 @@ use std::process::Command;
 /// The layers, lowest first. A crate may depend on crates of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["alice-random", "alice-runs"],
-    &["alice-kernels", "alice-geometry", "alice-worlds"],
+    &[
+        "alice-kernels",
+        "alice-geometry",
+        "alice-worlds",
+        "alice-evolution",
+    ],
     &["alice-calculus"],
     &["alice-networks"],
     &["alice-diffusion"],
@@ -22,6 +27,7 @@ const LAYERS: &[&[&str]] = &[
 /// Crates that stand alone by design: geometry never sees a network, a world
 /// never sees a model.
 const APART: &[(&str, &[&str])] = &[
+    ("alice-evolution", &["alice-random"]),
     ("alice-geometry", &["alice-random"]),
     ("alice-worlds", &["alice-random"]),
     ("alice-kernels", &[]),

@@ -22,6 +22,9 @@ pub enum StudyError {
     /// See [`alice_diffusion::Error`].
     #[error(transparent)]
     Diffusion(#[from] alice_diffusion::Error),
+    /// See [`alice_evolution::EvolutionError`].
+    #[error(transparent)]
+    Evolution(#[from] alice_evolution::EvolutionError),
     /// See [`alice_geometry::GeometryError`].
     #[error(transparent)]
     Geometry(#[from] alice_geometry::GeometryError),

@@ -5,6 +5,7 @@ mod clean;
 pub mod discover;
 pub mod edit;
 mod error;
+pub mod evolve;
 pub mod global;
 mod input;
 pub mod invert;

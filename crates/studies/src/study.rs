@@ -2,6 +2,7 @@
 
 use crate::discover::DiscoverArguments;
 use crate::edit::EditArguments;
+use crate::evolve::EvolveArguments;
 use crate::global::GlobalArguments;
 use crate::invert::InvertArguments;
 use crate::measure::MeasureArguments;
@@ -13,7 +14,7 @@ use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, Progress, StudyError};
 use crate::{
-    discover, edit, global, invert, measure, sample, survey, train, transport, treat, world,
+    discover, edit, evolve, global, invert, measure, sample, survey, train, transport, treat, world,
 };
 use alice_runs::{ModelReference, Recipe, RunFolder, disk};
 use serde::Serialize;
@@ -29,6 +30,8 @@ pub enum Study {
     Discover(DiscoverArguments),
     /// See [`edit`].
     Edit(EditArguments),
+    /// See [`evolve`].
+    Evolve(EvolveArguments),
     /// See [`global`].
     Global(GlobalArguments),
     /// See [`invert`].
@@ -50,9 +53,10 @@ pub enum Study {
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 11] = [
+pub const VERBS: [&str; 12] = [
     "discover",
     "edit",
+    "evolve",
     "global",
     "invert",
     "measure",
@@ -71,6 +75,7 @@ impl Study {
         match self {
             Self::Discover(_) => "discover",
             Self::Edit(_) => "edit",
+            Self::Evolve(_) => "evolve",
             Self::Global(_) => "global",
             Self::Invert(_) => "invert",
             Self::Measure(_) => "measure",
@@ -95,6 +100,7 @@ impl Study {
         Ok(match recipe.verb.as_str() {
             "discover" => Self::Discover(read(name, recipe)?),
             "edit" => Self::Edit(read(name, recipe)?),
+            "evolve" => Self::Evolve(read(name, recipe)?),
             "global" => Self::Global(read(name, recipe)?),
             "invert" => Self::Invert(read(name, recipe)?),
             "measure" => Self::Measure(read(name, recipe)?),
@@ -112,6 +118,7 @@ impl Study {
         Ok(match self {
             Self::Discover(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Edit(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Evolve(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Global(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Invert(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Measure(arguments) => Recipe::new(verb, arguments, seed, model),
@@ -125,7 +132,7 @@ impl Study {
     }
 
     fn uses_model(&self) -> bool {
-        !matches!(self, Self::Train(_) | Self::World(_))
+        !matches!(self, Self::Evolve(_) | Self::Train(_) | Self::World(_))
     }
 
     /// Records the content of the files that the study reads.
@@ -142,7 +149,8 @@ impl Study {
             Self::Transport(arguments) => {
                 arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
             }
-            Self::Global(_)
+            Self::Evolve(_)
+            | Self::Global(_)
             | Self::Measure(_)
             | Self::Survey(_)
             | Self::Train(_)
@@ -155,6 +163,7 @@ impl Study {
     fn check(&self, model: Option<&DiffusionModel>) -> Result<(), StudyError> {
         match (self, model) {
             (Self::Discover(arguments), _) => discover::check(arguments),
+            (Self::Evolve(arguments), _) => evolve::check(arguments),
             (Self::Measure(arguments), _) => measure::check(arguments),
             (Self::Survey(arguments), _) => survey::check(arguments),
             (Self::Edit(arguments), Some(model)) => edit::check(arguments, model),
@@ -317,6 +326,10 @@ impl PreparedJob {
             }
             (Study::Survey(arguments), Some(model)) => {
                 let result = survey::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Evolve(arguments), _) => {
+                let result = evolve::run(arguments, seed, to, progress);
                 close(verb, folder, result)
             }
             (Study::Train(arguments), _) => {

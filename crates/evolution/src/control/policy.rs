@@ -1,0 +1,158 @@
+//! Small networks that act.
+
+use crate::EvolutionError;
+use pulp::Arch;
+
+/// A multilayer perceptron with ReLU between its layers, as a shape: the
+/// parameters are a point of the search.
+///
+/// Per layer, the parameters hold the weights `[in, out]` in rows, then the
+/// biases `[out]`. Arithmetic is single precision, in an order that does not
+/// depend on the machine.
+///
+/// ```
+/// use alice_evolution::control::Policy;
+/// assert_eq!(Policy::new(&[4, 8, 2])?.parameters(), 58);
+/// assert_eq!(Policy::new(&[4, 128, 128, 2])?.parameters(), 17_410);
+/// # Ok::<(), alice_evolution::EvolutionError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    sizes: Vec<usize>,
+}
+
+/// The memory that an evaluation of a [`Policy`] needs.
+#[derive(Clone, Debug)]
+pub struct PolicyScratch {
+    parameters: Vec<f32>,
+    values: [Vec<f32>; 2],
+    arch: Arch,
+}
+
+impl Policy {
+    /// The network with these layer sizes, inputs first.
+    ///
+    /// # Errors
+    /// With fewer than two sizes, or a size of 0.
+    pub fn new(sizes: &[usize]) -> Result<Self, EvolutionError> {
+        if sizes.len() < 2 || sizes.contains(&0) {
+            let requirement = "at least an input and an output size, none of them 0";
+            return Err(EvolutionError::parameter(
+                "the policy's layer sizes",
+                format!("{sizes:?}"),
+                requirement,
+            ));
+        }
+        Ok(Self {
+            sizes: sizes.to_vec(),
+        })
+    }
+
+    /// The layer sizes, inputs first.
+    #[must_use]
+    pub fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    /// Parameters: (in + 1) · out summed over the layers.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.layers().map(|(from, to)| (from + 1) * to).sum()
+    }
+
+    fn layers(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.sizes.windows(2).map(|pair| (pair[0], pair[1]))
+    }
+
+    /// Memory for [`load`](Self::load) and [`act`](Self::act).
+    #[must_use]
+    pub fn scratch(&self) -> PolicyScratch {
+        let widest = self.sizes.iter().copied().max().unwrap_or(0);
+        PolicyScratch {
+            parameters: vec![0.0; self.parameters()],
+            values: [vec![0.0; widest], vec![0.0; widest]],
+            arch: Arch::new(),
+        }
+    }
+
+    /// Takes the parameters `[d]` that the next calls of [`act`](Self::act) use.
+    ///
+    /// # Errors
+    /// When their number is not [`parameters`](Self::parameters), one of them is
+    /// not finite, or the memory is that of another network.
+    pub fn load(
+        &self,
+        parameters: &[f64],
+        scratch: &mut PolicyScratch,
+    ) -> Result<(), EvolutionError> {
+        let expected = self.parameters();
+        for found in [parameters.len(), scratch.parameters.len()] {
+            EvolutionError::check_extent("policy", "number of parameters", found, expected)?;
+        }
+        for (index, (single, &double)) in scratch.parameters.iter_mut().zip(parameters).enumerate()
+        {
+            *single = double as f32;
+            if !single.is_finite() {
+                return Err(EvolutionError::parameter(
+                    "a parameter of the policy",
+                    format!("{double} (number {index})"),
+                    "finite in single precision",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The outputs for one observation, with the loaded parameters. Does not
+    /// allocate; one multiplication and one addition per parameter.
+    ///
+    /// # Errors
+    /// When the observation does not have the network's input size.
+    pub fn act<'a>(
+        &self,
+        observation: &[f32],
+        scratch: &'a mut PolicyScratch,
+    ) -> Result<&'a [f32], EvolutionError> {
+        let (found, expected) = (observation.len(), self.sizes[0]);
+        EvolutionError::check_extent("policy", "size of the observation", found, expected)?;
+        let arch = scratch.arch;
+        arch.dispatch(|| self.forward(observation, scratch));
+        // The layers write to the two buffers in turn.
+        let layers = self.sizes.len() - 1;
+        Ok(&scratch.values[layers % 2][..self.sizes[layers]])
+    }
+
+    #[inline(always)]
+    fn forward(&self, observation: &[f32], scratch: &mut PolicyScratch) {
+        let PolicyScratch {
+            parameters, values, ..
+        } = scratch;
+        let [input, output] = values;
+        let (mut input, mut output) = (input, output);
+        input[..observation.len()].copy_from_slice(observation);
+        let mut rest = parameters.as_slice();
+        let last = self.sizes.len() - 2;
+        for (layer, pair) in self.sizes.windows(2).enumerate() {
+            let (from, to) = (pair[0], pair[1]);
+            let (weights, after) = rest.split_at(from * to);
+            let (biases, after) = after.split_at(to);
+            rest = after;
+            let output_row = &mut output[..to];
+            output_row.copy_from_slice(biases);
+            for (&value, weights) in input.iter().zip(weights.chunks_exact(to)) {
+                // Half of the hidden units are off.
+                if value != 0.0 {
+                    for (output, &weight) in output_row.iter_mut().zip(weights) {
+                        *output += value * weight;
+                    }
+                }
+            }
+            if layer < last {
+                for value in output_row {
+                    *value = value.max(0.0);
+                }
+            }
+            std::mem::swap(&mut input, &mut output);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Every pair in few dimensions, fused: distance, exponential and sums in one
+//! loop over the population, which lies in memory coordinate by coordinate.
+
+use super::combine::{Totals, factors, mean};
+use super::{Cloud, Guards};
+use crate::real::{LANES, Real, vectorized};
+use rayon::prelude::*;
+
+/// Rows of a task.
+const ROWS: usize = 32;
+/// Individuals whose sums stay in one accumulator.
+const RUN: usize = 4096;
+/// Coordinates in units of the kernel's width above which f32 rounds
+/// exponents by more than 1e-4.
+const WIDEST_SINGLE: f64 = 256.0;
+/// Exponents up to here need no search for the largest.
+const SAFE_SHIFT: f64 = 40.0;
+
+pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+    match cloud.dimension {
+        1 => in_dimension::<1>(cloud, alpha, guards),
+        2 => in_dimension::<2>(cloud, alpha, guards),
+        3 => in_dimension::<3>(cloud, alpha, guards),
+        4 => in_dimension::<4>(cloud, alpha, guards),
+        5 => in_dimension::<5>(cloud, alpha, guards),
+        6 => in_dimension::<6>(cloud, alpha, guards),
+        7 => in_dimension::<7>(cloud, alpha, guards),
+        _ => in_dimension::<8>(cloud, alpha, guards),
+    }
+}
+
+fn in_dimension<const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+    let largest = cloud.points.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    if largest * width(alpha) <= WIDEST_SINGLE {
+        all_rows::<f32, D>(cloud, alpha, guards)
+    } else {
+        all_rows::<f64, D>(cloud, alpha, guards)
+    }
+}
+
+/// Multiplied by this, distances d give the exponent −d².
+pub(super) fn width(alpha: f64) -> f64 {
+    (0.5 / (1.0 - alpha)).sqrt()
+}
+
+/// A population, coordinate by coordinate, in units of the kernel's width.
+pub(super) struct Columns<T, const D: usize> {
+    /// √α x · width, padded to whole lanes.
+    pub sources: [Vec<T>; D],
+    /// Q, zero in the padding.
+    pub weights: Vec<T>,
+}
+
+impl<T: Real, const D: usize> Columns<T, D> {
+    pub fn with_capacity(n: usize) -> Self {
+        Self {
+            sources: std::array::from_fn(|_| Vec::with_capacity(n)),
+            weights: Vec::with_capacity(n),
+        }
+    }
+
+    pub fn push(&mut self, point: [T; D], weight: T) {
+        for (column, x) in self.sources.iter_mut().zip(point) {
+            column.push(x);
+        }
+        self.weights.push(weight);
+    }
+
+    pub fn pad(&mut self) {
+        let padded = self.weights.len().next_multiple_of(LANES);
+        for column in self.sources.iter_mut().chain([&mut self.weights]) {
+            column.resize(padded, T::NIL);
+        }
+    }
+}
+
+fn all_rows<T: Real, const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+    let (scale, root) = (width(alpha), alpha.sqrt());
+    let mut columns = Columns::<T, D>::with_capacity(cloud.len() + LANES);
+    for (row, q) in cloud.points.chunks_exact(D).zip(cloud.weights) {
+        columns.push(
+            std::array::from_fn(|k| T::narrow(root * scale * row[k])),
+            T::narrow(*q),
+        );
+    }
+    columns.pad();
+    let origin = [0.0; D];
+    let totals = Totals::of(cloud, &origin);
+    let mut out = vec![0.0; cloud.points.len()];
+    let tasks = out
+        .par_chunks_mut(ROWS * D)
+        .zip(cloud.points.par_chunks(ROWS * D));
+    tasks.for_each(|(out, points)| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (out, row) in out.chunks_exact_mut(D).zip(points.chunks_exact(D)) {
+                    let target: [T; D] = std::array::from_fn(|k| T::narrow(scale * row[k]));
+                    let shift = shift(&target, row, scale, root, &columns);
+                    let (mass, moment) = sums(&target, T::narrow(shift), &columns);
+                    finish(
+                        out,
+                        row,
+                        shift,
+                        mass,
+                        &moment,
+                        scale * root,
+                        &totals,
+                        guards,
+                    );
+                }
+            },
+        );
+    });
+    out
+}
+
+/// Writes x̂₀ from the sums of a row, whose exponents were raised by `shift`
+/// and whose moments are in units of 1 / `unit`.
+pub(super) fn finish<const D: usize>(
+    out: &mut [f64],
+    row: &[f64],
+    shift: f64,
+    mass: f64,
+    moment: &[f64; D],
+    unit: f64,
+    totals: &Totals,
+    guards: Guards,
+) {
+    let factors = factors(-shift, guards);
+    for k in 0..D {
+        // With α = 0 every source lies at the origin and the moment is lost.
+        let moment = if unit > 0.0 {
+            moment[k] / unit
+        } else {
+            totals.moment[k]
+        };
+        let totals = (totals.mass, totals.moment[k]);
+        out[k] = mean(factors, (mass, moment), totals, 0.0, row[k]);
+    }
+}
+
+/// What to add to the exponents of a row: the squared distance to oneself
+/// where that is small, else that to the nearest.
+#[inline(always)]
+fn shift<T: Real, const D: usize>(
+    target: &[T; D],
+    row: &[f64],
+    scale: f64,
+    root: f64,
+    columns: &Columns<T, D>,
+) -> f64 {
+    let own: f64 = row.iter().map(|x| (x * scale * (1.0 - root)).powi(2)).sum();
+    if own <= SAFE_SHIFT {
+        return own;
+    }
+    let mut nearest = [T::HUGE; LANES];
+    for block in (0..columns.weights.len()).step_by(LANES) {
+        let mut distance = [T::NIL; LANES];
+        for k in 0..D {
+            let sources = &columns.sources[k][block..block + LANES];
+            for lane in 0..LANES {
+                let d = target[k] - sources[lane];
+                distance[lane] += d * d;
+            }
+        }
+        let weights = &columns.weights[block..block + LANES];
+        for lane in 0..LANES {
+            if weights[lane] > T::NIL && distance[lane] < nearest[lane] {
+                nearest[lane] = distance[lane];
+            }
+        }
+    }
+    let smallest = |a: T, b: T| if b < a { b } else { a };
+    nearest.into_iter().fold(T::HUGE, smallest).widen().min(own)
+}
+
+/// Σ Q e^(shift − ‖target − source‖²), alone and times the source.
+#[inline(always)]
+pub(super) fn sums<T: Real, const D: usize>(
+    target: &[T; D],
+    shift: T,
+    columns: &Columns<T, D>,
+) -> (f64, [f64; D]) {
+    let (mut mass, mut moment) = (0.0, [0.0; D]);
+    let n = columns.weights.len();
+    for run in (0..n).step_by(RUN) {
+        let end = (run + RUN).min(n);
+        let mut masses = [T::NIL; LANES];
+        let mut moments = [[T::NIL; LANES]; D];
+        for block in (run..end).step_by(LANES) {
+            let mut exponent = [shift; LANES];
+            for k in 0..D {
+                let sources = &columns.sources[k][block..block + LANES];
+                for lane in 0..LANES {
+                    let d = target[k] - sources[lane];
+                    exponent[lane] = exponent[lane] - d * d;
+                }
+            }
+            let weights = &columns.weights[block..block + LANES];
+            let mut kernel = [T::NIL; LANES];
+            for lane in 0..LANES {
+                kernel[lane] = exponent[lane].exponential() * weights[lane];
+            }
+            for lane in 0..LANES {
+                masses[lane] += kernel[lane];
+            }
+            for k in 0..D {
+                let sources = &columns.sources[k][block..block + LANES];
+                for lane in 0..LANES {
+                    moments[k][lane] += kernel[lane] * sources[lane];
+                }
+            }
+        }
+        mass += masses.iter().map(|m| m.widen()).sum::<f64>();
+        for k in 0..D {
+            moment[k] += moments[k].iter().map(|m| m.widen()).sum::<f64>();
+        }
+    }
+    (mass, moment)
+}

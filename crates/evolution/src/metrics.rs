@@ -1,0 +1,90 @@
+//! What a final population is worth: the paper's measures.
+
+use std::collections::HashMap;
+
+/// Individuals that count as the best.
+pub const ELITE: usize = 64;
+
+/// Indices of the `count` points of highest fitness, best first; all if there
+/// are fewer.
+#[must_use]
+pub fn best(fitness: &[f64], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..fitness.len()).collect();
+    order.sort_by(|a, b| fitness[*b].total_cmp(&fitness[*a]));
+    order.truncate(count);
+    order
+}
+
+/// Mean fitness of the best 64.
+#[must_use]
+pub fn elite_fitness(fitness: &[f64]) -> f64 {
+    let best = best(fitness, ELITE);
+    best.iter().map(|i| fitness[*i]).sum::<f64>() / best.len().max(1) as f64
+}
+
+/// Shannon entropy, in bits, of the cells round(10 x) that hold the 64 points
+/// of highest `rank`; at most log₂ 64 = 6. `points` is `[n, d]`.
+#[must_use]
+pub fn entropy(points: &[f64], dimension: usize, rank: &[f64]) -> f64 {
+    let best = best(rank, ELITE);
+    let mut cells: HashMap<Vec<i64>, usize> = HashMap::new();
+    for &i in &best {
+        let point = &points[i * dimension..][..dimension];
+        let cell = point.iter().map(|x| (10.0 * x).round() as i64).collect();
+        *cells.entry(cell).or_default() += 1;
+    }
+    // Sorted, so that the sum does not depend on the map's order.
+    let mut counts: Vec<usize> = cells.into_values().collect();
+    counts.sort_unstable();
+    let share = |count: usize| count as f64 / best.len() as f64;
+    let bits: f64 = counts.iter().map(|c| -share(*c) * share(*c).log2()).sum();
+    bits.max(0.0)
+}
+
+/// Quality and diversity: the sum, over the unit cells of ±4 that hold a
+/// point, of the best fitness in the cell. `points` is `[n, d]`.
+#[must_use]
+pub fn quality_diversity(points: &[f64], dimension: usize, fitness: &[f64]) -> f64 {
+    let mut cells: HashMap<Vec<i64>, f64> = HashMap::new();
+    for (point, fitness) in points.chunks_exact(dimension).zip(fitness) {
+        if point.iter().any(|x| !(x.abs() <= 4.0)) {
+            continue;
+        }
+        let cell = point.iter().map(|x| x.floor().min(3.0) as i64).collect();
+        let best = cells.entry(cell).or_insert(f64::NEG_INFINITY);
+        *best = best.max(*fitness);
+    }
+    let mut scores: Vec<f64> = cells.into_values().collect();
+    scores.sort_by(f64::total_cmp);
+    scores.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_counts_the_cells_of_the_best() {
+        // 64 points in 64 cells, and many bad ones in one.
+        let mut points: Vec<f64> = (0..64).flat_map(|i| [f64::from(i) * 0.1, 0.0]).collect();
+        points.extend([0.0; 200]);
+        let rank: Vec<f64> = (0..164).map(|i| if i < 64 { 1.0 } else { 0.0 }).collect();
+        assert!((entropy(&points, 2, &rank) - 6.0).abs() < 1e-12);
+        assert_eq!(entropy(&[0.0; 128], 2, &[1.0; 64]), 0.0);
+        let halves: Vec<f64> = (0..64).map(|i| f64::from(i % 2)).collect();
+        assert!((entropy(&halves, 1, &[1.0; 64]) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn quality_takes_the_best_of_each_cell_inside() {
+        let points = [0.5, 0.5, 0.6, 0.9, -3.5, 2.0, 4.0, 4.0, 3.5, 3.5, 5.0, 0.0];
+        let score = quality_diversity(&points, 2, &[0.2, 0.7, 0.1, 0.4, 0.3, 9.0]);
+        assert!((score - (0.7 + 0.1 + 0.4)).abs() < 1e-12, "{score}");
+    }
+
+    #[test]
+    fn the_best_are_the_first_of_equals() {
+        assert_eq!(best(&[0.1, 0.9, 0.9, 0.5], 3), [1, 2, 3]);
+        assert_eq!(elite_fitness(&[0.25, 0.75]), 0.5);
+    }
+}

@@ -1,0 +1,91 @@
+//! What an algorithm knows of a problem.
+
+use crate::EvolutionError;
+use alice_random::Stream;
+use rayon::prelude::*;
+
+/// A box that holds every point of interest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds {
+    /// The lowest value of each parameter `[d]`.
+    pub lower: Vec<f64>,
+    /// The highest value of each parameter `[d]`.
+    pub upper: Vec<f64>,
+}
+
+impl Bounds {
+    /// The cube ±`half_width` in `dimension` dimensions.
+    #[must_use]
+    pub fn cube(dimension: usize, half_width: f64) -> Self {
+        Self {
+            lower: vec![-half_width; dimension],
+            upper: vec![half_width; dimension],
+        }
+    }
+}
+
+/// Names the random draws of an evaluation, so that the fitness of an
+/// individual does not depend on the batch or the threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draws {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The batch, counted from 0.
+    pub generation: u64,
+}
+
+impl Draws {
+    /// The stream of one individual, for `purpose`.
+    #[must_use]
+    pub fn stream(&self, purpose: &str, individual: usize) -> Stream {
+        Stream::new(self.seed, purpose, individual as u64, self.generation)
+    }
+}
+
+/// Points in, fitness out; higher is better.
+pub trait Problem: Sync {
+    /// Parameters of a point, d ≥ 1.
+    fn dimension(&self) -> usize;
+
+    /// The box of the search, where the problem has one.
+    fn bounds(&self) -> Option<Bounds> {
+        None
+    }
+
+    /// Writes the fitness of each of n points.
+    ///
+    /// `points` is `[n, d]` in rows, `fitness` is `[n]`. An implementation
+    /// uses as many threads as it likes; [`evaluate_each`] does it for a
+    /// function of one point.
+    ///
+    /// # Errors
+    /// When the points cannot be evaluated.
+    fn evaluate(
+        &self,
+        points: &[f64],
+        draws: Draws,
+        fitness: &mut [f64],
+    ) -> Result<(), EvolutionError>;
+}
+
+/// Evaluates a function of (individual, point) on every row, in parallel.
+///
+/// # Errors
+/// When `points` is not `[fitness.len(), dimension]`.
+pub fn evaluate_each(
+    points: &[f64],
+    dimension: usize,
+    fitness: &mut [f64],
+    function: impl Fn(usize, &[f64]) -> f64 + Sync,
+) -> Result<(), EvolutionError> {
+    let expected = fitness.len() * dimension;
+    EvolutionError::check_extent("evaluate", "number of values", points.len(), expected)?;
+    if dimension == 0 {
+        return Err(EvolutionError::parameter("dimension", 0, "at least 1"));
+    }
+    let rows = points.par_chunks_exact(dimension).zip(fitness);
+    rows.enumerate()
+        .with_min_len(16)
+        .for_each(|(i, (point, fitness))| *fitness = function(i, point));
+    Ok(())
+}
