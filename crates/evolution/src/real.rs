@@ -23,8 +23,9 @@ pub(crate) trait Real:
     const HUGE: Self;
     fn narrow(value: f64) -> Self;
     fn widen(self) -> f64;
-    /// eˣ for x ≤ 80: relative error ≤ 3e-7 (f32), 1e-15 (f64); what would
-    /// underflow is the smallest normal number.
+    /// eˣ for x ≤ 80: relative error ≤ 3e-7 (f32), 1e-15 (f64). Below −80
+    /// (f32) or −650 (f64) it is that of the bound: next to nothing, but far
+    /// from the subnormal numbers, which cost a hundred times as much.
     fn exponential(self) -> Self;
 }
 
@@ -44,7 +45,7 @@ impl Real for f32 {
         // Cephes: x = n ln 2 + r. Adding 1.5·2²³ rounds to the nearest
         // integer, which then stands in the low bits.
         const ROUND: f32 = 12_582_912.0;
-        let x = if self > -87.0 { self } else { -87.0 };
+        let x = if self > -80.0 { self } else { -80.0 };
         let shifted = x * std::f32::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
         let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
@@ -76,7 +77,7 @@ impl Real for f64 {
         // As for f32, with 1.5·2⁵² and the Taylor series of degree 13, whose
         // remainder on |r| ≤ ln 2 / 2 is 4e-18.
         const ROUND: f64 = 6_755_399_441_055_744.0;
-        let x = if self > -708.0 { self } else { -708.0 };
+        let x = if self > -650.0 { self } else { -650.0 };
         let shifted = x * std::f64::consts::LOG2_E + ROUND;
         let n = shifted - ROUND;
         let r = x - n * 0.693_147_180_369_123_8 - n * 1.908_214_929_270_587_7e-10;
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn exponentials_are_accurate() {
-        for i in -8600..8000 {
+        for i in -8000..8000 {
             let x = f64::from(i) * 0.01;
             let error = |value: f64, exact: f64| ((value - exact) / exact).abs();
             let single = (x as f32).exponential();
@@ -122,8 +123,8 @@ mod tests {
             );
             assert!(error(x.exponential(), x.exp()) < 1e-15, "{x}");
         }
-        assert!((-1e9f32).exponential() < 1e-37);
-        assert!((-1e9f64).exponential() < 1e-307);
+        assert!((-1e9f32).exponential() < 1e-34);
+        assert!((-1e9f64).exponential() < 1e-280);
         assert_eq!((0f32.exponential(), 0f64.exponential()), (1.0, 1.0));
     }
 }

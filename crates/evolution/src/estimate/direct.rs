@@ -8,6 +8,8 @@ use rayon::prelude::*;
 
 /// Rows of a task.
 const ROWS: usize = 32;
+/// Terms that are held at once, in the first-level cache.
+const STRIP: usize = 512;
 /// Individuals whose sums stay in one accumulator.
 const RUN: usize = 4096;
 /// Coordinates in units of the kernel's width above which f32 rounds
@@ -184,31 +186,29 @@ pub(super) fn sums<T: Real, const D: usize>(
 ) -> (f64, [f64; D]) {
     let (mut mass, mut moment) = (0.0, [0.0; D]);
     let n = columns.weights.len();
+    let mut kernel = [T::NIL; STRIP];
     for run in (0..n).step_by(RUN) {
         let end = (run + RUN).min(n);
         let mut masses = [T::NIL; LANES];
         let mut moments = [[T::NIL; LANES]; D];
-        for block in (run..end).step_by(LANES) {
-            let mut exponent = [shift; LANES];
-            for k in 0..D {
-                let sources = &columns.sources[k][block..block + LANES];
+        for start in (run..end).step_by(STRIP) {
+            let strip = start..(start + STRIP).min(end);
+            let kernel = &mut kernel[..strip.len()];
+            let sources: [&[T]; D] = std::array::from_fn(|k| &columns.sources[k][strip.clone()]);
+            exponentials(target, shift, &sources, &columns.weights[strip], kernel);
+            for block in kernel.chunks_exact(LANES) {
                 for lane in 0..LANES {
-                    let d = target[k] - sources[lane];
-                    exponent[lane] = exponent[lane] - d * d;
+                    masses[lane] += block[lane];
                 }
             }
-            let weights = &columns.weights[block..block + LANES];
-            let mut kernel = [T::NIL; LANES];
-            for lane in 0..LANES {
-                kernel[lane] = exponent[lane].exponential() * weights[lane];
-            }
-            for lane in 0..LANES {
-                masses[lane] += kernel[lane];
-            }
             for k in 0..D {
-                let sources = &columns.sources[k][block..block + LANES];
-                for lane in 0..LANES {
-                    moments[k][lane] += kernel[lane] * sources[lane];
+                let pairs = kernel
+                    .chunks_exact(LANES)
+                    .zip(sources[k].chunks_exact(LANES));
+                for (block, sources) in pairs {
+                    for lane in 0..LANES {
+                        moments[k][lane] += block[lane] * sources[lane];
+                    }
                 }
             }
         }
@@ -218,4 +218,27 @@ pub(super) fn sums<T: Real, const D: usize>(
         }
     }
     (mass, moment)
+}
+
+/// The terms of a strip. One plain loop, which the compiler vectorises; loops
+/// over a fixed number of lanes it unrolls instead and leaves scalar.
+#[inline(always)]
+fn exponentials<T: Real, const D: usize>(
+    target: &[T; D],
+    shift: T,
+    sources: &[&[T]; D],
+    weights: &[T],
+    kernel: &mut [T],
+) {
+    let n = kernel.len();
+    let sources: [&[T]; D] = std::array::from_fn(|k| &sources[k][..n]);
+    let weights = &weights[..n];
+    for j in 0..n {
+        let mut exponent = shift;
+        for k in 0..D {
+            let d = target[k] - sources[k][j];
+            exponent = exponent - d * d;
+        }
+        kernel[j] = exponent.exponential() * weights[j];
+    }
 }
