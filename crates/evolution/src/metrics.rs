@@ -47,7 +47,7 @@ pub fn entropy(points: &[f64], dimension: usize, rank: &[f64]) -> f64 {
 pub fn quality_diversity(points: &[f64], dimension: usize, fitness: &[f64]) -> f64 {
     let mut cells: HashMap<Vec<i64>, f64> = HashMap::new();
     for (point, fitness) in points.chunks_exact(dimension).zip(fitness) {
-        if point.iter().any(|x| !(x.abs() <= 4.0)) {
+        if point.iter().any(|x| x.is_nan() || x.abs() > 4.0) {
             continue;
         }
         let cell = point.iter().map(|x| x.floor().min(3.0) as i64).collect();

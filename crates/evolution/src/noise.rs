@@ -88,7 +88,7 @@ fn logarithm(x: f32) -> f32 {
     let p = p * f - 1.666_805_8e-1;
     let p = p * f + 2.000_071_5e-1;
     let p = p * f - 2.499_999_4e-1;
-    let p = p * f + 3.333_333_1e-1;
+    let p = p * f + 3.333_333e-1;
     let y = p * f * z - 2.121_944_4e-4 * exponent - 0.5 * z;
     f + y + 0.693_359_4 * exponent
 }

@@ -1,6 +1,6 @@
 //! The scalar types of the kernels, with functions that vectorise.
 
-use std::ops::{Add, AddAssign, Mul, Neg, Sub};
+use std::ops::{Add, AddAssign, Mul, Neg, Sub, SubAssign};
 
 /// Elements that a loop treats at once: one AVX-512 register of f32.
 pub(crate) const LANES: usize = 16;
@@ -17,6 +17,7 @@ pub(crate) trait Real:
     + Mul<Output = Self>
     + Neg<Output = Self>
     + AddAssign
+    + SubAssign
     + faer::traits::ComplexField
 {
     const NIL: Self;

@@ -70,7 +70,7 @@ impl Components {
         };
         let (values, vectors) = (eigen.S(), eigen.U());
         let largest = values[n - 1];
-        if !(largest > 0.0) {
+        if largest.is_nan() || largest <= 0.0 {
             return Err(GeometryError::Degenerate {
                 operation: "components",
                 detail: "all states are equal".into(),

@@ -237,7 +237,7 @@ fn exponentials<T: Real, const D: usize>(
         let mut exponent = shift;
         for k in 0..D {
             let d = target[k] - sources[k][j];
-            exponent = exponent - d * d;
+            exponent -= d * d;
         }
         kernel[j] = exponent.exponential() * weights[j];
     }

@@ -93,7 +93,7 @@ impl Function {
     #[must_use]
     pub fn value(self, x: &[f64]) -> f64 {
         let inverted = matches!(self.kind, Kind::Ackley | Kind::Rastrigin);
-        if self.kind != Kind::TwoPeak && x.iter().any(|v| !(v.abs() <= HALF_WIDTH)) {
+        if self.kind != Kind::TwoPeak && x.iter().any(|v| v.is_nan() || v.abs() > HALF_WIDTH) {
             return if inverted { 1e-9 } else { 100.0 };
         }
         let d = x.len() as f64;

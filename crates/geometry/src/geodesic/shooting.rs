@@ -71,7 +71,7 @@ impl Shooting {
         let here = map.linearize(start)?;
         let image = Products::new(&here).push(&Block::from_vec(1, n, tangent.to_vec())?)?;
         let speed = norm(image.row(0));
-        if !(speed > 0.0) {
+        if speed.is_nan() || speed <= 0.0 {
             return Err(GeometryError::Degenerate {
                 operation: OPERATION,
                 detail: "the tangent does not move H".into(),

@@ -97,7 +97,11 @@ mod tests {
             for i in 0..k {
                 let noise: Vec<f32> = stream.normals(h);
                 let mut row = truth.row((i + shift) % k).to_vec();
-                let sign = if (i + shift) % 2 == 0 { 1.0 } else { -1.0 };
+                let sign = if (i + shift).is_multiple_of(2) {
+                    1.0
+                } else {
+                    -1.0
+                };
                 scale(&mut row, sign);
                 add_scaled(&mut row, 0.03, &noise);
                 let length = norm(&row);
