@@ -187,7 +187,7 @@ def main():
     parser.add_argument("--chunk", type=int, default=25, help="tangents pushed forward at once")
     parser.add_argument("--space", choices=["full", "pooled"], default="full")
     parser.add_argument("--basis", help="write the basis to this safetensors file")
-    parser.add_argument("--batch", type=int, default=16, help="pictures of a training step")
+    parser.add_argument("--batch", type=int, default=16, help="pictures of a training step, and of the larger forward pass")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, help="default: all cores")
     parser.add_argument("--seed", type=int, default=0)
@@ -212,7 +212,11 @@ def main():
     wanted = [options.only] if options.only else ["forward", "training", "basis"]
     # First what runs with PyTorch's own fused attention and norms.
     if "forward" in wanted:
-        report["forward_seconds"] = time_forward(model, sample, timestep, options.repeats)
+        batch = sample.repeat(options.batch, 1, 1, 1)
+        report["forward_seconds"] = {
+            1: time_forward(model, sample, timestep, options.repeats),
+            options.batch: time_forward(model, batch, timestep, options.repeats),
+        }
     if "training" in wanted:
         trained = read_model(options.model).train()
         seconds = time_training(trained, sample, options)

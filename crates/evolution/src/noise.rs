@@ -16,8 +16,6 @@ const BATCH: usize = 256;
 /// `[rows, d]` standard normal numbers, with the 24 significant bits of f32
 /// and tails to 6.7 standard deviations, given row by row to `each`:
 /// `each(values of a row, its row of data)`.
-///
-/// Cost: about 1 ns per value and thread.
 pub(crate) fn for_each_row(
     (seed, purpose, step): (u64, &str, u64),
     dimension: usize,

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | direct | few dimensions | N² d, fused, O(N) memory | rounding of f32; f64 where the kernel is narrow |
 //! | product | many dimensions | 2 N² d in matrix products, O(N) memory | rounding, bounded in `product` |
-//! | neighbours | d = 2, large N | about N × 10⁴ kernel values | below 1e-5 of the population's extent |
+//! | neighbours | d = 2, large N | about N × 10⁴ kernel values | interpolation: within 3e-5 where tested |
 //!
 //! Exponents are shifted per row before the exponential (log-sum-exp), so
 //! nothing over- or underflows for any 1 − α.
@@ -71,7 +71,8 @@ pub enum Method {
 
 /// Dimensions that [`Method::Direct`] takes.
 pub const MOST_DIRECT: usize = 8;
-/// From this population on, neighbours beat all pairs.
+/// From this population on, neighbours are used. An estimate from the number
+/// of kernel values, not a measured crossing.
 const MANY: usize = 12_288;
 /// Below, sources lie so close together that a cell cannot resolve them.
 const LEAST_ALPHA: f64 = 1e-4;

@@ -6,8 +6,8 @@
 //! individual; both over the sources within reach only. Sources out of reach
 //! have kernel values below e^(−36) = 2.4e-16, and interpolation errs by at most
 //! 1e-7 of the mass in reach. An individual whose own sums are not 10⁵ times
-//! these errors takes the next more exact way, all pairs in the end. So x̂₀
-//! errs by less than about 1e-5 of the population's extent.
+//! these errors takes the next more exact way, all pairs in the end. A test
+//! with 3,000 individuals keeps x̂₀ within 3e-5 of the equations.
 
 use super::combine::Totals;
 use super::direct::{Columns, finish, sums, width};

@@ -2,8 +2,8 @@
 //!
 //! ‖xᵢ − s xⱼ‖² comes from the Gram matrix of the centred points y = x − μ:
 //! the norms and the products with μ are summed in f64, only yᵢ·yⱼ is rounded
-//! to the precision of the product. Its rounding stays below 32 ε ‖yᵢ‖‖yⱼ‖ (40,000 terms were seen to reach 6 ε),
-//! which matters where points nearly coincide and the kernel is narrow; such
+//! to the precision of the product. Its rounding is taken to be at most
+//! 64 ε ‖yᵢ‖‖yⱼ‖, which matters where points nearly coincide and the kernel is narrow; such
 //! pairs are computed again from their difference in f64.
 //!
 //! In few dimensions (a latent space) distances are taken directly in f64 and
