@@ -78,23 +78,24 @@ fn directions_mix_and_disentangle() {
 #[test]
 fn a_mask_keeps_the_change_inside() {
     let home = with_picture();
-    let mut rgb = vec![0; 8 * 8 * 3];
-    rgb[..4 * 8 * 3].fill(255);
-    let mask = alice_runs::picture::Picture::new(8, 8, rgb).unwrap();
-    let png = alice_runs::picture::encode_png("mask.png", &mask, &Default::default()).unwrap();
-    fs::write(home.path("mask.png"), png).unwrap();
-    let local = home.json(&format!(
-        "{EDIT} --mask mask.png --method linear --out local"
-    ));
-    let inside = local["report"]["inside"].as_f64().unwrap();
-    // Half of the picture is bright; a local edit changes that half more.
-    assert!(inside > 0.6, "{inside}");
+    let inside = |name: &str, bright: std::ops::Range<usize>| {
+        let mut rgb = vec![0; 8 * 8 * 3];
+        rgb[bright.start * 8 * 3..bright.end * 8 * 3].fill(255);
+        let mask = alice_runs::picture::Picture::new(8, 8, rgb).unwrap();
+        let png = alice_runs::picture::encode_png(name, &mask, &Default::default()).unwrap();
+        fs::write(home.path(name), png).unwrap();
+        let edit = format!("{EDIT} --mask {name} --method linear --out run-{name}");
+        home.json(&edit)["report"]["inside"].as_f64().unwrap()
+    };
+    // Whichever half is bright changes more than when the other half is.
+    let (upper, lower) = (inside("mask.png", 0..4), inside("lower.png", 4..8));
+    assert!(upper > 0.5 && upper + lower > 1.05, "{upper} {lower}");
     write_picture(&home.path("small.png"), 4, 4);
     home.refused(&format!("{EDIT} --mask small.png"), &["small.png", "8 × 8"]);
-    home.refused(
-        &format!("{EDIT} --mask mask.png --basis b"),
-        &["--mask", "--basis"],
-    );
+    // Wrong use of options is code 2.
+    let both = home.alice(&format!("{EDIT} --mask mask.png --basis b"));
+    assert_eq!(both.code, Some(2), "{both:?}");
+    assert!(both.stderr.contains("--mask") && both.stderr.contains("--basis"));
 }
 
 #[test]

@@ -159,9 +159,9 @@ mod tests {
         });
         let expected = "  \
 direction     σ  strongest factor           change      ρ  purity  validity
-          1  12.4  smile                       +3.46  +1.00    76 %     100 %
-          2  10.9  head position, horizontal   −2.77  −1.00    81 %      89 %
-          3  9.60  hat                         +2.00  +1.00    81 %     100 %
+          1  12.4  smile                       +3.46  +1.00    80 %     100 %
+          2  10.9  head position, horizontal   −2.77  −1.00    89 %      89 %
+          3  9.60  hat                         +2.00  +1.00    90 %     100 %
   directions 4 to 6 were not walked: σ 8.40 to 6.51
 ";
         assert_eq!(
