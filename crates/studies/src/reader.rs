@@ -61,17 +61,18 @@ impl Reader {
         Ok(validity.iter().map(|v| v.valid).collect())
     }
 
-    /// What each sample shows, and whether it is valid.
+    /// What each sample shows, and whether it is sound.
     ///
     /// # Errors
     /// When the pictures are not the instrument's.
     pub fn describe(&self, pictures: &Pictures) -> Result<Vec<SampleReport>, StudyError> {
         let validity = self.validity(pictures)?;
+        let bound = self.structural_threshold();
         Ok(validity
             .iter()
             .map(|validity| SampleReport {
                 caption: caption_en(&validity.reading.factors),
-                valid: validity.valid,
+                sound: f64::from(validity.distance) <= bound,
                 distance: f64::from(validity.distance),
             })
             .collect())

@@ -89,8 +89,9 @@ pub struct DiscoverReport {
 pub struct SampleReport {
     /// A caption of what was read.
     pub caption: String,
-    /// Whether re-rendering what was read is close to the sample.
-    pub valid: bool,
+    /// Whether it is closer to its re-rendering than nearly every picture
+    /// with a wrong part.
+    pub sound: bool,
     /// The distance of the re-rendering.
     pub distance: f64,
 }
@@ -111,8 +112,8 @@ pub struct WalkReport {
     pub strongest: Option<String>,
     /// Its share of the total standardised change, in 0..1.
     pub purity: Option<f64>,
-    /// Share of the frames that are valid pictures of the world.
-    pub validity: Option<f64>,
+    /// Share of the frames that are sound, see [`SampleReport::sound`].
+    pub sound: Option<f64>,
     /// Root mean square difference of the two ends, pixels in −1..1.
     pub pixel_change: f64,
 }

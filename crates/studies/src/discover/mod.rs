@@ -436,7 +436,7 @@ fn report_walk(
         responses: Vec::new(),
         strongest: None,
         purity: None,
-        validity: None,
+        sound: None,
         pixel_change: (squares / frames.item_len() as f64).sqrt(),
     };
     if let Some(reader) = reader {
@@ -444,9 +444,9 @@ fn report_walk(
         let found = strongest(&report.responses);
         report.strongest = found.map(|(factor, _)| report.responses[factor].factor.clone());
         report.purity = found.map(|(_, purity)| purity);
-        let validity = reader.validity(frames)?;
-        let valid = validity.iter().filter(|v| v.valid).count();
-        report.validity = Some(valid as f64 / validity.len().max(1) as f64);
+        let found = reader.describe(frames)?;
+        let sound = found.iter().filter(|sample| sample.sound).count();
+        report.sound = Some(sound as f64 / found.len().max(1) as f64);
     }
     Ok(report)
 }

@@ -155,7 +155,7 @@ fn walk(shape: &Shape, direction: usize, middle: &Factors, sigma: f64) -> (WalkR
             .map(|(f, _)| responses[f].factor.clone())
             .filter(|_| shape.instrument),
         purity: found.map(|(_, purity)| purity).filter(|_| shape.instrument),
-        validity: shape
+        sound: shape
             .instrument
             .then(|| if direction % 3 == 1 { 8.0 / 9.0 } else { 1.0 }),
         pixel_change: 0.21,
@@ -188,7 +188,7 @@ fn described(drawn: &[Factors]) -> Vec<SampleReport> {
         .enumerate()
         .map(|(i, factors)| SampleReport {
             caption: caption_en(factors),
-            valid: i != 5,
+            sound: i != 5,
             distance: 0.04 + 0.03 * i as f64,
         })
         .collect()

@@ -42,8 +42,8 @@ pub fn table(report: &DiscoverReport) -> String {
             column("purity", false, &|w| share(w.purity)),
         ]);
     }
-    if report.walks.iter().any(|w| w.validity.is_some()) {
-        columns.push(column("validity", false, &|w| share(w.validity)));
+    if report.walks.iter().any(|w| w.sound.is_some()) {
+        columns.push(column("sound", false, &|w| share(w.sound)));
     }
     if columns.len() == 2 {
         columns.push(column("pixel change", false, &|w| {
@@ -158,10 +158,10 @@ mod tests {
             ..synthetic::Shape::default()
         });
         let expected = "  \
-direction     σ  strongest factor           change      ρ  purity  validity
-          1  12.4  smile                       +3.46  +1.00    80 %     100 %
-          2  10.9  head position, horizontal   −2.77  −1.00    89 %      89 %
-          3  9.60  hat                         +2.00  +1.00    90 %     100 %
+direction     σ  strongest factor           change      ρ  purity  sound
+          1  12.4  smile                       +3.46  +1.00    80 %  100 %
+          2  10.9  head position, horizontal   −2.77  −1.00    89 %   89 %
+          3  9.60  hat                         +2.00  +1.00    90 %  100 %
   directions 4 to 6 were not walked: σ 8.40 to 6.51
 ";
         assert_eq!(

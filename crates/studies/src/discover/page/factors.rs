@@ -221,7 +221,7 @@ pub fn all_directions(report: &DiscoverReport) -> Markup {
                                 ("direction", ""), ("σ", "singular value"), ("of the first", "σ over the first σ"),
                             ] { th.num scope="col" title=(hint) { (name) } }
                             th scope="col" { "strongest factor" }
-                            @for name in ["change", "ρ", "purity", "valid", "pixel change"] { th.num scope="col" { (name) } }
+                            @for name in ["change", "ρ", "purity", "sound", "pixel change"] { th.num scope="col" { (name) } }
                         }
                     }
                     tbody {
@@ -240,7 +240,7 @@ pub fn all_directions(report: &DiscoverReport) -> Markup {
                                         td.num { (strongest(walk, |r| numbers::signed(r.change, 2))) }
                                         td.num { (strongest(walk, |r| numbers::signed(r.spearman, 2))) }
                                         td.num { (share(walk.purity)) }
-                                        td.num { (share(walk.validity)) }
+                                        td.num { (share(walk.sound)) }
                                         td.num { (numbers::figures(walk.pixel_change)) }
                                     }
                                     None => td.note colspan="6" { "not walked" }

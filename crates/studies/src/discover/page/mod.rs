@@ -131,7 +131,7 @@ fn about(findings: &Findings) -> Markup {
                     } @else {
                         "An instrument, a small network trained on pictures whose truth is known, read every "
                         "picture back: which factors changed, how steadily (Spearman’s ρ), how purely (the share of one factor "
-                        "in all that changed), and whether the picture is still a valid picture of its world."
+                        "in all that changed), and whether the picture still shows one puppet with its parts in place."
                     }
                 }
             }

@@ -25,7 +25,7 @@ pub fn section(findings: &Findings) -> Result<Markup, StudyError> {
             treated == Some(index),
         ));
     }
-    let valid = reports.iter().filter(|r| r.valid).count();
+    let sound = reports.iter().filter(|r| r.sound).count();
     Ok(html! {
         section #samples {
             h2 { "Samples" }
@@ -33,8 +33,8 @@ pub fn section(findings: &Findings) -> Result<Markup, StudyError> {
                 "What the model draws from this seed. "
                 @if treated.is_some() { "The framed one is the point at which the directions were found. " }
                 @if !reports.is_empty() {
-                    "The captions are what the instrument read; " (valid) " of " (reports.len())
-                    " samples are valid: drawn again from what was read, they come out close to themselves."
+                    "The captions are what the instrument read; " (sound) " of " (reports.len())
+                    " samples are sound: drawn again from what was read, they come out closer to themselves than nearly every picture with a wrong part."
                 }
             }
             div.samples { @for figure in figures { (figure) } }
@@ -55,8 +55,8 @@ fn figure(index: usize, uri: &str, report: Option<&SampleReport>, treated: bool)
                 @if treated { strong { "the point of the basis" } br; }
                 @if let Some(report) = report {
                     (report.caption) br;
-                    span.badge.bad[!report.valid] title="distance of the picture drawn again from what was read" {
-                        @if report.valid { "✓ valid" } @else { "✗ not valid" }
+                    span.badge.bad[!report.sound] title="distance of the picture drawn again from what was read" {
+                        @if report.sound { "✓ sound" } @else { "✗ not sound" }
                         ", distance " (numbers::fixed(report.distance, 3))
                     }
                 } @else { "sample " (number) }

@@ -93,7 +93,7 @@ fn measures(walk: &WalkReport) -> Markup {
                 (measure("ρ", strongest(walk, |r| numbers::signed(r.spearman, 2)), "Spearman’s rank correlation of factor and position"))
             }
             @if let Some(purity) = walk.purity { (measure("purity", share(purity), "share of this factor in all that changed")) }
-            @if let Some(validity) = walk.validity { (measure("valid", share(validity), "share of the frames that are valid pictures of the world")) }
+            @if let Some(sound) = walk.sound { (measure("sound", share(sound), "share of the frames that show one puppet with its parts in place")) }
             (measure("pixel change", numbers::figures(walk.pixel_change), "root mean square difference of the two ends, pixels in −1..1"))
         }
     }
