@@ -199,3 +199,30 @@ fn recipes_that_make_no_run_are_refused() {
     );
     home.refused("train --recipe none.json", &["none.json", "no such"]);
 }
+
+#[test]
+fn a_model_can_be_the_start_of_another() {
+    let home = Home::new();
+    write_recipe(&home, 25);
+    home.json("train --recipe tiny.json --out first");
+    let on = home.json("train --recipe tiny.json --start first/model --out second");
+    assert_eq!(on["report"]["steps"], 25);
+    let weights = |run: &str| {
+        let file = format!("{run}/model/unet/diffusion_pytorch_model.safetensors");
+        fs::read(home.path(&file)).unwrap()
+    };
+    assert_ne!(weights("first"), weights("second"));
+    let replay = home.json("replay second --out again");
+    assert_eq!(replay["replay"]["different"], json!([]));
+
+    // One weight decides whether the start is still the recipe's.
+    home.json("train --recipe tiny.json --steps 30 --overwrite --out first");
+    let changed = home.alice("replay second --out third");
+    assert_eq!(changed.code, Some(1));
+    assert!(changed.stderr.contains("first/model"), "{}", changed.stderr);
+
+    let other = home.alice("train --recipe tiny.json --start puppets-32 --out fourth");
+    assert_eq!(other.code, Some(1));
+    assert!(other.stderr.contains("architecture"), "{}", other.stderr);
+    assert!(!home.path("fourth").exists());
+}

@@ -44,6 +44,30 @@ impl DiffusionModel {
         }
     }
 
+    /// The model in the folder of this name, or else the one inside this
+    /// program if it has that name.
+    ///
+    /// # Errors
+    /// Those of [`DiffusionModel::open`].
+    pub fn named(name: &Path) -> Result<Self, StudyError> {
+        let bundled = name == Path::new(Self::BUNDLED) && !disk::is_folder(name);
+        Self::open(Some(name).filter(|_| !bundled))
+    }
+
+    /// Refuses another model than a recipe's.
+    ///
+    /// # Errors
+    /// When the weights are not the recorded ones.
+    pub fn require(&self, recorded: &ModelReference) -> Result<(), StudyError> {
+        if recorded.hash == self.reference.hash {
+            return Ok(());
+        }
+        Err(StudyError::argument(
+            format!("model {}", recorded.name),
+            "its weights are not those of the recipe. Name the right one with --model",
+        ))
+    }
+
     /// `puppets-32`, the model inside this program.
     ///
     /// # Errors

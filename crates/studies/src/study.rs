@@ -277,12 +277,7 @@ impl Job {
     fn open_model(&self) -> Result<DiffusionModel, StudyError> {
         let mut model = DiffusionModel::open(self.model.as_deref())?;
         if let Some(recorded) = &self.recorded {
-            if recorded.hash != model.reference.hash {
-                return Err(StudyError::argument(
-                    format!("model {}", recorded.name),
-                    "its weights are not those of the recipe. Name the right one with --model",
-                ));
-            }
+            model.require(recorded)?;
             model.reference = recorded.clone();
         }
         Ok(model)

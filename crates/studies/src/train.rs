@@ -2,8 +2,9 @@
 
 mod write;
 
+use crate::model::DiffusionModel;
 use crate::{Progress, StudyError};
-use alice_runs::{Recipe, RunFolder, RunState, disk};
+use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
 use alice_training::{Trainer, TrainingRecipe};
 use alice_worlds::{Factors, render};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct TrainOptions {
     /// Steps, instead of the recipe's
     #[arg(long)]
     pub steps: Option<u64>,
+    /// A model to go on from, folder or `puppets-32` [default: random weights]
+    #[arg(long, value_name = "MODEL")]
+    pub start: Option<PathBuf>,
     /// Where the arithmetic is done
     #[arg(long, value_enum, default_value_t)]
     pub device: Device,
@@ -46,6 +50,9 @@ pub struct TrainOptions {
 pub struct TrainArguments {
     /// The training recipe.
     pub recipe: TrainingRecipe,
+    /// The model whose weights are the first ones; random weights if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<ModelReference>,
     /// Where the arithmetic is done.
     pub device: Device,
 }
@@ -54,7 +61,7 @@ impl TrainOptions {
     /// Reads the recipe. A `seed` replaces the recipe's.
     ///
     /// # Errors
-    /// When the recipe cannot be read.
+    /// When the recipe or the model to start from cannot be read.
     pub fn read(self, seed: Option<u64>) -> Result<TrainArguments, StudyError> {
         let mut recipe: TrainingRecipe = match &self.recipe {
             Some(path) => disk::read_json(path)?,
@@ -63,8 +70,13 @@ impl TrainOptions {
         };
         recipe.steps = self.steps.unwrap_or(recipe.steps);
         recipe.seed = seed.unwrap_or(recipe.seed);
+        let start = match &self.start {
+            Some(name) => Some(DiffusionModel::named(name)?.reference),
+            None => None,
+        };
         Ok(TrainArguments {
             recipe,
+            start,
             device: self.device,
         })
     }
@@ -125,7 +137,7 @@ pub fn check(arguments: &TrainArguments) -> Result<(), StudyError> {
         ));
     }
     let recipe = &arguments.recipe;
-    let trainer = Trainer::new(recipe)?;
+    let trainer = first(arguments)?;
     render(&Factors::default(), recipe.size)?;
     let config = trainer.network_config();
     if (config.in_channels, config.out_channels) != (3, 3) || config.class_embedding.is_some() {
@@ -135,6 +147,17 @@ pub fn check(arguments: &TrainArguments) -> Result<(), StudyError> {
         ));
     }
     Ok(())
+}
+
+/// The run at its first step.
+fn first(arguments: &TrainArguments) -> Result<Trainer, StudyError> {
+    let mut trainer = Trainer::new(&arguments.recipe)?;
+    if let Some(start) = &arguments.start {
+        let model = DiffusionModel::named(Path::new(&start.name))?;
+        model.require(start)?;
+        trainer.start_from(&model.network)?;
+    }
+    Ok(trainer)
 }
 
 /// Whether the run in a folder is this training, interrupted or shorter.
@@ -157,6 +180,7 @@ pub fn can_resume(folder: &Path, arguments: &TrainArguments) -> bool {
         ..before.recipe
     };
     recipe.verb == "train"
+        && before.start == arguments.start
         && comparable == arguments.recipe
         && (state == RunState::Interrupted || (state == RunState::Complete && longer))
 }
@@ -188,7 +212,7 @@ pub fn run(
     let mut trainer = if disk::is_file(&checkpoint) {
         Trainer::resume(recipe, &checkpoint)?
     } else {
-        Trainer::new(recipe)?
+        first(arguments)?
     };
     let resumed_at = trainer.step();
     let before = seconds_before(folder, resumed_at);

@@ -74,6 +74,23 @@ impl Trainer {
         })
     }
 
+    /// Makes the weights of a network of the same architecture the first ones.
+    /// The optimizer and the average begin anew.
+    ///
+    /// # Errors
+    /// When the architecture is not the recipe's.
+    pub fn start_from(&mut self, network: &UNet2D) -> Result<(), TrainingError> {
+        if network.config != self.checked.network {
+            return Err(TrainingError::Recipe {
+                field: "network".to_owned(),
+                why: "is not the architecture of the model to start from".to_owned(),
+            });
+        }
+        *self.model.parameters_mut() = network.parameters.clone();
+        self.mean = network.parameters.clone();
+        Ok(())
+    }
+
     /// The recipe.
     #[must_use]
     pub fn recipe(&self) -> &TrainingRecipe {
