@@ -75,6 +75,22 @@ impl GatherTable {
         self.source_rows
     }
 
+    /// Item and row within it of every row of a batch from `first` on,
+    /// without a division each.
+    #[inline(always)]
+    fn places(&self, first: usize) -> impl Iterator<Item = (usize, usize)> {
+        let rows = self.rows;
+        let (mut item, mut local) = (first / rows, first % rows);
+        std::iter::repeat_with(move || {
+            let place = (item, local);
+            local += 1;
+            if local == rows {
+                (item, local) = (item + 1, 0);
+            }
+            place
+        })
+    }
+
     #[inline(always)]
     fn entry(&self, row: usize, tap: usize) -> u32 {
         if self.entries.is_empty() {
@@ -200,9 +216,8 @@ pub fn product<T: Real>(
             let blocks = rows.div_ceil(height);
             // Pointers `[blocks, taps, height]`; rows beyond the last read zeros.
             let mut pointers = vec![zeros.as_ptr(); blocks * taps * height];
-            let (mut item, mut local) = (first / table.rows, first % table.rows);
             let (mut block, mut i) = (0, 0);
-            for _ in 0..rows {
+            for (item, local) in table.places(first).take(rows) {
                 let base = item * table.source_rows;
                 for tap in 0..taps {
                     let entry = table.entry(local, tap);
@@ -211,10 +226,6 @@ pub fn product<T: Real>(
                         pointers[(block * taps + tap) * height + i] =
                             source[start..start + depth].as_ptr();
                     }
-                }
-                local += 1;
-                if local == table.rows {
-                    (item, local) = (item + 1, 0);
                 }
                 i += 1;
                 if i == height {
@@ -359,19 +370,13 @@ fn partial_gradient<T: Real>(
         for tap in 0..taps {
             // Where the source row of each row of the strip starts.
             sources.clear();
-            let (mut item, mut local) = (start / table.rows, start % table.rows);
-            for _ in 0..strip {
+            sources.extend(table.places(start).take(strip).map(|(item, local)| {
                 let entry = table.entry(local, tap);
-                sources.push(if entry == OUTSIDE {
-                    usize::MAX
-                } else {
-                    (item * table.source_rows + entry as usize) * depth
-                });
-                local += 1;
-                if local == table.rows {
-                    (item, local) = (item + 1, 0);
+                if entry == OUTSIDE {
+                    return usize::MAX;
                 }
-            }
+                (item * table.source_rows + entry as usize) * depth
+            }));
             for block in 0..blocks {
                 let shift = block * OUTER_ROWS;
                 pointers.clear();

@@ -10,7 +10,7 @@ use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta, Sampler};
 use alice_geometry::grassmann::{distance, frechet_mean, matched_mean};
-use alice_geometry::{Block, Span, Spectrum};
+use alice_geometry::{Block, Matrix, Span, Spectrum, dense_spectrum, rotate};
 use alice_runs::{ModelReference, RunFolder, TensorFile};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -161,17 +161,10 @@ fn order(basis: &Block, spectra: &[Spectrum]) -> Result<(Block, Vec<f64>), Study
         }
     }
     let rows = images.len() / k;
-    let map = alice_geometry::Matrix::from_vec(rows, k, images)?;
-    let found = alice_geometry::dense_spectrum(&map, k)?;
-    let mut directions = Block::zeros(k, basis.dimension());
-    for i in 0..k {
-        let row = directions.row_mut(i);
-        for (j, &weight) in found.right.row(i).iter().enumerate() {
-            let both = row.iter_mut().zip(basis.row(j));
-            both.for_each(|(r, b)| *r += weight * b);
-        }
-    }
-    Ok((directions, found.singular_values))
+    let map = Matrix::from_vec(rows, k, images)?;
+    let found = dense_spectrum(&map, k)?;
+    let turn: Vec<f64> = found.right.as_slice().iter().map(|&v| v.into()).collect();
+    Ok((rotate(&turn, basis)?, found.singular_values))
 }
 
 /// The mean Grassmann distance of all pairs.

@@ -1,11 +1,12 @@
 //! Noisy samples at one timestep, and the bases there.
 
 use crate::bottleneck::Bottleneck;
+use crate::discover::basis::{check_finite, decompose};
 use crate::sampling::run_steps;
 use crate::{Progress, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Ddim, Draws, NetworkDenoiser, Sampler, initial_noise};
-use alice_geometry::{GolubKahan, LinearMap, Spectrum};
+use alice_geometry::{GolubKahan, Spectrum};
 
 /// Samples `0..count` on their way from noise to picture, before step `index`,
 /// each `[1, H, W, C]`.
@@ -62,14 +63,10 @@ pub fn spectrum_at(
     seed: u64,
 ) -> Result<Spectrum, StudyError> {
     let jacobian = Bottleneck::new(network, timestep as f64)?.jacobian(sample)?;
-    let dimension = jacobian.domain().min(jacobian.codomain());
-    if rank == 0 || rank > dimension {
-        let why = format!("{rank} is not between 1 and {dimension}");
-        return Err(StudyError::argument("--rank", why));
-    }
+    check_finite(&jacobian)?;
     let method = GolubKahan {
         seed,
         ..GolubKahan::new(rank)
     };
-    Ok(method.decompose(&jacobian)?)
+    decompose(&method, &jacobian)
 }

@@ -132,6 +132,23 @@ impl Batch {
         &mut self.points[individual * self.dimension..][..self.dimension]
     }
 
+    /// Places the points mean ± step of a pair, cut off at the box.
+    pub(super) fn place_pair(
+        &mut self,
+        pair: usize,
+        mean: &[f64],
+        step: impl Fn(usize) -> f64,
+        bounds: Option<&Bounds>,
+    ) {
+        for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
+            let point = self.point_mut(2 * pair + side);
+            for (i, (value, mean)) in point.iter_mut().zip(mean).enumerate() {
+                *value = mean + sign * step(i);
+            }
+            clamp(point, bounds);
+        }
+    }
+
     /// Checks and keeps the fitness of the points in hand.
     pub(super) fn accept(&mut self, fitness: &[f64]) -> Result<(), EvolutionError> {
         if !self.asked {

@@ -138,13 +138,9 @@ impl Optimizer for OpenEs {
             for (pair, noise) in self.noise.chunks_exact_mut(dimension).enumerate() {
                 let mut stream = Stream::new(self.seed, "open-es", pair as u64, generation);
                 noise.copy_from_slice(&stream.normals::<f64>(dimension));
-                for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
-                    let point = self.batch.point_mut(2 * pair + side);
-                    for ((value, mean), noise) in point.iter_mut().zip(&self.mean).zip(&*noise) {
-                        *value = mean + sign * self.sigma * noise;
-                    }
-                    clamp(point, self.bounds.as_ref());
-                }
+                let (sigma, bounds) = (self.sigma, self.bounds.as_ref());
+                let step = |i: usize| sigma * noise[i];
+                self.batch.place_pair(pair, &self.mean, step, bounds);
             }
             self.batch.asked = true;
         }

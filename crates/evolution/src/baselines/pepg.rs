@@ -123,13 +123,9 @@ impl Optimizer for Pepg {
                 for ((noise, normal), sigma) in noise.iter_mut().zip(normals).zip(&self.sigma) {
                     *noise = sigma * normal;
                 }
-                for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
-                    let point = self.batch.point_mut(2 * pair + side);
-                    for ((value, mean), noise) in point.iter_mut().zip(&self.mean).zip(&*noise) {
-                        *value = mean + sign * noise;
-                    }
-                    clamp(point, self.bounds.as_ref());
-                }
+                let bounds = self.bounds.as_ref();
+                self.batch
+                    .place_pair(pair, &self.mean, |i| noise[i], bounds);
             }
             self.batch.asked = true;
         }

@@ -52,37 +52,42 @@ pub fn find_basis(
     let graph = network.graph();
     let bottleneck = graph.find_output("bottleneck")?;
     let jacobian = Jacobian::new(network, inputs, graph.find_input("sample")?, bottleneck)?;
-    if let Some(i) = jacobian.value().iter().position(|v| !v.is_finite()) {
-        return Err(StudyError::argument(
-            "--model",
-            format!("value {i} of its bottleneck is not a finite number at this point"),
-        ));
-    }
+    check_finite(&jacobian)?;
     let channels = graph.dims(bottleneck).last().copied().unwrap_or(1);
     let method = GolubKahan {
         tolerance: arguments.tolerance,
         seed,
         ..GolubKahan::new(arguments.rank)
     };
-    let decompose = |map: &dyn LinearMap| -> Result<Spectrum, StudyError> {
-        let dimension = map.domain().min(map.codomain());
-        if arguments.rank == 0 || arguments.rank > dimension {
-            return Err(StudyError::argument(
-                "--rank",
-                format!(
-                    "{} is not between 1 and {dimension}, the smaller dimension of the Jacobian",
-                    arguments.rank
-                ),
-            ));
-        }
-        Ok(method.decompose(map)?)
-    };
     let spectrum = match arguments.space {
-        Space::Full => decompose(&jacobian)?,
-        Space::Pooled => decompose(&Pooled::new(jacobian, channels)?)?,
+        Space::Full => decompose(&method, &jacobian)?,
+        Space::Pooled => decompose(&method, &Pooled::new(jacobian, channels)?)?,
     };
     Ok(Basis {
         spectrum,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// Refuses a bottleneck that is no number at the point.
+pub(crate) fn check_finite(jacobian: &Jacobian<'_>) -> Result<(), StudyError> {
+    match jacobian.value().iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(i) => Err(StudyError::argument(
+            "--model",
+            format!("value {i} of its bottleneck is not a finite number at this point"),
+        )),
+    }
+}
+
+/// The leading triplets of a map, its rank refused in the words of the option.
+pub(crate) fn decompose(method: &GolubKahan, map: &dyn LinearMap) -> Result<Spectrum, StudyError> {
+    let (rank, dimension) = (method.rank, map.domain().min(map.codomain()));
+    if rank == 0 || rank > dimension {
+        let why = format!(
+            "{rank} is not between 1 and {dimension}, the smaller dimension of the Jacobian"
+        );
+        return Err(StudyError::argument("--rank", why));
+    }
+    Ok(method.decompose(map)?)
 }

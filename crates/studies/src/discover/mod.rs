@@ -5,7 +5,7 @@
 //! which the bottleneck moves most (Park et al., arXiv 2302.12469 and
 //! 2307.12868). Walking along one and sampling to the end shows what it means.
 
-mod basis;
+pub(crate) mod basis;
 pub mod findings;
 pub mod page;
 pub mod sheet;

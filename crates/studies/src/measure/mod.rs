@@ -9,9 +9,8 @@ mod summary;
 pub use summary::{FactorSummary, Group, Summary};
 
 use crate::clean::localize;
-use crate::discover::{DiscoverArguments, Space, find_basis};
 use crate::jacobian::to_network_layout;
-use crate::points::{index_at, noisy_samples};
+use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::progress::Within;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
@@ -227,12 +226,10 @@ fn walk_sample(
     progress: &mut dyn Progress,
 ) -> Result<Vec<WalkRecord>, StudyError> {
     let timestep = sampler.timesteps()[point.index];
-    let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
-    let inputs = [("sample", point.state), ("timestep", &time)];
-    let basis = find_basis(network, &inputs, &basis_arguments(arguments), seed)?;
+    let spectrum = spectrum_at(network, point.state, timestep, arguments.rank, seed)?;
     let dims = point.state.dims();
     let (size, channels) = ((dims[1], dims[2]), dims[3]);
-    let mut right = basis.spectrum.right;
+    let mut right = spectrum.right;
     if arguments.localize {
         right = localize(model, network, point.state, timestep, &right)?;
     }
@@ -279,14 +276,6 @@ fn walk_sample(
             }
         })
         .collect())
-}
-
-fn basis_arguments(arguments: &MeasureArguments) -> DiscoverArguments {
-    DiscoverArguments {
-        rank: arguments.rank,
-        space: Space::Full,
-        ..DiscoverArguments::default()
-    }
 }
 
 impl fmt::Display for MeasureReport {

@@ -12,6 +12,7 @@ mod watch;
 
 use crate::discover::findings::Pictures;
 use crate::pictures::numbers;
+use crate::points::index_at;
 use crate::raster::sheet;
 use crate::reader::{Reader, along_walk};
 use crate::responses::world_deviation;
@@ -233,15 +234,13 @@ fn stops(
     sampler: &Ddim,
     train_steps: usize,
 ) -> Result<Vec<usize>, StudyError> {
-    let index = |at: &f64| sampler.index_at((at * train_steps as f64) as usize);
-    let mut stops: Vec<usize> = arguments.at.iter().map(index).collect();
-    let all = stops.len();
-    stops.dedup();
-    let last = sampler.timesteps().len();
-    if stops.len() < all || stops.iter().any(|s| *s >= last) {
+    let index = |at: &f64| index_at(sampler, *at, train_steps);
+    let stops: Vec<usize> = arguments.at.iter().map(index).collect::<Result<_, _>>()?;
+    if stops.windows(2).any(|pair| pair[0] == pair[1]) {
+        let steps = sampler.timesteps().len();
         return Err(StudyError::argument(
             "--at",
-            format!("needs a step of its own for each place; there are {last} steps"),
+            format!("needs a step of its own for each place; there are {steps} steps"),
         ));
     }
     Ok(stops)
