@@ -4,8 +4,10 @@ use crate::graph::{Op, SinusoidalEmbedding};
 use crate::model::{Direction, Model};
 use crate::{Parameter, Tensor};
 use alice_kernels::Real;
+use alice_kernels::activation::geglu;
 use alice_kernels::attention::Attention;
 use alice_kernels::gather::{Epilogue, product};
+use alice_kernels::layer_norm::{LayerNorm, LayerNormResidual};
 use alice_kernels::norm::{GroupNorm, NormResidual};
 use alice_kernels::pointwise::{self, RowMap};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ pub(crate) enum Residual<T> {
     /// φ′ at each value.
     Slope(Vec<T>),
     Norm(NormResidual<T>),
+    LayerNorm(LayerNormResidual<T>),
     Attention {
         qkv: [Arc<Tensor<T>>; 3],
         probabilities: Vec<T>,
@@ -83,11 +86,26 @@ impl<T: Real> Model<T> {
                 }
                 out
             }
-            Op::Silu => {
-                if kept {
-                    residual = Residual::Slope(pointwise::silu_slope(inputs[0].data()));
+            Op::LayerNorm { .. } => {
+                let norm = self.layer_norm(node).expect("a norm");
+                let (out, kept) = norm.forward(inputs[0].data(), kept);
+                if let Some(kept) = kept {
+                    residual = Residual::LayerNorm(kept);
                 }
-                pointwise::silu(inputs[0].data())
+                out
+            }
+            Op::Activation(function) => {
+                if kept {
+                    residual = Residual::Slope(function.slopes(inputs[0].data()));
+                }
+                function.values(inputs[0].data())
+            }
+            Op::Geglu => {
+                let (out, slopes) = geglu(inputs[0].data(), channels, kept);
+                if kept {
+                    residual = Residual::Slope(slopes);
+                }
+                out
             }
             Op::Add => {
                 let b = inputs.pop().expect("two inputs");
@@ -98,6 +116,14 @@ impl<T: Real> Model<T> {
             Op::AddVector => {
                 let shift = Some(inputs[1].data());
                 pointwise::scale_shift(inputs[0].data(), positions, channels, None, shift)
+            }
+            Op::AddTable { table } => {
+                let mut x = take(inputs.pop().expect("one input"));
+                let table = self.parameters().get(*table);
+                for item in x.data_mut().chunks_exact_mut(table.len()) {
+                    pointwise::add_scaled(item, table, T::ONE);
+                }
+                x.into_data()
             }
             Op::ScaleShift => {
                 let v = inputs[1].data();
@@ -182,9 +208,22 @@ impl<T: Real> Model<T> {
         })
     }
 
+    pub(crate) fn layer_norm(&self, node: usize) -> Option<LayerNorm<'_, T>> {
+        let this = &self.graph().nodes[node];
+        let Op::LayerNorm { gain, bias, eps } = this.op else {
+            return None;
+        };
+        Some(LayerNorm {
+            channels: *this.dims.last()?,
+            eps,
+            gain: self.parameters().get(gain),
+            bias: self.parameters().get(bias),
+        })
+    }
+
     pub(crate) fn attention(&self, node: usize) -> Option<Attention> {
         let this = &self.graph().nodes[node];
-        let Op::Attention { heads } = this.op else {
+        let Op::Attention { heads, causal } = this.op else {
             return None;
         };
         let (&channels, queries) = this.dims.split_last()?;
@@ -194,6 +233,7 @@ impl<T: Real> Model<T> {
             keys: keys.iter().product(),
             channels,
             heads,
+            causal,
         })
     }
 

@@ -8,6 +8,7 @@
 
 use crate::GraphError;
 use crate::spec::{Padding, Parameter, ParameterKind, ParameterSpec};
+use alice_kernels::activation::Activation;
 
 /// A node's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,10 +47,21 @@ pub(crate) enum Op {
         eps: f64,
         silu: bool,
     },
-    Silu,
+    LayerNorm {
+        gain: Parameter,
+        bias: Parameter,
+        eps: f64,
+    },
+    Activation(Activation),
+    /// a · gelu(b) with (a, b) the halves of x `[.., 2C]`.
+    Geglu,
     Add,
     /// x `[.., C]` + v `[C]`.
     AddVector,
+    /// x `[P, C]` + table `[P, C]`.
+    AddTable {
+        table: Parameter,
+    },
     /// x · (1 + s) + b with (s, b) the halves of v `[2C]`.
     ScaleShift,
     Scale(f64),
@@ -58,6 +70,7 @@ pub(crate) enum Op {
     AveragePool,
     Attention {
         heads: usize,
+        causal: bool,
     },
     Sinusoidal(SinusoidalEmbedding),
     Embedding {
@@ -261,10 +274,45 @@ impl Graph {
         Ok(self.push(op, name, &[x], dims))
     }
 
+    /// Normalisation of each position over its channels. Declares
+    /// `{name}.weight` and `{name}.bias`.
+    ///
+    /// # Errors
+    /// When a parameter of this name exists with another shape.
+    pub fn layer_norm(&mut self, x: Value, name: &str, eps: f64) -> Result<Value, GraphError> {
+        let len = self.channels(x);
+        let gain = self.declare(format!("{name}.weight"), ParameterKind::Gain { len })?;
+        let bias = self.declare(format!("{name}.bias"), ParameterKind::Bias { len })?;
+        let dims = self.dims(x).to_vec();
+        Ok(self.push(Op::LayerNorm { gain, bias, eps }, name, &[x], dims))
+    }
+
     /// x · sigmoid(x).
     pub fn silu(&mut self, x: Value) -> Value {
+        self.activation(x, Activation::Silu)
+    }
+
+    /// A function of each value.
+    pub fn activation(&mut self, x: Value, function: Activation) -> Value {
         let dims = self.dims(x).to_vec();
-        self.push(Op::Silu, "silu", &[x], dims)
+        self.push(Op::Activation(function), "activation", &[x], dims)
+    }
+
+    /// a · gelu(b), where x `[.., 2C]` is a then b.
+    ///
+    /// # Errors
+    /// When the channels are odd.
+    pub fn geglu(&mut self, x: Value) -> Result<Value, GraphError> {
+        let mut dims = self.dims(x).to_vec();
+        let channels = self.channels(x);
+        if !channels.is_multiple_of(2) {
+            return Err(shape(
+                "geglu",
+                format!("{channels} channels have no halves"),
+            ));
+        }
+        *dims.last_mut().expect("every value has an axis") = channels / 2;
+        Ok(self.push(Op::Geglu, "geglu", &[x], dims))
     }
 
     /// a + b of one shape.
@@ -295,6 +343,22 @@ impl Graph {
             ));
         }
         Ok(self.push(Op::AddVector, "add vector", &[x, v], dims))
+    }
+
+    /// x `[P, C]` + the table `{name}.weight`, a row for each position.
+    ///
+    /// # Errors
+    /// When x does not have two axes.
+    pub fn add_table(&mut self, x: Value, name: &str) -> Result<Value, GraphError> {
+        let dims = self.dims(x).to_vec();
+        let [rows, channels] = dims[..] else {
+            return Err(shape(name, format!("needs [P, C], not {dims:?}")));
+        };
+        let table = self.declare(
+            format!("{name}.weight"),
+            ParameterKind::Table { rows, channels },
+        )?;
+        Ok(self.push(Op::AddTable { table }, name, &[x], dims))
     }
 
     /// x · (1 + s) + b at every position, where v `[2C]` is s then b.
@@ -374,6 +438,32 @@ impl Graph {
         v: Value,
         heads: usize,
     ) -> Result<Value, GraphError> {
+        self.attend(q, k, v, heads, false)
+    }
+
+    /// [`Self::attention`] of a sequence to itself: a position attends to
+    /// itself and those before it.
+    ///
+    /// # Errors
+    /// When the channels or positions do not fit.
+    pub fn causal_attention(
+        &mut self,
+        q: Value,
+        k: Value,
+        v: Value,
+        heads: usize,
+    ) -> Result<Value, GraphError> {
+        self.attend(q, k, v, heads, true)
+    }
+
+    fn attend(
+        &mut self,
+        q: Value,
+        k: Value,
+        v: Value,
+        heads: usize,
+        causal: bool,
+    ) -> Result<Value, GraphError> {
         let dims = self.dims(q).to_vec();
         let (ck, cv) = (self.channels(k), self.channels(v));
         let positions = |value: Value| self.dims(value).iter().rev().skip(1).product::<usize>();
@@ -392,7 +482,12 @@ impl Graph {
                 ),
             ));
         }
-        Ok(self.push(Op::Attention { heads }, "attention", &[q, k, v], dims))
+        Ok(self.push(
+            Op::Attention { heads, causal },
+            "attention",
+            &[q, k, v],
+            dims,
+        ))
     }
 
     /// Sines and cosines of a timestep `[1]`.
@@ -419,10 +514,11 @@ impl Graph {
         Ok(self.push(op, "sinusoidal embedding", &[timestep], dims))
     }
 
-    /// Row `index` `[1]` of the table `{name}.weight`.
+    /// Row `index` `[1]` of the table `{name}.weight`, as `[channels]`; of
+    /// several indices `[P]`, their rows `[P, channels]`.
     ///
     /// # Errors
-    /// When the index is not `[1]`.
+    /// When the indices do not have one axis.
     pub fn embedding(
         &mut self,
         index: Value,
@@ -430,17 +526,21 @@ impl Graph {
         rows: usize,
         channels: usize,
     ) -> Result<Value, GraphError> {
-        if self.dims(index) != [1] {
-            return Err(shape(
-                name,
-                format!("needs an index [1], not {:?}", self.dims(index)),
-            ));
-        }
+        let dims = match *self.dims(index) {
+            [1] => vec![channels],
+            [positions] => vec![positions, channels],
+            _ => {
+                return Err(shape(
+                    name,
+                    format!("needs indices [P], not {:?}", self.dims(index)),
+                ));
+            }
+        };
         let table = self.declare(
             format!("{name}.weight"),
             ParameterKind::Table { rows, channels },
         )?;
-        Ok(self.push(Op::Embedding { table }, name, &[index], vec![channels]))
+        Ok(self.push(Op::Embedding { table }, name, &[index], dims))
     }
 
     /// The sum over all positions, `[.., C] → [C]`.

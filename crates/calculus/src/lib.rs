@@ -17,6 +17,7 @@ mod spec;
 mod tape;
 mod tensor;
 
+pub use alice_kernels::activation::Activation;
 pub use error::GraphError;
 pub use graph::{Graph, SinusoidalEmbedding, Value};
 pub use model::Model;

@@ -5,6 +5,7 @@ use crate::forward::{Residual, table_row};
 use crate::graph::Op;
 use crate::model::{Direction, Model};
 use alice_kernels::Real;
+use alice_kernels::activation::geglu_pullback;
 use alice_kernels::gather::{Epilogue, matrix_gradient, product};
 use alice_kernels::pointwise;
 
@@ -78,7 +79,31 @@ impl<T: Real> Model<T> {
                 gradients[gain.0] = gain_gradient;
                 one(out)
             }
-            (Op::Silu, Residual::Slope(slope)) => {
+            (Op::LayerNorm { gain, bias, .. }, Residual::LayerNorm(residual)) => {
+                let norm = self.layer_norm(node).expect("a norm");
+                let Some(gradients) = gradients else {
+                    return one(norm.pullback(residual, u, positions, None));
+                };
+                let mut gain_gradient = std::mem::take(&mut gradients[gain.0]);
+                let sums = (&mut gain_gradient[..], &mut gradients[bias.0][..]);
+                let out = norm.pullback(residual, u, positions, Some(sums));
+                gradients[gain.0] = gain_gradient;
+                one(out)
+            }
+            (Op::Geglu, Residual::Slope(slope)) => {
+                let repeat = 2 * u.len() / slope.len();
+                let item = positions * channels;
+                one(geglu_pullback(u, slope, channels, item, repeat))
+            }
+            (Op::AddTable { table }, _) => {
+                if let Some(gradients) = gradients {
+                    for u in u.chunks_exact(positions * channels) {
+                        pointwise::add_scaled(&mut gradients[table.0], u, T::ONE);
+                    }
+                }
+                one(u.to_vec())
+            }
+            (Op::Activation(_), Residual::Slope(slope)) => {
                 let item = positions * channels;
                 let repeat = u.len() / slope.len();
                 one(pointwise::multiply_blocks(u, slope, item, repeat))

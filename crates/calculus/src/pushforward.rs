@@ -5,6 +5,7 @@ use crate::forward::Residual;
 use crate::graph::Op;
 use crate::model::{Direction, Model};
 use alice_kernels::Real;
+use alice_kernels::activation::geglu_pushforward;
 use alice_kernels::gather::{Epilogue, product};
 use alice_kernels::pointwise;
 
@@ -41,7 +42,17 @@ impl<T: Real> Model<T> {
                 let norm = self.group_norm(node).expect("a norm");
                 norm.pushforward(residual, first())
             }
-            (Op::Silu, Residual::Slope(slope)) => {
+            (Op::LayerNorm { .. }, Residual::LayerNorm(residual)) => {
+                let norm = self.layer_norm(node).expect("a norm");
+                norm.pushforward(residual, first(), positions)
+            }
+            (Op::Geglu, Residual::Slope(slope)) => {
+                let item = positions * channels;
+                let repeat = 2 * blocks * item / slope.len();
+                geglu_pushforward(first(), slope, channels, item, repeat)
+            }
+            (Op::AddTable { .. }, _) => first().to_vec(),
+            (Op::Activation(_), Residual::Slope(slope)) => {
                 let item = positions * channels;
                 let repeat = blocks * item / slope.len();
                 pointwise::multiply_blocks(first(), slope, item, repeat)

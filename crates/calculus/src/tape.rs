@@ -22,6 +22,8 @@ impl Op {
             Self::Convolution { .. }
                 | Self::Linear { .. }
                 | Self::GroupNorm { .. }
+                | Self::LayerNorm { .. }
+                | Self::AddTable { .. }
                 | Self::Embedding { .. }
         )
     }

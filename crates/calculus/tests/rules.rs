@@ -2,8 +2,8 @@
 //! differences, the adjoint identity and the film's worked example.
 
 use alice_calculus::{
-    Graph, GraphError, Linearization, Model, Padding, Parameters, SinusoidalEmbedding, Tensor,
-    Value, gradient,
+    Activation, Graph, GraphError, Linearization, Model, Padding, Parameters, SinusoidalEmbedding,
+    Tensor, Value, gradient,
 };
 use alice_random::Stream;
 
@@ -232,8 +232,21 @@ fn group_norms() {
 }
 
 #[test]
+fn layer_norms() {
+    check("layer norm", &[5, 19], |g, x| g.layer_norm(x, "n", 1e-5));
+    // More rows than a task takes.
+    check("tall layer norm", &[10, 9, 6], |g, x| {
+        g.layer_norm(x, "n", 1e-6)
+    });
+}
+
+#[test]
 fn pointwise_operations() {
-    check("silu", &[3, 4], |g, x| Ok(g.silu(x)));
+    for function in [Activation::Silu, Activation::Gelu, Activation::QuickGelu] {
+        check("activation", &[3, 4], |g, x| Ok(g.activation(x, function)));
+    }
+    check("geglu", &[3, 2, 8], |g, x| g.geglu(x));
+    check("add table", &[3, 4], |g, x| g.add_table(x, "positions"));
     check("scale", &[3, 4], |g, x| Ok(g.scale(x, -0.3)));
     check("add", &[3, 2, 4], |g, x| {
         let a = g.linear(x, "a", 4, true)?;
@@ -280,6 +293,10 @@ fn attention() {
     check("attention to a pooled key", &[3, 4, 6], |g, x| {
         let small = g.convolution(x, "s", 6, 2, 2, Padding::all(0), false)?;
         g.attention(x, small, small, 3)
+    });
+    check("attention to what was before", &[7, 6], |g, x| {
+        let q = g.linear(x, "q", 6, true)?;
+        g.causal_attention(q, x, x, 2)
     });
     // More queries than are in flight at once.
     check("tall attention", &[10, 13, 4], |g, x| {

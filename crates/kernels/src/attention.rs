@@ -18,6 +18,8 @@ pub struct Attention {
     pub channels: usize,
     /// Heads, a divisor of the channels.
     pub heads: usize,
+    /// Whether position i of q attends to the positions 0 to i only.
+    pub causal: bool,
 }
 
 /// A matrix inside a slice.
@@ -145,6 +147,7 @@ impl Attention {
             keys,
             channels,
             heads,
+            ..
         } = *self;
         let n = q.len() / (queries * channels);
         assert_eq!(q.len(), n * queries * channels);
@@ -168,11 +171,18 @@ impl Attention {
                 let mut scores = vec![T::ZERO; rows * keys];
                 let key = self.head(k, keys, i, head).transposed();
                 multiply(query, key, self.scale(), &mut scores, keys, false);
-                for row in scores.chunks_exact_mut(keys) {
+                for (at, row) in scores.chunks_exact_mut(keys).enumerate() {
+                    let seen = if self.causal {
+                        keys.min(first + at + 1)
+                    } else {
+                        keys
+                    };
+                    let (row, hidden) = row.split_at_mut(seen);
                     vectorized(
                         #[inline(always)]
                         || softmax(row),
                     );
+                    hidden.fill(T::ZERO);
                 }
                 let mut out = vec![T::ZERO; rows * d];
                 let value = self.head(v, keys, i, head);
@@ -220,6 +230,7 @@ impl Attention {
             keys,
             channels,
             heads,
+            ..
         } = *self;
         let n = q.len() / (queries * channels);
         let blocks = [(dq, queries), (dk, keys), (dv, keys)]
@@ -293,6 +304,7 @@ impl Attention {
             keys,
             channels,
             heads,
+            ..
         } = *self;
         let n = q.len() / (queries * channels);
         let blocks = u.len() / (queries * channels);

@@ -1,8 +1,10 @@
 //! Fused CPU kernels for channels-last arrays.
 
+pub mod activation;
 pub mod attention;
 pub mod convolution;
 pub mod gather;
+pub mod layer_norm;
 pub mod layout;
 mod microkernel;
 pub mod norm;

@@ -1,7 +1,6 @@
 //! Operations on each value, and sums over positions.
 
 use crate::Real;
-use crate::norm::sigmoid;
 use crate::simd::vectorized;
 use rayon::prelude::*;
 
@@ -68,27 +67,6 @@ pub fn multiply_blocks<T: Real>(values: &[T], factors: &[T], item: usize, repeat
             );
         });
     out
-}
-
-/// x · sigmoid(x).
-pub fn silu<T: Real>(x: &[T]) -> Vec<T> {
-    map(
-        x,
-        #[inline(always)]
-        |x| x * sigmoid(x),
-    )
-}
-
-/// The derivative of x · sigmoid(x).
-pub fn silu_slope<T: Real>(x: &[T]) -> Vec<T> {
-    map(
-        x,
-        #[inline(always)]
-        |x| {
-            let s = sigmoid(x);
-            s * (T::ONE + x * (T::ONE - s))
-        },
-    )
 }
 
 /// x `[n, positions, channels]` · scale + shift, where scale and shift are
