@@ -490,28 +490,28 @@ impl Graph {
         ))
     }
 
-    /// Sines and cosines of a timestep `[1]`.
+    /// Sines and cosines of timesteps, `[P] → [P · channels]`.
     ///
     /// # Errors
-    /// When the timestep is not `[1]` or the channels are below 2.
+    /// When the timesteps do not have one axis or the channels are below 2.
     pub fn sinusoidal(
         &mut self,
-        timestep: Value,
+        timesteps: Value,
         embedding: SinusoidalEmbedding,
     ) -> Result<Value, GraphError> {
-        if self.dims(timestep) != [1] || embedding.channels < 2 {
+        let [count] = *self.dims(timesteps) else {
+            let dims = self.dims(timesteps);
             return Err(shape(
                 "sinusoidal embedding",
-                format!(
-                    "needs a timestep [1] and at least 2 channels, not {:?} and {}",
-                    self.dims(timestep),
-                    embedding.channels
-                ),
+                format!("needs timesteps [P], not {dims:?}"),
             ));
+        };
+        if embedding.channels < 2 {
+            return Err(shape("sinusoidal embedding", "needs at least 2 channels"));
         }
         let op = Op::Sinusoidal(embedding);
-        let dims = vec![embedding.channels];
-        Ok(self.push(op, "sinusoidal embedding", &[timestep], dims))
+        let dims = vec![count * embedding.channels];
+        Ok(self.push(op, "sinusoidal embedding", &[timesteps], dims))
     }
 
     /// Row `index` `[1]` of the table `{name}.weight`, as `[channels]`; of

@@ -1,10 +1,57 @@
 //! Reads the fields of a config one by one, so that an error names the field.
 
 use crate::NetworkError;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+
+/// The extents of a picture in a config.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Size {
+    Side(usize),
+    Sides(usize, usize),
+}
+
+impl Size {
+    /// Height and width.
+    pub(crate) fn sides(self) -> (usize, usize) {
+        match self {
+            Self::Side(side) => (side, side),
+            Self::Sides(height, width) => (height, width),
+        }
+    }
+
+    /// As diffusers writes it.
+    pub(crate) fn write((height, width): (usize, usize)) -> Value {
+        if height == width {
+            json!(height)
+        } else {
+            json!([height, width])
+        }
+    }
+}
+
+/// The name of a choice.
+pub(crate) fn name<T: PartialEq>(choice: T, names: &[(&'static str, T)]) -> &'static str {
+    let found = names.iter().find(|(_, other)| *other == choice);
+    found.map_or("", |(name, _)| name)
+}
+
+/// An error unless the channels of a block divide into groups.
+pub(crate) fn check_groups(
+    field: &'static str,
+    groups: usize,
+    channels: usize,
+) -> Result<(), NetworkError> {
+    if groups == 0 || !channels.is_multiple_of(groups) {
+        let wanted = format!("a block's {channels} channels must divide into the groups");
+        return Err(invalid(field, groups, wanted));
+    }
+    Ok(())
+}
 
 /// The fields of a JSON object. Those that nobody asks for are ignored.
 pub(crate) struct Fields(Map<String, Value>);
@@ -30,6 +77,47 @@ impl Fields {
         self.0.get(field).map_or(Ok(default), |value| {
             T::deserialize(value).map_err(|_| invalid(field, value, format!("it must be {wanted}")))
         })
+    }
+
+    /// The value of a field that is a number for all `blocks` or a list with
+    /// a number for each.
+    pub(crate) fn read_each(
+        &self,
+        field: &'static str,
+        default: usize,
+        blocks: usize,
+    ) -> Result<Vec<usize>, NetworkError> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Each {
+            All(usize),
+            List(Vec<usize>),
+        }
+        let wanted = "a whole number or a list of one for each block";
+        Ok(match self.read(field, Each::All(default), wanted)? {
+            Each::All(value) => vec![value; blocks],
+            Each::List(values) => values,
+        })
+    }
+
+    /// The value of a field that is a side, a pair of sides or null.
+    pub(crate) fn read_size(&self, field: &'static str) -> Result<Option<Size>, NetworkError> {
+        self.read(field, None, "a whole number, a pair of them or null")
+    }
+
+    /// An error unless the field is missing or has the only value that is
+    /// supported, given as JSON.
+    pub(crate) fn require(&self, field: &'static str, only: &str) -> Result<(), NetworkError> {
+        let as_number = |v: &Value| v.as_f64();
+        match (self.0.get(field), serde_json::from_str::<Value>(only)) {
+            (Some(value), Ok(wanted))
+                if *value != wanted
+                    && (as_number(value).is_none() || as_number(value) != as_number(&wanted)) =>
+            {
+                Err(invalid(field, value, format!("supported: {only}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The choice that a field names; `default` when it is missing, as for `null`.

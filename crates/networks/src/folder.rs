@@ -28,6 +28,19 @@ impl ModelFolder {
     /// # Errors
     /// When the folder or one of the network's two files is missing.
     pub fn find(path: impl AsRef<Path>) -> Result<Self, NetworkError> {
+        Self::find_part(path, "unet", WEIGHTS)
+    }
+
+    /// Finds the files of one network of a pipeline: in `part/` or, when that
+    /// does not exist, in the folder itself.
+    ///
+    /// # Errors
+    /// When the folder or one of the network's two files is missing.
+    pub(crate) fn find_part(
+        path: impl AsRef<Path>,
+        part: &str,
+        weights_name: &str,
+    ) -> Result<Self, NetworkError> {
         let path = path.as_ref();
         let missing = |why: &str| {
             Err(NetworkError::Folder {
@@ -36,22 +49,25 @@ impl ModelFolder {
             })
         };
         if !is_folder(path) {
-            return missing("there is no such folder. Name a diffusers U-Net or pipeline folder");
+            return missing(&format!(
+                "there is no such folder. Name a diffusers pipeline folder or its {part}/"
+            ));
         }
-        let inner = path.join("unet");
-        let unet = if is_folder(&inner) { &inner } else { path };
-        let config = unet.join(CONFIG);
+        let inner = path.join(part);
+        let folder = if is_folder(&inner) { &inner } else { path };
+        let config = folder.join(CONFIG);
         if !is_file(&config) {
-            return missing(
-                "no config.json is here or in unet/. Name a diffusers U-Net or pipeline folder",
-            );
+            return missing(&format!(
+                "no config.json is here or in {part}/. Name a diffusers pipeline folder or its {part}/"
+            ));
         }
-        let weights = ["diffusion_pytorch_model.fp16.safetensors", WEIGHTS]
-            .map(|name| unet.join(name))
+        let half = weights_name.replace(".safetensors", ".fp16.safetensors");
+        let weights = [half.as_str(), weights_name]
+            .map(|name| folder.join(name))
             .into_iter()
             .rfind(|file| is_file(file));
         let Some(weights) = weights else {
-            return missing(&lacking_weights(unet));
+            return missing(&lacking_weights(folder, weights_name));
         };
         let scheduler = [path.join("scheduler").join(SCHEDULER), path.join(SCHEDULER)]
             .into_iter()
@@ -72,13 +88,14 @@ fn beside_unet(path: &Path) -> Option<PathBuf> {
 }
 
 /// Why there are no weights, if another format explains it.
-fn lacking_weights(unet: &Path) -> String {
-    let hint = if is_file(unet.join(format!("{WEIGHTS}.index.json"))) {
+fn lacking_weights(folder: &Path, name: &str) -> String {
+    let pickled = ["diffusion_pytorch_model.bin", "pytorch_model.bin"];
+    let hint = if is_file(folder.join(format!("{name}.index.json"))) {
         "The weights are split into several files; save them with diffusers' max_shard_size=\"100GB\""
-    } else if is_file(unet.join("diffusion_pytorch_model.bin")) {
-        "Save the .bin file again with diffusers, with safe_serialization=True"
+    } else if pickled.iter().any(|file| is_file(folder.join(file))) {
+        "A .bin file can run code when it is opened; save it again with diffusers, with safe_serialization=True"
     } else {
         "Download them next to config.json"
     };
-    format!("{WEIGHTS} is missing. {hint}")
+    format!("{name} is missing. {hint}")
 }

@@ -17,18 +17,25 @@
 //! # Ok::<(), alice_networks::NetworkError>(())
 //! ```
 
+mod blocks;
 mod error;
 mod fields;
 mod folder;
 mod initialise;
+mod network;
 mod unet2d;
+mod unet2d_condition;
 mod weights;
 
 pub use error::{Mismatch, NetworkError};
 pub use folder::ModelFolder;
 pub use initialise::initialise;
+pub use network::{Architecture, Network};
 pub use unet2d::{
     BlockType, ClassEmbedding, Sampler, TimeConditioning, TimeEmbedding, UNet2D, UNet2DConfig,
     build_unet2d,
+};
+pub use unet2d_condition::{
+    AdditionEmbedding, ConditionBlock, UNet2DCondition, UNet2DConditionConfig,
 };
 pub use weights::{load_parameters, store_parameters};

@@ -1,7 +1,8 @@
-//! Agreement with diffusers, block by block. `fixtures/export.py` made the fixtures.
+//! Agreement with diffusers, block by block. `fixtures/export.py` and
+//! `fixtures/export_condition.py` made the fixtures.
 
-use alice_calculus::{Model, Tensor};
-use alice_networks::UNet2D;
+use alice_calculus::{Graph, Model, Parameters, Tensor};
+use alice_networks::{UNet2D, UNet2DCondition};
 use alice_runs::TensorFile;
 use std::path::PathBuf;
 
@@ -13,6 +14,16 @@ const CASES: [&str; 7] = [
     "learned",
     "old_keys",
     "half",
+];
+const CONDITIONAL: [&str; 4] = ["sd15", "sd21", "sdxl", "distilled"];
+const INPUTS: [&str; 7] = [
+    "sample",
+    "timestep",
+    "class_label",
+    "context",
+    "timestep_cond",
+    "text_embeds",
+    "time_ids",
 ];
 const TOLERANCE: f64 = 1e-5;
 
@@ -44,12 +55,10 @@ fn relative(a: &Tensor<f32>, b: &Tensor<f32>) -> f64 {
         / norm(&mut b.data().iter().map(|&b| f64::from(b)))
 }
 
-/// The relative error of every output of a case.
-fn errors(case: &str) -> Vec<(String, f64)> {
-    let folder = fixture(case);
-    let network = UNet2D::open(&folder).unwrap();
-    let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
-    let inputs: Vec<_> = ["sample", "timestep", "class_label"]
+/// The relative error of every output of a case, given its recorded values.
+fn errors(case: &str, graph: Graph, parameters: Parameters<f32>) -> Vec<(String, f64)> {
+    let file = TensorFile::read(fixture(case).join("io.safetensors")).unwrap();
+    let inputs: Vec<_> = INPUTS
         .into_iter()
         .filter_map(|name| Some((name, read(&file, name)?)))
         .collect();
@@ -57,11 +66,9 @@ fn errors(case: &str) -> Vec<(String, f64)> {
         .iter()
         .map(|(name, tensor)| (*name, tensor))
         .collect();
-    let size = inputs[0].1.dims();
-    let graph = network.graph((size[1], size[2])).unwrap();
     let outputs = graph.outputs().to_vec();
     let values: Vec<_> = outputs.iter().map(|(_, value)| *value).collect();
-    let model = Model::new(graph, network.parameters).unwrap();
+    let model = Model::new(graph, parameters).unwrap();
     let found = model.evaluate(&inputs, &values).unwrap();
     assert_eq!(
         outputs.len() + inputs.len(),
@@ -76,15 +83,49 @@ fn errors(case: &str) -> Vec<(String, f64)> {
     errors.collect()
 }
 
+fn dims(case: &str, input: &str) -> Vec<usize> {
+    let file = TensorFile::read(fixture(case).join("io.safetensors")).unwrap();
+    read(&file, input).unwrap().dims().to_vec()
+}
+
+fn check(case: &str, graph: Graph, parameters: Parameters<f32>) -> Vec<String> {
+    let errors = errors(case, graph, parameters).into_iter();
+    let wrong = errors.filter(|(_, error)| error.is_nan() || *error > TOLERANCE);
+    wrong
+        .map(|(output, error)| format!("{case} {output}: {error:.1e}"))
+        .collect()
+}
+
 #[test]
 fn every_block_agrees_with_diffusers() {
     let mut worst = Vec::new();
     for case in CASES {
-        for (output, error) in errors(case) {
-            if error.is_nan() || error > TOLERANCE {
-                worst.push(format!("{case} {output}: {error:.1e}"));
-            }
-        }
+        let network = UNet2D::open(fixture(case)).unwrap();
+        let size = dims(case, "sample");
+        let graph = network.graph((size[1], size[2])).unwrap();
+        worst.extend(check(case, graph, network.parameters));
+    }
+    for case in CONDITIONAL {
+        let network = UNet2DCondition::open(fixture(case)).unwrap();
+        let (size, context) = (dims(case, "sample"), dims(case, "context"));
+        let graph = network.graph((size[1], size[2]), context[1]).unwrap();
+        worst.extend(check(case, graph, network.parameters));
     }
     assert!(worst.is_empty(), "{}", worst.join("\n"));
+}
+
+/// What is written is read back equal, config and weights.
+#[test]
+fn conditional_networks_are_saved_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    for case in CONDITIONAL {
+        let network = UNet2DCondition::open(fixture(case)).unwrap();
+        let to = folder.path().join(case);
+        std::fs::create_dir(&to).unwrap();
+        network.save(&to).unwrap();
+        assert_eq!(UNet2DCondition::open(&to).unwrap(), network, "{case}");
+        let name = "diffusion_pytorch_model.safetensors";
+        let tensors = |folder: PathBuf| TensorFile::read(folder.join(name)).unwrap().tensors;
+        assert_eq!(tensors(to), tensors(fixture(case)), "{case}");
+    }
 }

@@ -1,8 +1,8 @@
 //! The graph of a U-Net.
 
-use super::blocks::{Blocks, Resample};
 use super::{BlockType, ClassEmbedding, Sampler, TimeConditioning, TimeEmbedding, UNet2DConfig};
 use crate::NetworkError;
+use crate::blocks::{Blocks, Resample, Style, centre, two_layers};
 use alice_calculus::{Graph, GraphError, Padding, SinusoidalEmbedding, Value};
 
 /// The graph of a `UNet2DModel` for samples of `size` = (height, width).
@@ -38,12 +38,17 @@ pub fn build_unet2d(config: &UNet2DConfig, size: (usize, usize)) -> Result<Graph
     let x = graph.convolution(centred, "conv_in", first, 3, 1, Padding::all(1), true)?; // [H, W, C₀]
     let mut blocks = Blocks {
         graph: &mut graph,
-        config,
-        time,
+        style: Style {
+            norm_num_groups: config.norm_num_groups,
+            norm_eps: config.norm_eps,
+            time_conditioning: config.resnet_time_scale_shift,
+            downsample_padding: config.downsample_padding,
+        },
+        time: Some(time),
     };
-    let (x, skips) = go_down(&mut blocks, x)?; // [h, w, Cₙ]
-    let bottleneck = go_through(&mut blocks, x)?; // [h, w, Cₙ]
-    let x = go_up(&mut blocks, bottleneck, skips)?; // [H, W, C₀]
+    let (x, skips) = go_down(&mut blocks, config, x)?; // [h, w, Cₙ]
+    let bottleneck = go_through(&mut blocks, config, x)?; // [h, w, Cₙ]
+    let x = go_up(&mut blocks, config, bottleneck, skips)?; // [H, W, C₀]
     let x = blocks.norm(x, "conv_norm_out", true)?; // [H, W, C₀]
     let prediction = blocks.convolution(x, "conv_out", config.out_channels)?; // [H, W, out]
     graph.output("prediction", prediction);
@@ -66,22 +71,6 @@ fn check_size(config: &UNet2DConfig, size: (usize, usize)) -> Result<(), Network
             "it halves the sample {halvings} times, so both sides must be multiples of {side}, at most 16384"
         ),
     })
-}
-
-/// 2x − 1. A graph has no constants, so they are the cosine and sine of 0 · timestep.
-fn centre(graph: &mut Graph, x: Value, timestep: Value) -> Result<Value, GraphError> {
-    let channels = 2 * graph.dims(x).last().copied().unwrap_or(0);
-    let zero = graph.scale(timestep, 0.0); // [1]
-    let [ones_first, ones_last] = [true, false].map(|flip_sin_to_cos| SinusoidalEmbedding {
-        channels,
-        flip_sin_to_cos,
-        frequency_shift: 0.0,
-    });
-    let ones = graph.sinusoidal(zero, ones_first)?; // [2C]: 1 …, 0 …
-    let last = graph.sinusoidal(zero, ones_last)?; // [2C]: 0 …, 1 …
-    let last = graph.scale(last, -1.0); // [2C]: 0 …, -1 …
-    let scale_and_shift = graph.add(ones, last)?; // [2C]: 1 …, -1 …
-    graph.scale_shift(x, scale_and_shift) // [H, W, C]
 }
 
 /// The activated embedding of the timestep and the class, `[E]`.
@@ -130,27 +119,18 @@ fn project(graph: &mut Graph, config: &UNet2DConfig, step: Value) -> Result<Valu
     }
 }
 
-/// Linear, SiLU, linear: `[C₀] → [E]`.
-fn two_layers(
-    graph: &mut Graph,
-    name: &str,
-    x: Value,
-    channels: usize,
-) -> Result<Value, GraphError> {
-    let x = graph.linear(x, &format!("{name}.linear_1"), channels, true)?; // [E]
-    let x = graph.silu(x); // [E]
-    graph.linear(x, &format!("{name}.linear_2"), channels, true) // [E]
-}
-
 /// The down blocks; returns their result and all skip connections.
-fn go_down(blocks: &mut Blocks, mut x: Value) -> Result<(Value, Vec<Value>), GraphError> {
-    let config = blocks.config;
+fn go_down(
+    blocks: &mut Blocks,
+    config: &UNet2DConfig,
+    mut x: Value,
+) -> Result<(Value, Vec<Value>), GraphError> {
     let mut skips = vec![x];
     for (level, &kind) in config.down_block_types.iter().enumerate() {
         let name = format!("down_blocks.{level}");
         let channels = config.block_out_channels[level];
         for layer in 0..config.layers_per_block {
-            x = residual(blocks, x, &name, layer, channels, kind)?; // [H, W, C]
+            x = residual(blocks, config, x, &name, layer, channels, kind)?; // [H, W, C]
             skips.push(x);
         }
         if level < config.halvings() {
@@ -168,8 +148,7 @@ fn go_down(blocks: &mut Blocks, mut x: Value) -> Result<(Value, Vec<Value>), Gra
 }
 
 /// The mid block: residual, attention, residual.
-fn go_through(blocks: &mut Blocks, x: Value) -> Result<Value, GraphError> {
-    let config = blocks.config;
+fn go_through(blocks: &mut Blocks, config: &UNet2DConfig, x: Value) -> Result<Value, GraphError> {
     if !config.mid_block {
         return Ok(x);
     }
@@ -184,7 +163,8 @@ fn go_through(blocks: &mut Blocks, x: Value) -> Result<Value, GraphError> {
         let groups = config
             .attn_norm_num_groups
             .or(shift.then_some(config.norm_num_groups));
-        x = blocks.attention(x, "mid_block.attentions.0", groups, divisor)?; // [h, w, C]
+        let name = "mid_block.attentions.0";
+        x = blocks.attention(x, name, groups, config.attention_head_dim, divisor)?; // [h, w, C]
     }
     x = resnet(blocks, x, "mid_block.resnets.1")?; // [h, w, C]
     blocks.graph.output("mid_block", x);
@@ -192,8 +172,12 @@ fn go_through(blocks: &mut Blocks, x: Value) -> Result<Value, GraphError> {
 }
 
 /// The up blocks, which join the skip connections from the last to the first.
-fn go_up(blocks: &mut Blocks, mut x: Value, mut skips: Vec<Value>) -> Result<Value, GraphError> {
-    let config = blocks.config;
+fn go_up(
+    blocks: &mut Blocks,
+    config: &UNet2DConfig,
+    mut x: Value,
+    mut skips: Vec<Value>,
+) -> Result<Value, GraphError> {
     let channels = config.block_out_channels.iter().rev();
     for (level, (&kind, &channels)) in config.up_block_types.iter().zip(channels).enumerate() {
         let name = format!("up_blocks.{level}");
@@ -201,7 +185,7 @@ fn go_up(blocks: &mut Blocks, mut x: Value, mut skips: Vec<Value>) -> Result<Val
             if let Some(skip) = skips.pop() {
                 x = blocks.graph.concat(x, skip)?; // [H, W, C + skip]
             }
-            x = residual(blocks, x, &name, layer, channels, kind)?; // [H, W, C]
+            x = residual(blocks, config, x, &name, layer, channels, kind)?; // [H, W, C]
         }
         if level < config.halvings() {
             let sampler = match kind {
@@ -209,7 +193,7 @@ fn go_up(blocks: &mut Blocks, mut x: Value, mut skips: Vec<Value>) -> Result<Val
                 BlockType::Attention => config.upsample_type,
                 BlockType::Resnet => Sampler::Resnet,
             };
-            x = blocks.upsample(x, &name, sampler)?; // [2H, 2W, C]
+            x = blocks.upsample(x, &name, sampler, None)?; // [2H, 2W, C]
         }
         blocks.graph.output(&name, x);
     }
@@ -219,6 +203,7 @@ fn go_up(blocks: &mut Blocks, mut x: Value, mut skips: Vec<Value>) -> Result<Val
 /// One layer of a down or up block: a residual block, then attention if the block has it.
 fn residual(
     blocks: &mut Blocks,
+    config: &UNet2DConfig,
     x: Value,
     block: &str,
     layer: usize,
@@ -230,6 +215,7 @@ fn residual(
     if kind != BlockType::Attention {
         return Ok(x);
     }
-    let groups = Some(blocks.config.norm_num_groups);
-    blocks.attention(x, &format!("{block}.attentions.{layer}"), groups, 1.0) // [H, W, C]
+    let groups = Some(config.norm_num_groups);
+    let name = format!("{block}.attentions.{layer}");
+    blocks.attention(x, &name, groups, config.attention_head_dim, 1.0) // [H, W, C]
 }

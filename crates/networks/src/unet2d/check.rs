@@ -2,7 +2,7 @@
 
 use super::{BlockType, ClassEmbedding, TimeEmbedding, UNet2DConfig};
 use crate::NetworkError;
-use crate::fields::{check_range, invalid};
+use crate::fields::{check_groups, check_range, invalid};
 
 impl UNet2DConfig {
     /// Checks the inputs whose values, not only shapes, the network restricts.
@@ -143,14 +143,6 @@ impl UNet2DConfig {
         }
         Ok(())
     }
-}
-
-fn check_groups(field: &'static str, groups: usize, channels: usize) -> Result<(), NetworkError> {
-    if groups == 0 || !channels.is_multiple_of(groups) {
-        let wanted = format!("a block's {channels} channels must divide into the groups");
-        return Err(invalid(field, groups, wanted));
-    }
-    Ok(())
 }
 
 /// Values must be finite and, with a table, name one of its rows.

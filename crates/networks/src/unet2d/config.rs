@@ -173,9 +173,4 @@ impl UNet2DConfig {
     pub fn halvings(&self) -> usize {
         self.block_out_channels.len().saturating_sub(1)
     }
-
-    /// Heads of the attention over `channels`.
-    pub(crate) fn heads(&self, channels: usize) -> usize {
-        self.attention_head_dim.map_or(1, |dim| channels / dim)
-    }
 }

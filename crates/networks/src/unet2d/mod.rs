@@ -1,6 +1,5 @@
 //! The unconditional U-Net, diffusers' `UNet2DModel`.
 
-mod blocks;
 mod build;
 mod check;
 mod config;

@@ -1,73 +1,32 @@
 //! A U-Net with its weights.
 
 use super::{BlockType, UNet2DConfig, build_unet2d};
-use crate::folder::{CONFIG, ModelFolder, WEIGHTS};
-use crate::{NetworkError, initialise, load_parameters, store_parameters};
-use alice_calculus::{Graph, Parameters};
-use alice_runs::{TensorFile, atomic, disk};
-use std::path::Path;
+use crate::NetworkError;
+use crate::network::{Architecture, Network};
+use alice_calculus::Graph;
 
 /// A `UNet2DModel` with its weights, usable at any size its architecture allows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UNet2D {
-    /// The architecture.
-    pub config: UNet2DConfig,
-    /// The weights, for the graph of any size.
-    pub parameters: Parameters<f32>,
+pub type UNet2D = Network<UNet2DConfig>;
+
+impl Architecture for UNet2DConfig {
+    const FOLDER: &'static str = "unet";
+
+    fn from_json(text: &str) -> Result<Self, NetworkError> {
+        UNet2DConfig::from_json(text)
+    }
+
+    fn to_json(&self) -> String {
+        UNet2DConfig::to_json(self)
+    }
+
+    fn smallest(&self) -> Result<Graph, NetworkError> {
+        self.check()?;
+        let side = 1 << self.halvings();
+        build_unet2d(self, (side, side))
+    }
 }
 
 impl UNet2D {
-    /// Random weights to train from, as [`initialise`] draws them.
-    ///
-    /// # Errors
-    /// When the config does not pass [`UNet2DConfig::check`].
-    pub fn random(config: UNet2DConfig, seed: u64) -> Result<Self, NetworkError> {
-        let parameters = initialise(&smallest(&config)?, seed)?;
-        Ok(Self { config, parameters })
-    }
-
-    /// The network of a `config.json` and a weights file.
-    ///
-    /// # Errors
-    /// Those of [`UNet2DConfig::from_json`] and [`load_parameters`].
-    pub fn from_parts(config: &str, weights: TensorFile) -> Result<Self, NetworkError> {
-        let config = UNet2DConfig::from_json(config)?;
-        let parameters = load_parameters(&smallest(&config)?, weights)?;
-        Ok(Self { config, parameters })
-    }
-
-    /// Reads a diffusers U-Net folder or pipeline folder.
-    ///
-    /// # Errors
-    /// When files are missing, broken or do not fit; the error names the file.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self, NetworkError> {
-        let files = ModelFolder::find(folder)?;
-        let text = disk::read_text(&files.config)?;
-        let config = UNet2DConfig::from_json(&text).map_err(|error| error.at(&files.config))?;
-        let weights = TensorFile::read(&files.weights)?;
-        let parameters = load_parameters(&smallest(&config)?, weights)?;
-        Ok(Self { config, parameters })
-    }
-
-    /// Writes a U-Net folder that diffusers' `UNet2DModel.from_pretrained` reads.
-    ///
-    /// # Errors
-    /// When the folder cannot be written. Each file is whole or absent.
-    pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), NetworkError> {
-        let folder = folder.as_ref();
-        self.weights()?.write(folder.join(WEIGHTS))?;
-        atomic::write(folder.join(CONFIG), self.config.to_json().as_bytes())?;
-        Ok(())
-    }
-
-    /// The weights as a file.
-    ///
-    /// # Errors
-    /// When the parameters are another network's.
-    pub fn weights(&self) -> Result<TensorFile, NetworkError> {
-        store_parameters(&smallest(&self.config)?, &self.parameters)
-    }
-
     /// The graph for samples of `size` = (height, width), see [`build_unet2d`].
     ///
     /// # Errors
@@ -89,7 +48,7 @@ impl UNet2DConfig {
     /// # Errors
     /// When the config does not pass [`UNet2DConfig::check`].
     pub fn parameter_count(&self) -> Result<usize, NetworkError> {
-        let graph = smallest(self)?;
+        let graph = self.smallest()?;
         Ok(graph.parameters().iter().map(|spec| spec.kind.len()).sum())
     }
 
@@ -119,11 +78,4 @@ impl UNet2DConfig {
         }
         lines.join("\n")
     }
-}
-
-/// The graph at the smallest size: its parameters are those of every size.
-fn smallest(config: &UNet2DConfig) -> Result<Graph, NetworkError> {
-    config.check()?;
-    let side = 1 << config.halvings();
-    build_unet2d(config, (side, side))
 }

@@ -2,16 +2,8 @@
 
 use super::{BlockType, ClassEmbedding, Sampler, TimeConditioning, TimeEmbedding, UNet2DConfig};
 use crate::NetworkError;
-use crate::fields::Fields;
-use serde::Deserialize;
+use crate::fields::{Fields, Size, name};
 use serde_json::{Value, json};
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Size {
-    Side(usize),
-    Sides(usize, usize),
-}
 
 impl UNet2DConfig {
     /// Reads diffusers' `config.json`. Missing fields take diffusers'
@@ -32,16 +24,7 @@ impl UNet2DConfig {
         let number = |field, default: f64| fields.read(field, default, "a number");
         let flag = |field, default: bool| fields.read(field, default, "true or false");
         let config = Self {
-            sample_size: fields
-                .read(
-                    "sample_size",
-                    None,
-                    "a whole number, a pair of them or null",
-                )?
-                .map(|size| match size {
-                    Size::Side(side) => (side, side),
-                    Size::Sides(height, width) => (height, width),
-                }),
+            sample_size: fields.read_size("sample_size")?.map(Size::sides),
             in_channels: count("in_channels", base.in_channels)?,
             out_channels: count("out_channels", base.out_channels)?,
             center_input_sample: flag("center_input_sample", base.center_input_sample)?,
@@ -85,7 +68,7 @@ impl UNet2DConfig {
                 base.resnet_time_scale_shift,
             )?,
             add_attention: flag("add_attention", base.add_attention)?,
-            class_embedding: read_class_embedding(&fields)?,
+            class_embedding: ClassEmbedding::read(&fields)?,
             num_train_timesteps: maybe("num_train_timesteps", base.num_train_timesteps)?,
         };
         config.check()?;
@@ -98,12 +81,7 @@ impl UNet2DConfig {
         let blocks = |types: &[BlockType], names: &[(&'static str, BlockType)]| {
             types.iter().map(|t| name(*t, names)).collect::<Vec<_>>()
         };
-        let (class_embed_type, num_class_embeds) = match self.class_embedding {
-            None => (None, None),
-            Some(ClassEmbedding::Table { classes }) => (None, Some(classes)),
-            Some(ClassEmbedding::Timestep) => (Some("timestep"), None),
-            Some(ClassEmbedding::Identity) => (Some("identity"), None),
-        };
+        let (class_embed_type, num_class_embeds) = ClassEmbedding::fields(self.class_embedding);
         let config = json!({
             "_class_name": "UNet2DModel",
             "act_fn": "silu",
@@ -129,9 +107,7 @@ impl UNet2DConfig {
             "num_train_timesteps": self.num_train_timesteps,
             "out_channels": self.out_channels,
             "resnet_time_scale_shift": name(self.resnet_time_scale_shift, &TimeConditioning::ALL),
-            "sample_size": self.sample_size.map(|(height, width)| {
-                if height == width { json!(height) } else { json!([height, width]) }
-            }),
+            "sample_size": self.sample_size.map(Size::write),
             "time_embedding_dim": self.time_embedding_dim,
             "time_embedding_type": name(self.time_embedding_type, &TimeEmbedding::ALL),
             "up_block_types": blocks(&self.up_block_types, &BlockType::UP),
@@ -149,18 +125,24 @@ fn read_mid_block(fields: &Fields) -> Result<bool, NetworkError> {
     }
 }
 
-fn read_class_embedding(fields: &Fields) -> Result<Option<ClassEmbedding>, NetworkError> {
-    let choices = [
-        ("timestep", Some(ClassEmbedding::Timestep)),
-        ("identity", Some(ClassEmbedding::Identity)),
-    ];
-    let named = fields.choose("class_embed_type", &choices, None)?;
-    let classes = fields.read("num_class_embeds", None, "a whole number or null")?;
-    Ok(named.or(classes.map(|classes| ClassEmbedding::Table { classes })))
-}
+impl ClassEmbedding {
+    pub(crate) fn read(fields: &Fields) -> Result<Option<Self>, NetworkError> {
+        let choices = [
+            ("timestep", Some(Self::Timestep)),
+            ("identity", Some(Self::Identity)),
+        ];
+        let named = fields.choose("class_embed_type", &choices, None)?;
+        let classes = fields.read("num_class_embeds", None, "a whole number or null")?;
+        Ok(named.or(classes.map(|classes| Self::Table { classes })))
+    }
 
-/// The name of a choice.
-fn name<T: PartialEq>(choice: T, names: &[(&'static str, T)]) -> &'static str {
-    let found = names.iter().find(|(_, other)| *other == choice);
-    found.map_or("", |(name, _)| name)
+    /// `class_embed_type` and `num_class_embeds`.
+    pub(crate) fn fields(class: Option<Self>) -> (Option<&'static str>, Option<usize>) {
+        match class {
+            None => (None, None),
+            Some(Self::Table { classes }) => (None, Some(classes)),
+            Some(Self::Timestep) => (Some("timestep"), None),
+            Some(Self::Identity) => (Some("identity"), None),
+        }
+    }
 }
