@@ -152,13 +152,24 @@ fn treating_touches_only_who_needs_it() {
     let report = &report["report"];
     let treated = report["treated"].as_u64().unwrap();
     assert!(treated <= 12);
-    let share = report["learnt"]["share"].as_f64().unwrap();
+    let candidates = report["learnt"]["candidates"].as_array().unwrap();
+    let kurtosis = |i: usize| candidates[i]["kurtosis"].as_f64().unwrap();
+    assert!(candidates.len() > 1 && kurtosis(0) >= kurtosis(1));
+    let share = candidates[0]["share"].as_f64().unwrap();
     assert!(share > 0.0 && share < 1.0);
     assert!(home.path("found/learn.png").is_file());
+    let report = home.json(&format!("{treat} --concept 2 --out second"));
+    assert_eq!(report["report"]["learnt"]["concept"], 2);
+    assert_eq!(
+        &report["report"]["learnt"]["candidates"],
+        &serde_json::json!(candidates)
+    );
     let report = home.json(&format!("{treat} --mark 3,7 --out marked"));
-    assert!((report["report"]["learnt"]["share"].as_f64().unwrap() - 2.0 / 24.0).abs() < 1e-9);
+    let marked = &report["report"]["learnt"]["candidates"][0];
+    assert!((marked["share"].as_f64().unwrap() - 2.0 / 24.0).abs() < 1e-9);
     for (arguments, words) in [
         ("--mark 24", ["--mark", "0 to 23"]),
+        ("--concept 0", ["--concept", "between 1"]),
         ("--at 0.3,0.6", ["--at", "descend"]),
         ("--at 0.31,0.3", ["--at", "step of its own"]),
     ] {

@@ -12,6 +12,8 @@ use crate::{
 const NOISE: f64 = 1e-7;
 /// Fixed-point steps of one search for a direction of large kurtosis.
 const SEARCH_STEPS: usize = 60;
+/// States from which each search starts, the most remote first.
+const STARTS: usize = 40;
 /// How far variances are pulled towards their mean in a discriminant.
 const SHRINKAGE: f64 = 0.1;
 
@@ -181,16 +183,18 @@ impl Components {
         })
     }
 
-    /// The concept that few states show: the direction of largest kurtosis.
+    /// The `count` concepts that the fewest states show: uncorrelated
+    /// directions of large kurtosis, the largest first; fewer where there are
+    /// fewer components.
     ///
     /// A concept that a share p of the states shows gives a projection with an
     /// excess kurtosis of about 1/p − 6, while common factors, spread evenly
     /// over their range, give values below zero. The search is FastICA's fixed
-    /// point (Hyvärinen 1999) from the most remote states.
+    /// point with deflation (Hyvärinen 1999), from the most remote states.
     ///
     /// # Errors
     /// When no direction has two sides.
-    pub fn rarest(&self, states: &Block) -> Result<Concept, GeometryError> {
+    pub fn rarest(&self, states: &Block, count: usize) -> Result<Vec<Concept>, GeometryError> {
         GeometryError::check_extent("rarest", "number of states", states.rows(), self.states())?;
         let row =
             |i: usize| -> Vec<f64> { (0..self.count()).map(|k| self.whitened[(i, k)]).collect() };
@@ -198,42 +202,56 @@ impl Components {
             .map(|i| (row(i).iter().map(|v| v * v).sum::<f64>(), i))
             .collect();
         starts.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut best: Option<(f64, Vec<f64>)> = None;
-        for &(_, start) in starts.iter().take(40) {
-            let mut direction = row(start);
-            normalise(&mut direction);
-            for _ in 0..SEARCH_STEPS {
-                let cubes: Vec<f64> = self.along(&direction).iter().map(|v| v.powi(3)).collect();
-                let mut next: Vec<f64> = (0..self.count())
-                    .map(|k| {
-                        let sum: f64 = (0..self.states())
-                            .map(|i| self.whitened[(i, k)] * cubes[i])
-                            .sum();
-                        sum / self.states() as f64 - 3.0 * direction[k]
-                    })
-                    .collect();
-                normalise(&mut next);
-                let turned: f64 = next.iter().zip(&direction).map(|(a, b)| a * b).sum();
-                direction = next;
-                if turned.abs() > 1.0 - 1e-10 {
-                    break;
-                }
+        let mut found: Vec<Vec<f64>> = Vec::new();
+        while found.len() < count.min(self.count()) {
+            let searches = starts.iter().take(STARTS);
+            let best = searches
+                .filter_map(|&(_, start)| self.search(row(start), &found))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((_, direction)) = best else {
+                break;
+            };
+            found.push(direction);
+        }
+        let mut concepts = Vec::with_capacity(found.len());
+        for mut direction in found {
+            // The few are on the positive side.
+            let skew: f64 = self.along(&direction).iter().map(|v| v.powi(3)).sum();
+            if skew < 0.0 {
+                direction.iter_mut().for_each(|v| *v = -*v);
             }
-            let kurtosis = excess_kurtosis(&self.along(&direction));
-            if best.as_ref().is_none_or(|(found, _)| kurtosis > *found) {
-                best = Some((kurtosis, direction));
+            concepts.push(self.concept(states, &direction, None)?);
+        }
+        concepts.sort_by(|a, b| b.kurtosis.total_cmp(&a.kurtosis));
+        Ok(concepts)
+    }
+
+    /// A direction of locally largest kurtosis among those orthogonal to
+    /// `others`, with it; `None` where nothing is left of the start.
+    fn search(&self, mut direction: Vec<f64>, others: &[Vec<f64>]) -> Option<(f64, Vec<f64>)> {
+        let start = inner(&direction, &direction);
+        deflate(&mut direction, others);
+        if inner(&direction, &direction) <= NOISE * start {
+            return None;
+        }
+        normalise(&mut direction);
+        for _ in 0..SEARCH_STEPS {
+            let cubes: Vec<f64> = self.along(&direction).iter().map(|v| v.powi(3)).collect();
+            let mut next: Vec<f64> = (0..self.count())
+                .map(|k| {
+                    let products = (0..self.states()).map(|i| self.whitened[(i, k)] * cubes[i]);
+                    products.sum::<f64>() / self.states() as f64 - 3.0 * direction[k]
+                })
+                .collect();
+            deflate(&mut next, others);
+            normalise(&mut next);
+            let turned = inner(&next, &direction);
+            direction = next;
+            if turned.abs() > 1.0 - 1e-10 {
+                break;
             }
         }
-        let (_, mut direction) = best.ok_or(GeometryError::Degenerate {
-            operation: "rarest",
-            detail: "there is no state".into(),
-        })?;
-        // The few are on the positive side.
-        let skew: f64 = self.along(&direction).iter().map(|v| v.powi(3)).sum();
-        if skew < 0.0 {
-            direction.iter_mut().for_each(|v| *v = -*v);
-        }
-        self.concept(states, &direction, None)
+        Some((excess_kurtosis(&self.along(&direction)), direction))
     }
 
     /// The concept that separates the marked states from the rest: Fisher's
@@ -333,8 +351,22 @@ fn excess_kurtosis(values: &[f64]) -> f64 {
     fourth / (values.len().max(1) as f64 * square * square).max(f64::MIN_POSITIVE) - 3.0
 }
 
+fn inner(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Removes the parts along orthonormal directions.
+fn deflate(vector: &mut [f64], directions: &[Vec<f64>]) {
+    for direction in directions {
+        let along = inner(vector, direction);
+        for (v, d) in vector.iter_mut().zip(direction) {
+            *v -= along * d;
+        }
+    }
+}
+
 fn normalise(vector: &mut [f64]) {
-    let norm = vector.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let norm = inner(vector, vector).sqrt();
     vector
         .iter_mut()
         .for_each(|v| *v /= norm.max(f64::MIN_POSITIVE));
@@ -393,7 +425,10 @@ mod tests {
     fn a_rare_concept_is_found_without_labels() {
         let (states, rare) = cloud(0.05);
         let components = Components::of(&states, 20).unwrap();
-        let found = components.rarest(&states).unwrap();
+        let concepts = components.rarest(&states, 3).unwrap();
+        assert_eq!(concepts.len(), 3);
+        assert!(concepts[0].kurtosis > 4.0 * concepts[1].kurtosis.max(0.5));
+        let found = &concepts[0];
         assert_eq!(found.members, rare);
         assert!(found.kurtosis > 5.0, "{}", found.kurtosis);
         // The score is a function of the state alone.

@@ -17,7 +17,9 @@
 //! # Ok::<(), alice_networks::NetworkError>(())
 //! ```
 
+mod autoencoder_kl;
 mod blocks;
+mod clip_text;
 mod error;
 mod fields;
 mod folder;
@@ -27,6 +29,8 @@ mod unet2d;
 mod unet2d_condition;
 mod weights;
 
+pub use autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig};
+pub use clip_text::{ClipText, ClipTextConfig};
 pub use error::{Mismatch, NetworkError};
 pub use folder::ModelFolder;
 pub use initialise::initialise;

@@ -12,6 +12,14 @@ pub trait Architecture: Clone {
     const FOLDER: &'static str;
     /// The file of its weights there.
     const WEIGHTS: &'static str = crate::folder::WEIGHTS;
+    /// Tensors of its files that are not weights.
+    const IGNORED: &'static [&'static str] = &[];
+
+    /// The graph's name of a tensor that some files name otherwise.
+    #[must_use]
+    fn rename(_name: &str) -> Option<String> {
+        None
+    }
 
     /// Reads diffusers' `config.json`. Missing fields take diffusers'
     /// defaults, unknown fields are ignored.
@@ -55,7 +63,23 @@ impl<A: Architecture> Network<A> {
     /// # Errors
     /// Those of [`Architecture::from_json`] and [`load_parameters`].
     pub fn from_parts(config: &str, weights: TensorFile) -> Result<Self, NetworkError> {
-        let config = A::from_json(config)?;
+        Self::with_weights(A::from_json(config)?, weights)
+    }
+
+    fn with_weights(config: A, mut weights: TensorFile) -> Result<Self, NetworkError> {
+        for name in A::IGNORED {
+            weights.tensors.remove(*name);
+        }
+        let names: Vec<String> = weights.tensors.keys().cloned().collect();
+        for name in names {
+            let Some(new) = A::rename(&name).filter(|new| !weights.tensors.contains_key(new))
+            else {
+                continue;
+            };
+            if let Some(tensor) = weights.tensors.remove(&name) {
+                weights.tensors.insert(new, tensor);
+            }
+        }
         let parameters = load_parameters(&config.smallest()?, weights)?;
         Ok(Self { config, parameters })
     }
@@ -68,9 +92,7 @@ impl<A: Architecture> Network<A> {
         let files = ModelFolder::find_part(folder, A::FOLDER, A::WEIGHTS)?;
         let text = disk::read_text(&files.config)?;
         let config = A::from_json(&text).map_err(|error| error.at(&files.config))?;
-        let weights = TensorFile::read(&files.weights)?;
-        let parameters = load_parameters(&config.smallest()?, weights)?;
-        Ok(Self { config, parameters })
+        Self::with_weights(config, TensorFile::read(&files.weights)?)
     }
 
     /// Writes a folder that diffusers' `from_pretrained` reads.

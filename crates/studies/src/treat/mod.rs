@@ -32,6 +32,11 @@ use watch::{Watched, watch};
 const HAUNTED: &str = "haunted";
 /// Samples in the sheets.
 const IN_SHEET: usize = 12;
+/// Rare concepts that are shown.
+const CANDIDATES: usize = 6;
+/// Concepts of two places are one when more than this share of the samples
+/// that show either show both.
+const SAME: f64 = 0.3;
 
 /// What `treat` is told.
 #[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -47,6 +52,9 @@ pub struct TreatArguments {
     #[arg(long, value_name = "INDEX,…", value_delimiter = ',')]
     #[serde(default)]
     pub mark: Vec<usize>,
+    /// Which of the rare concepts to treat, as learn.png numbers them
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub concept: usize,
     /// Where samples are watched and treated, as shares of the noise schedule
     #[arg(long, value_delimiter = ',', default_values_t = [0.7, 0.6, 0.5, 0.4, 0.3, 0.2])]
     pub at: Vec<f64>,
@@ -64,24 +72,37 @@ pub struct TreatArguments {
     pub puppets: bool,
 }
 
-/// The concept, as it was learnt.
+/// A concept that few samples show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Learnt {
-    /// Samples that were watched.
-    pub samples: usize,
-    /// Where it stood out most, as a share of the noise schedule.
+pub struct Candidate {
+    /// Where it stands out most, as a share of the noise schedule.
     pub at: f64,
-    /// Excess kurtosis of its scores at each place.
-    pub kurtosis: Vec<f64>,
+    /// Excess kurtosis of its scores there.
+    pub kurtosis: f64,
     /// Share of the samples that show it.
     pub share: f64,
-    /// Mean score of those, in deviations of the others, at each place.
-    pub strength: Vec<f64>,
     /// Of the samples that show it, the share that the instrument calls
     /// haunted; nothing without an instrument.
     pub precision: Option<f64>,
     /// Of those that the instrument calls haunted, the share that shows it.
     pub recall: Option<f64>,
+}
+
+/// The concept that is treated, as it was learnt.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Learnt {
+    /// Samples that were watched.
+    pub samples: usize,
+    /// Of them, those that the instrument calls haunted.
+    pub haunted: Option<usize>,
+    /// Rare concepts, the rarest first; the marked one alone where samples
+    /// were marked.
+    pub candidates: Vec<Candidate>,
+    /// Which of them is treated, counted from 1.
+    pub concept: usize,
+    /// Mean score of the samples that show it, in deviations of the others,
+    /// at each place.
+    pub strength: Vec<f64>,
 }
 
 /// What one factor of the treated samples did.
@@ -148,6 +169,10 @@ pub fn check(arguments: &TreatArguments) -> Result<(), StudyError> {
     if arguments.at.is_empty() || !descending || !inside {
         return Err(StudyError::argument("--at", "must descend, within 0..1"));
     }
+    if !(1..=CANDIDATES).contains(&arguments.concept) {
+        let why = format!("must lie between 1 and {CANDIDATES}");
+        return Err(StudyError::argument("--concept", why));
+    }
     if let Some(mark) = arguments.mark.iter().find(|m| **m >= arguments.learn) {
         let why = format!(
             "{mark}; samples are counted from 0 to {}",
@@ -186,20 +211,10 @@ pub fn run(
         (arguments.learn * arguments.steps) as u64,
     );
     let watched = draw(0, arguments.learn, progress)?;
-    let (concepts, place) = learn(arguments, &watched)?;
-    let members = &concepts[place].members;
+    let (candidates, concepts) = learn(arguments, &watched)?;
     let found = pictures(size, 3, watched.finals);
-    let learnt = Learnt {
-        samples: arguments.learn,
-        at: arguments.at[place],
-        kurtosis: concepts.iter().map(|c| c.kurtosis).collect(),
-        share: count(members) as f64 / arguments.learn as f64,
-        strength: concepts.iter().map(|c| c.strength).collect(),
-        precision: None,
-        recall: None,
-    };
-    let learnt = judge(learnt, members, reader.as_ref(), &found)?;
-    write_learn_sheet(folder, &found, &concepts[place])?;
+    let learnt = judge(arguments, &candidates, &concepts, reader.as_ref(), &found)?;
+    write_learn_sheet(folder, &found, &candidates)?;
 
     progress.begin(
         "drawing new samples",
@@ -246,35 +261,65 @@ fn stops(
     Ok(stops)
 }
 
-/// The concept at each place, and the place where it was found.
+/// A rare concept and where it stands out.
+struct Rare {
+    at: f64,
+    concept: Concept,
+}
+
+/// The rare concepts, and the one to treat at each place.
 fn learn(
     arguments: &TreatArguments,
     watched: &Watched,
-) -> Result<(Vec<Concept>, usize), StudyError> {
+) -> Result<(Vec<Rare>, Vec<Concept>), StudyError> {
     let clouds = watched.bottlenecks.iter();
     let components: Vec<Components> = clouds
         .map(|states| Ok(Components::of(states, arguments.components)?))
         .collect::<Result<_, StudyError>>()?;
-    let both = || components.iter().zip(&watched.bottlenecks);
-    let (members, found) = if arguments.mark.is_empty() {
-        let rare: Vec<Concept> = both()
-            .map(|(components, states)| Ok(components.rarest(states)?))
-            .collect::<Result<_, StudyError>>()?;
-        let place = (0..rare.len())
-            .max_by(|&a, &b| rare[a].kurtosis.total_cmp(&rare[b].kurtosis))
-            .unwrap_or(0);
-        (rare[place].members.clone(), Some(place))
-    } else {
-        let marked = (0..arguments.learn).map(|i| arguments.mark.contains(&i));
-        (marked.collect(), None)
+    let contrast = |members: &[bool]| -> Result<Vec<Concept>, StudyError> {
+        let both = components.iter().zip(&watched.bottlenecks);
+        both.map(|(components, states)| Ok(components.contrast(states, members)?))
+            .collect()
     };
-    let concepts: Vec<Concept> = both()
-        .map(|(components, states)| Ok(components.contrast(states, &members)?))
-        .collect::<Result<_, StudyError>>()?;
-    let strongest = (0..concepts.len())
-        .max_by(|&a, &b| concepts[a].strength.total_cmp(&concepts[b].strength))
-        .unwrap_or(0);
-    Ok((concepts, found.unwrap_or(strongest)))
+    if !arguments.mark.is_empty() {
+        let marked = (0..arguments.learn).map(|i| arguments.mark.contains(&i));
+        let concepts = contrast(&marked.collect::<Vec<_>>())?;
+        let strongest = (0..concepts.len())
+            .max_by(|&a, &b| concepts[a].strength.total_cmp(&concepts[b].strength))
+            .unwrap_or(0);
+        let rare = Rare {
+            at: arguments.at[strongest],
+            concept: concepts[strongest].clone(),
+        };
+        return Ok((vec![rare], concepts));
+    }
+    let mut all: Vec<Rare> = Vec::new();
+    for (place, components) in components.iter().enumerate() {
+        let at = arguments.at[place];
+        let found = components.rarest(&watched.bottlenecks[place], CANDIDATES)?;
+        all.extend(found.into_iter().map(|concept| Rare { at, concept }));
+    }
+    all.sort_by(|a, b| b.concept.kurtosis.total_cmp(&a.concept.kurtosis));
+    let mut candidates: Vec<Rare> = Vec::new();
+    for rare in all {
+        let same = |other: &Rare| overlap(&rare.concept.members, &other.concept.members) > SAME;
+        if candidates.len() < CANDIDATES && !candidates.iter().any(same) {
+            candidates.push(rare);
+        }
+    }
+    let Some(chosen) = candidates.get(arguments.concept - 1) else {
+        let why = format!("{} rare concepts were found", candidates.len());
+        return Err(StudyError::argument("--concept", why));
+    };
+    let concepts = contrast(&chosen.concept.members)?;
+    Ok((candidates, concepts))
+}
+
+/// Of the samples that show either concept, the share that shows both.
+fn overlap(a: &[bool], b: &[bool]) -> f64 {
+    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
+    let either = a.iter().zip(b).filter(|(a, b)| **a || **b).count();
+    both as f64 / either.max(1) as f64
 }
 
 fn count(flags: &[bool]) -> usize {
@@ -290,35 +335,62 @@ fn haunted(reader: &Reader, pictures: &Pictures) -> Result<Vec<bool>, StudyError
 
 /// Compares what was found with what the instrument sees.
 fn judge(
-    mut learnt: Learnt,
-    members: &[bool],
+    arguments: &TreatArguments,
+    candidates: &[Rare],
+    concepts: &[Concept],
     reader: Option<&Reader>,
     found: &Pictures,
 ) -> Result<Learnt, StudyError> {
-    if let Some(reader) = reader {
-        let seen = haunted(reader, found)?;
-        let both = seen.iter().zip(members).filter(|(s, m)| **s && **m).count();
-        let share = |of: usize| (of > 0).then(|| both as f64 / of as f64);
-        learnt.precision = share(count(members));
-        learnt.recall = share(count(&seen));
-    }
-    Ok(learnt)
+    let seen = reader.map(|reader| haunted(reader, found)).transpose()?;
+    let candidates = candidates.iter().map(|rare| {
+        let members = &rare.concept.members;
+        let share_seen = |of: usize| {
+            let both = seen.iter().flatten().zip(members);
+            let both = both.filter(|(s, m)| **s && **m).count();
+            (seen.is_some() && of > 0).then(|| both as f64 / of as f64)
+        };
+        Candidate {
+            at: rare.at,
+            kurtosis: rare.concept.kurtosis,
+            share: count(members) as f64 / members.len() as f64,
+            precision: share_seen(count(members)),
+            recall: share_seen(seen.as_deref().map_or(0, count)),
+        }
+    });
+    Ok(Learnt {
+        samples: arguments.learn,
+        haunted: seen.as_deref().map(count),
+        candidates: candidates.collect(),
+        concept: if arguments.mark.is_empty() {
+            arguments.concept
+        } else {
+            1
+        },
+        strength: concepts.iter().map(|c| c.strength).collect(),
+    })
 }
 
-/// The samples that show the concept most, and some that do not.
+/// A row for each rare concept: the samples that show it most.
 fn write_learn_sheet(
     folder: &mut RunFolder,
     found: &Pictures,
-    concept: &Concept,
+    candidates: &[Rare],
 ) -> Result<(), StudyError> {
-    let mut order: Vec<usize> = (0..found.len()).collect();
-    order.sort_by(|&a, &b| concept.scores[b].total_cmp(&concept.scores[a]));
-    order.truncate(2 * IN_SHEET);
-    let values = order.iter().flat_map(|&i| found.get(i).iter().copied());
-    let shown = pictures(found.size, found.channels, values.collect());
-    let label = |&i: &usize| format!("{i}: {}", numbers::signed(concept.scores[i], 1));
-    let labels: Vec<String> = order.iter().map(label).collect();
-    let picture = sheet(&shown, IN_SHEET.min(shown.len()), &labels)?;
+    let columns = IN_SHEET.min(found.len());
+    let mut values = Vec::new();
+    let mut labels = Vec::new();
+    for (row, rare) in candidates.iter().enumerate() {
+        let scores = &rare.concept.scores;
+        let mut order: Vec<usize> = (0..found.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        for &i in &order[..columns] {
+            values.extend_from_slice(found.get(i));
+            let score = numbers::signed(scores[i], 1);
+            labels.push(format!("{}: {i} {score}", row + 1));
+        }
+    }
+    let shown = pictures(found.size, found.channels, values);
+    let picture = sheet(&shown, columns, &labels)?;
     folder.write_png("learn.png", &picture, &Metadata::new())?;
     Ok(())
 }
@@ -437,20 +509,28 @@ impl fmt::Display for TreatReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         let learnt = &self.learnt;
-        write!(
-            f,
-            "a rare concept: {} of {} samples show it, most clearly at {} of the schedule",
-            percent(learnt.share),
-            learnt.samples,
-            learnt.at
-        )?;
-        if let (Some(precision), Some(recall)) = (learnt.precision, learnt.recall) {
+        write!(f, "rare concepts of {} samples", learnt.samples)?;
+        if let Some(haunted) = learnt.haunted {
+            write!(f, ", {haunted} of them haunted by the instrument")?;
+        }
+        for (index, candidate) in learnt.candidates.iter().enumerate() {
+            let number = index + 1;
+            let mark = if number == learnt.concept { "→" } else { " " };
             write!(
                 f,
-                "\n  haunted by the instrument: {} of them; {} of the haunted are among them",
-                percent(precision),
-                percent(recall)
+                "\n{mark} {number}: {} show it, kurtosis {:.1} at {} of the schedule",
+                percent(candidate.share),
+                candidate.kurtosis,
+                candidate.at
             )?;
+            if let (Some(precision), Some(recall)) = (candidate.precision, candidate.recall) {
+                write!(
+                    f,
+                    "; haunted are {} of them, {} of the haunted are among them",
+                    percent(precision),
+                    percent(recall)
+                )?;
+            }
         }
         write!(
             f,
