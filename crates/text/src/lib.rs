@@ -1,0 +1,9 @@
+//! Prompts to the tokens of text encoders.
+
+mod error;
+mod prompt;
+mod tokenizer;
+
+pub use error::TextError;
+pub use prompt::{Piece, parse};
+pub use tokenizer::{ClipTokenizer, Tokens};

@@ -1,0 +1,168 @@
+//! CLIP's byte-pair encoding from a folder's files.
+
+use crate::{TextError, parse};
+use alice_runs::disk;
+use serde_json::Value;
+use std::path::Path;
+use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
+use tokenizers::normalizers::{Lowercase, NFC, Sequence};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as Splits;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{SplitDelimiterBehavior, Tokenizer};
+
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+/// What CLIP takes for a word.
+const WORDS: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// A CLIP tokenizer.
+#[derive(Clone, Debug)]
+pub struct ClipTokenizer {
+    inner: Tokenizer,
+    length: usize,
+    start: u32,
+    end: u32,
+    padding: u32,
+}
+
+/// A prompt as a text encoder reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tokens {
+    /// Start, text, end, padding: as many as the encoder has positions.
+    pub ids: Vec<u32>,
+    /// How much each counts; 1 for those that are no text.
+    pub weights: Vec<f64>,
+    /// Tokens of the text that did not fit.
+    pub cut: usize,
+}
+
+impl ClipTokenizer {
+    /// Reads a `tokenizer/` folder: `tokenizer.json`, or `vocab.json` and
+    /// `merges.txt`; what pads, and to which length, from
+    /// `special_tokens_map.json` and `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// When files are missing or broken, or lack the special tokens.
+    pub fn open(folder: &Path) -> Result<Self, TextError> {
+        let wrong = |path: &Path, why: String| TextError::Folder {
+            path: path.to_path_buf(),
+            why,
+        };
+        let whole = folder.join("tokenizer.json");
+        let inner = if disk::is_file(&whole) {
+            let text = disk::read_text(&whole)?;
+            text.parse::<Tokenizer>()
+                .map_err(|e| wrong(&whole, format!("is not a tokenizer: {e}")))?
+        } else {
+            from_vocabulary(folder)?
+        };
+        let id = |token: &str| {
+            inner
+                .token_to_id(token)
+                .ok_or_else(|| wrong(folder, format!("its vocabulary lacks {token}")))
+        };
+        let special = json(&folder.join("special_tokens_map.json"))?;
+        let config = json(&folder.join("tokenizer_config.json"))?;
+        let padding = [&special, &config]
+            .into_iter()
+            .find_map(|file| token_text(&file["pad_token"]))
+            .unwrap_or(END.to_owned());
+        let length = config["model_max_length"].as_u64().unwrap_or(77);
+        if !(3..=65_536).contains(&length) {
+            let why = format!("model_max_length is {length}; it must lie between 3 and 65536");
+            return Err(wrong(&folder.join("tokenizer_config.json"), why));
+        }
+        Ok(Self {
+            length: length as usize,
+            start: id(START)?,
+            end: id(END)?,
+            padding: id(&padding)?,
+            inner,
+        })
+    }
+
+    /// Tokens that a prompt becomes, start and end included.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// A prompt, its brackets taken as weights ([`parse`]).
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn encode(&self, prompt: &str) -> Result<Tokens, TextError> {
+        let (mut ids, mut weights) = (vec![self.start], vec![1.0]);
+        for piece in parse(prompt) {
+            let found = self.inner.encode_fast(piece.text.as_str(), false);
+            let found = found.map_err(|e| TextError::Prompt {
+                prompt: prompt.to_owned(),
+                why: e.to_string(),
+            })?;
+            ids.extend_from_slice(found.get_ids());
+            weights.resize(ids.len(), piece.weight);
+        }
+        let room = self.length - 1;
+        let cut = ids.len().saturating_sub(room);
+        ids.truncate(room);
+        weights.truncate(room);
+        ids.push(self.end);
+        ids.resize(self.length, self.padding);
+        weights.resize(self.length, 1.0);
+        Ok(Tokens { ids, weights, cut })
+    }
+}
+
+fn from_vocabulary(folder: &Path) -> Result<Tokenizer, TextError> {
+    let files = ["vocab.json", "merges.txt"].map(|name| folder.join(name));
+    let broken = |why: String| TextError::Folder {
+        path: folder.to_path_buf(),
+        why,
+    };
+    if let Some(missing) = files.iter().find(|file| !disk::is_file(file)) {
+        return Err(broken(format!(
+            "{} is missing, and there is no tokenizer.json",
+            missing.file_name().unwrap_or_default().display()
+        )));
+    }
+    let [vocabulary, merges] = files.map(|file| file.display().to_string());
+    let model = BPE::from_file(&vocabulary, &merges)
+        .unk_token(END.to_owned())
+        .end_of_word_suffix("</w>".to_owned())
+        .build()
+        .map_err(|e| broken(format!("vocab.json and merges.txt make no tokenizer: {e}")))?;
+    let spaces = ReplacePattern::Regex(r"\s+".to_owned());
+    let replace = Replace::new(spaces, " ").map_err(|e| broken(e.to_string()))?;
+    let words = SplitPattern::Regex(WORDS.to_owned());
+    let split = Split::new(words, SplitDelimiterBehavior::Removed, true)
+        .map_err(|e| broken(e.to_string()))?;
+    let mut tokenizer = Tokenizer::new(model);
+    tokenizer
+        .with_normalizer(Some(Sequence::new(vec![
+            NFC.into(),
+            replace.into(),
+            Lowercase.into(),
+        ])))
+        .with_pre_tokenizer(Some(Splits::new(vec![
+            split.into(),
+            ByteLevel::new(false, true, true).into(),
+        ])));
+    Ok(tokenizer)
+}
+
+/// A JSON file; null where there is none.
+fn json(path: &Path) -> Result<Value, TextError> {
+    if !disk::is_file(path) {
+        return Ok(Value::Null);
+    }
+    Ok(disk::read_json(path)?)
+}
+
+/// A token as text, or as an object that holds it.
+fn token_text(value: &Value) -> Option<String> {
+    let text = value.as_str().or_else(|| value["content"].as_str())?;
+    Some(text.to_owned())
+}
