@@ -1,0 +1,16 @@
+//! Prompts to pictures: text encoders, guided U-Nets, autoencoders.
+//!
+//! A latent diffusion model is a folder with a U-Net that denoises latents on
+//! the condition of a text ([`GuidedDenoiser`]), text encoders that read
+//! prompts ([`TextEncoders`]) and an autoencoder between latents and pictures
+//! ([`Latents`]).
+
+mod error;
+mod guided;
+mod latents;
+mod text;
+
+pub use error::PipelineError;
+pub use guided::{Guidance, GuidedDenoiser};
+pub use latents::Latents;
+pub use text::{Condition, TextEncoders};
