@@ -71,7 +71,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   alice sample --count 16 --seed 7
-  alice sample --model my-model --sampler ddpm --steps 1000")]
+  alice sample --model my-model --sampler ddpm --steps 1000
+  alice sample --model stable-diffusion-v1-5 --prompt 'a (small:1.3) cat' --size 512x512 --steps 30")]
     Sample {
         #[command(flatten)]
         study: SampleArguments,

@@ -34,6 +34,9 @@ pub enum StudyError {
     /// See [`alice_networks::NetworkError`].
     #[error(transparent)]
     Network(#[from] alice_networks::NetworkError),
+    /// See [`alice_pipelines::PipelineError`].
+    #[error(transparent)]
+    Pipeline(#[from] alice_pipelines::PipelineError),
     /// See [`alice_training::TrainingError`].
     #[error(transparent)]
     Training(#[from] alice_training::TrainingError),

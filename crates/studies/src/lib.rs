@@ -10,6 +10,7 @@ pub mod global;
 mod input;
 pub mod invert;
 pub mod jacobian;
+mod latent_model;
 pub mod measure;
 pub mod model;
 pub mod pictures;

@@ -54,20 +54,6 @@ impl DiffusionModel {
         Self::open(Some(name).filter(|_| !bundled))
     }
 
-    /// Refuses another model than a recipe's.
-    ///
-    /// # Errors
-    /// When the weights are not the recorded ones.
-    pub fn require(&self, recorded: &ModelReference) -> Result<(), StudyError> {
-        if recorded.hash == self.reference.hash {
-            return Ok(());
-        }
-        Err(StudyError::argument(
-            format!("model {}", recorded.name),
-            "its weights are not those of the recipe. Name the right one with --model",
-        ))
-    }
-
     /// `puppets-32`, the model inside this program.
     ///
     /// # Errors
@@ -132,6 +118,20 @@ impl DiffusionModel {
             self.network.parameters.clone(),
         )?)
     }
+}
+
+/// Refuses another model than a recipe's.
+///
+/// # Errors
+/// When the weights are not the recorded ones.
+pub(crate) fn require(found: &ModelReference, recorded: &ModelReference) -> Result<(), StudyError> {
+    if recorded.hash == found.hash {
+        return Ok(());
+    }
+    Err(StudyError::argument(
+        format!("model {}", recorded.name),
+        "its weights are not those of the recipe. Name the right one with --model",
+    ))
 }
 
 /// `[N, H, W, C]` from the `[N, C, H, W]` of files.

@@ -1,12 +1,17 @@
 //! `sample`: draw pictures with a model.
 
+mod prompted;
 mod write;
+
+pub(crate) use prompted::{check as check_prompted, run as run_prompted};
 
 use crate::input::InputFile;
 use crate::sampling::run_steps;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
-use alice_diffusion::{Ddim, Ddpm, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
+use alice_diffusion::{
+    Ddim, Ddpm, Draws, Eta, NetworkDenoiser, Sampler, ScheduleConfig, initial_noise,
+};
 use alice_runs::{ModelReference, RunFolder, TensorFile};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -59,6 +64,26 @@ pub struct SampleArguments {
     /// Noise that DDIM adds at each step, from 0 (none) to 1 (as much as DDPM)
     #[arg(long)]
     pub eta: Option<f64>,
+    /// What the picture shows, for models that read text; (x) counts more, [x] less, (x:1.5) as much as it says
+    #[arg(long, value_name = "TEXT", requires = "model")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What it does not show
+    #[arg(long, value_name = "TEXT", requires = "prompt")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negative: Option<String>,
+    /// How strongly the prompt counts [default: 7.5]
+    #[arg(long, value_name = "SCALE", requires = "prompt")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
+    /// How far guided contrast is brought back, from 0 to 1 [default: 0]
+    #[arg(long, value_name = "SHARE", requires = "prompt")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance_rescale: Option<f64>,
+    /// Width and height in pixels [default: those the model was trained on]
+    #[arg(long, value_name = "WIDTHxHEIGHT", requires = "prompt")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
 }
 
 /// What `sample` did.
@@ -74,11 +99,18 @@ pub struct SampleReport {
     pub sampler: &'static str,
     /// Steps.
     pub steps: usize,
+    /// Tokens at the prompt's end that the text encoder could not take.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut: usize,
     /// The pictures, relative to the run folder; none where the model's
     /// samples are not pictures.
     pub pictures: Vec<String>,
     /// Seconds in all.
     pub seconds: f64,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl fmt::Display for SampleReport {
@@ -89,6 +121,13 @@ impl fmt::Display for SampleReport {
             "{} samples of {h}×{w} by {} in {} {} steps, {:.1} s",
             self.count, self.model.name, self.steps, self.sampler, self.seconds
         )?;
+        if self.cut > 0 {
+            writeln!(
+                f,
+                "the last {} tokens of the prompt did not fit and were left out",
+                self.cut
+            )?;
+        }
         if self.pictures.is_empty() {
             write!(
                 f,
@@ -131,19 +170,7 @@ fn start(arguments: &SampleArguments, model: &DiffusionModel) -> Result<Start, S
             ),
         ));
     }
-    let sampler: Box<dyn Sampler> = match (arguments.sampler, arguments.eta) {
-        (SamplerKind::Ddim, eta) => {
-            let eta = Eta::Constant(eta.unwrap_or(0.0));
-            Box::new(Ddim::new(&model.schedule, arguments.steps, eta)?)
-        }
-        (SamplerKind::Ddpm, None) => Box::new(Ddpm::new(&model.schedule, arguments.steps)?),
-        (SamplerKind::Ddpm, Some(_)) => {
-            return Err(StudyError::argument(
-                "--eta",
-                "only `--sampler ddim` has it",
-            ));
-        }
-    };
+    let sampler = sampler(arguments, &model.schedule)?;
     let Some(input) = &arguments.input else {
         let count = arguments.count.unwrap_or(COUNT);
         check_count(count)?;
@@ -167,6 +194,26 @@ fn start(arguments: &SampleArguments, model: &DiffusionModel) -> Result<Start, S
         size,
         count,
         states: Some(states),
+    })
+}
+
+/// The sampler that the arguments ask for.
+fn sampler(
+    arguments: &SampleArguments,
+    schedule: &ScheduleConfig,
+) -> Result<Box<dyn Sampler>, StudyError> {
+    Ok(match (arguments.sampler, arguments.eta) {
+        (SamplerKind::Ddim, eta) => {
+            let eta = Eta::Constant(eta.unwrap_or(0.0));
+            Box::new(Ddim::new(schedule, arguments.steps, eta)?)
+        }
+        (SamplerKind::Ddpm, None) => Box::new(Ddpm::new(schedule, arguments.steps)?),
+        (SamplerKind::Ddpm, Some(_)) => {
+            return Err(StudyError::argument(
+                "--eta",
+                "only `--sampler ddim` has it",
+            ));
+        }
     })
 }
 
@@ -248,13 +295,14 @@ pub fn run(
     let channels = model.network.config.out_channels;
     let samples = Tensor::new(&[count, size.0, size.1, channels], values)?;
     write_latents(folder, &samples)?;
-    let pictures = write_pictures(arguments, model, seed, folder, samples)?;
+    let pictures = write_pictures(arguments, &model.reference, seed, folder, samples)?;
     Ok(SampleReport {
         model: model.reference.clone(),
         count,
         size,
         sampler: arguments.sampler.name(),
         steps: arguments.steps,
+        cut: 0,
         pictures,
         seconds: clock.elapsed().as_secs_f64(),
     })

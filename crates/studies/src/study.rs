@@ -5,7 +5,9 @@ use crate::edit::EditArguments;
 use crate::evolve::EvolveArguments;
 use crate::global::GlobalArguments;
 use crate::invert::InvertArguments;
+use crate::latent_model::LatentModel;
 use crate::measure::MeasureArguments;
+use crate::model::require;
 use crate::sample::SampleArguments;
 use crate::survey::SurveyArguments;
 use crate::train::TrainArguments;
@@ -135,6 +137,11 @@ impl Study {
         !matches!(self, Self::Evolve(_) | Self::Train(_) | Self::World(_))
     }
 
+    /// Whether the model reads prompts.
+    fn is_prompted(&self) -> bool {
+        matches!(self, Self::Sample(arguments) if arguments.prompt.is_some())
+    }
+
     /// Records the content of the files that the study reads.
     fn pin_inputs(&mut self) -> Result<(), StudyError> {
         match self {
@@ -201,6 +208,8 @@ pub struct Job {
 pub struct PreparedJob {
     study: Study,
     model: Option<DiffusionModel>,
+    /// Instead of the model where the study has a prompt.
+    latent: Option<LatentModel>,
     seed: u64,
     folder: RunFolder,
 }
@@ -248,13 +257,22 @@ impl Job {
     /// When something does not fit; nothing was written or removed then.
     pub fn prepare(mut self) -> Result<PreparedJob, StudyError> {
         self.study.pin_inputs()?;
-        let model = if self.study.uses_model() {
+        let prompted = self.study.is_prompted();
+        let latent = prompted.then(|| self.open_latent_model()).transpose()?;
+        let model = if self.study.uses_model() && !prompted {
             Some(self.open_model()?)
         } else {
             None
         };
-        self.study.check(model.as_ref())?;
-        let reference = model.as_ref().map(|model| model.reference.clone());
+        match (&self.study, &latent) {
+            (Study::Sample(arguments), Some(latent)) => sample::check_prompted(arguments, latent)?,
+            _ => self.study.check(model.as_ref())?,
+        }
+        let references = [
+            model.as_ref().map(|model| &model.reference),
+            latent.as_ref().map(|model| &model.reference),
+        ];
+        let reference = references.into_iter().flatten().next().cloned();
         let recipe = self.study.recipe(self.seed, reference)?;
         let folder = match (&self.out, &self.study) {
             (Some(path), Study::Train(arguments))
@@ -268,16 +286,31 @@ impl Job {
         Ok(PreparedJob {
             study: self.study,
             model,
+            latent,
             seed: self.seed,
             folder,
         })
+    }
+
+    /// The model that reads prompts; under its recorded name if there is a record.
+    fn open_latent_model(&self) -> Result<LatentModel, StudyError> {
+        let folder = self.model.as_deref().ok_or_else(|| {
+            let why = "needs a model that reads text. Name its folder with --model";
+            StudyError::argument("--prompt", why)
+        })?;
+        let mut model = LatentModel::open(folder)?;
+        if let Some(recorded) = &self.recorded {
+            require(&model.reference, recorded)?;
+            model.reference = recorded.clone();
+        }
+        Ok(model)
     }
 
     /// The model; under its recorded name if there is a record.
     fn open_model(&self) -> Result<DiffusionModel, StudyError> {
         let mut model = DiffusionModel::open(self.model.as_deref())?;
         if let Some(recorded) = &self.recorded {
-            model.require(recorded)?;
+            require(&model.reference, recorded)?;
             model.reference = recorded.clone();
         }
         Ok(model)
@@ -298,6 +331,10 @@ impl PreparedJob {
     pub fn run(self, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
         let (verb, seed, mut folder) = (self.study.verb(), self.seed, self.folder);
         let to = &mut folder;
+        if let (Study::Sample(arguments), Some(model)) = (&self.study, &self.latent) {
+            let result = sample::run_prompted(arguments, model, seed, to, progress);
+            return close(verb, folder, result);
+        }
         match (&self.study, &self.model) {
             (Study::Discover(arguments), Some(model)) => {
                 let result = discover::run(arguments, model, seed, to, progress);

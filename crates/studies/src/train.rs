@@ -2,7 +2,7 @@
 
 mod write;
 
-use crate::model::DiffusionModel;
+use crate::model::{DiffusionModel, require};
 use crate::{Progress, StudyError};
 use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
 use alice_training::{Trainer, TrainingRecipe};
@@ -154,7 +154,7 @@ fn first(arguments: &TrainArguments) -> Result<Trainer, StudyError> {
     let mut trainer = Trainer::new(&arguments.recipe)?;
     if let Some(start) = &arguments.start {
         let model = DiffusionModel::named(Path::new(&start.name))?;
-        model.require(start)?;
+        require(&model.reference, start)?;
         trainer.start_from(&model.network)?;
     }
     Ok(trainer)

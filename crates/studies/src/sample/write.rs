@@ -1,12 +1,13 @@
 //! What `sample` leaves: tensors, pictures, a sheet.
 
 use super::SampleArguments;
+use super::prompted::guidance;
+use crate::StudyError;
 use crate::pictures::{Tones, to_picture};
 use crate::raster::{columns, sheet};
 use crate::sampling::pictures;
-use crate::{DiffusionModel, StudyError};
 use alice_calculus::Tensor;
-use alice_runs::{Metadata, Parameters, RunFolder, TensorFile};
+use alice_runs::{Metadata, ModelReference, Parameters, RunFolder, TensorFile};
 
 /// Most pictures in the sheet; the others are on their own.
 const MOST_IN_SHEET: usize = 1024;
@@ -27,7 +28,7 @@ pub(super) fn write_latents(
 /// returns the names of the single pictures.
 pub(super) fn write_pictures(
     arguments: &SampleArguments,
-    model: &DiffusionModel,
+    model: &ModelReference,
     seed: u64,
     folder: &mut RunFolder,
     samples: Tensor<f32>,
@@ -54,7 +55,7 @@ pub(super) fn write_pictures(
 /// How a picture was made, as other programs read it.
 fn metadata(
     arguments: &SampleArguments,
-    model: &DiffusionModel,
+    model: &ModelReference,
     seed: u64,
     item: Option<usize>,
     size: (usize, usize),
@@ -71,9 +72,11 @@ fn metadata(
         sampler: Some(arguments.sampler.name().to_owned()),
         seed: Some(seed),
         size: Some((size.1 as u32, size.0 as u32)),
-        model_hash: Some(model.reference.hash.clone()),
-        model: Some(model.reference.name.clone()),
+        model_hash: Some(model.hash.clone()),
+        model: Some(model.name.clone()),
+        prompt: arguments.prompt.clone().unwrap_or_default(),
+        negative_prompt: arguments.negative.clone().unwrap_or_default(),
+        guidance: arguments.prompt.as_ref().map(|_| guidance(arguments).scale),
         others,
-        ..Parameters::default()
     })
 }

@@ -1,0 +1,95 @@
+//! `sample --prompt` on small Stable Diffusion pipelines that diffusers made.
+
+mod common;
+
+use common::Home;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+fn pipeline(name: &str) -> String {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pipelines/tests/fixtures");
+    fixtures.join(name).display().to_string()
+}
+
+#[test]
+fn a_prompt_becomes_pictures_that_repeat() {
+    let home = Home::new();
+    for name in ["sd", "sdxl"] {
+        let model = pipeline(name);
+        let report = home.json(&format!(
+            "sample --model {model} --prompt cat --negative horse --steps 4 --size 24x16 --count 2 --out {name}"
+        ));
+        assert_eq!(report["report"]["size"], json!([16, 24]));
+        assert_eq!(
+            report["report"]["pictures"],
+            json!(["0000.png", "0001.png"])
+        );
+        let png = fs::read(home.path(&format!("{name}/0001.png"))).unwrap();
+        let text = String::from_utf8_lossy(&png);
+        assert!(
+            text.contains("cat\nNegative prompt: horse\nSteps: 4, Sampler: DDIM, CFG scale: 7.5")
+        );
+        let replay = home.json(&format!("replay {name} --out {name}-again"));
+        assert_eq!(replay["replay"]["different"], json!([]));
+        let dog = home.json(&format!(
+            "sample --model {model} --prompt dog --negative horse --steps 4 --size 24x16 --out {name}-dog"
+        ));
+        assert_eq!(dog["report"]["count"], 1);
+        assert_ne!(
+            fs::read(home.path(&format!("{name}-dog/0000.png"))).unwrap(),
+            png
+        );
+    }
+}
+
+#[test]
+fn long_prompts_say_what_was_cut() {
+    let home = Home::new();
+    let model = pipeline("sd");
+    let prompt = "cat,".repeat(20);
+    let arguments =
+        format!("sample --model {model} --prompt {prompt} --steps 1 --size 16x16 --out run");
+    let report = home.json(&arguments);
+    assert!(report["report"]["cut"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn what_does_not_fit_a_prompt_is_refused() {
+    let home = Home::new();
+    let model = pipeline("sd");
+    for (arguments, words) in [
+        ("--size 25x16", ["--size", "multiples of 2"]),
+        ("--size wide", ["--size", "512x512"]),
+        ("--guidance nan", ["--guidance", "between"]),
+        (
+            "--guidance-rescale 2",
+            ["--guidance-rescale", "between 0 and 1"],
+        ),
+        ("--count 0", ["--count", "between 1"]),
+        ("--steps 0", ["steps", "0"]),
+    ] {
+        home.refused(
+            &format!("sample --model {model} --prompt cat {arguments} --out run"),
+            &words,
+        );
+        assert!(!home.path("run").exists(), "{arguments}");
+    }
+    fs::create_dir_all(home.path("half/unet")).unwrap();
+    for file in ["config.json", "diffusion_pytorch_model.safetensors"] {
+        let from = Path::new(&model).join("unet").join(file);
+        fs::copy(from, home.path("half/unet").join(file)).unwrap();
+    }
+    home.refused(
+        "sample --model half --prompt cat --out run",
+        &["half", "scheduler"],
+    );
+    fs::create_dir(home.path("half/scheduler")).unwrap();
+    let schedule = "scheduler/scheduler_config.json";
+    fs::copy(
+        Path::new(&model).join(schedule),
+        home.path("half").join(schedule),
+    )
+    .unwrap();
+    home.refused("sample --model half --prompt cat --out run", &["tokenizer"]);
+}
