@@ -12,6 +12,7 @@ pub mod invert;
 pub mod jacobian;
 pub mod measure;
 pub mod model;
+mod page;
 pub mod pictures;
 mod points;
 pub mod predict;
