@@ -302,7 +302,10 @@ impl EvolveArguments {
             refuse(OF_PROBLEMS, why)?;
             refuse(&["--continue-from", "--rediffuse"], why)?;
         }
-        let external = self.problem.as_deref().is_some_and(|p| p.starts_with("cmd"));
+        let external = self
+            .problem
+            .as_deref()
+            .is_some_and(|p| p.starts_with("cmd"));
         match (self.task(), external) {
             (Some(_), _) => refuse(
                 &["--dim", "--timeout"],

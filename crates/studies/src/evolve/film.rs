@@ -16,7 +16,7 @@ const NAME: usize = 26;
 const FOOT: usize = 40;
 /// Sides of a panel: alone, among others, on the sheet.
 const ALONE: usize = 560;
-const TOGETHER: usize = 300;
+const TOGETHER: usize = 256;
 const SMALL: usize = 196;
 /// Room for names at the left of the sheet.
 const LABEL: usize = 128;
@@ -26,9 +26,7 @@ const SHOWN: usize = 6;
 /// With more generations, films skip some.
 const MOST_FRAMES: usize = 60;
 /// The last frame stays for so many.
-const REST: usize = 10;
-/// How long a frame is shown.
-pub(super) const MILLISECONDS: u16 = 80;
+const REST: usize = 6;
 
 const BODY: Type = Type::new(Face::Regular, 15.0);
 const BOLD: Type = Type::new(Face::Bold, 16.0);
@@ -60,8 +58,14 @@ impl Scene<'_> {
     }
 }
 
+/// How long a frame of so many scenes is shown.
+pub(super) fn milliseconds(scenes: usize) -> u16 {
+    if scenes > 1 { 150 } else { 80 }
+}
+
 /// The populations from the first generation to the last. `smooth` where
-/// individuals keep their place from one to the next.
+/// individuals keep their place from one to the next; a single scene then has
+/// frames between the generations.
 pub(super) fn film(scenes: &[Scene], smooth: bool) -> Result<Vec<Picture>, StudyError> {
     let columns = scenes.len().min(COLUMNS);
     let rows = scenes.len().div_ceil(columns.max(1));
@@ -72,6 +76,7 @@ pub(super) fn film(scenes: &[Scene], smooth: bool) -> Result<Vec<Picture>, Study
         .collect::<Result<_, _>>()?;
     let last = scenes.iter().map(|s| s.generations.len()).max();
     let last = last.unwrap_or(1).saturating_sub(1);
+    let smooth = smooth && scenes.len() == 1;
     let steps = if smooth { 2 * last } else { last }.min(MOST_FRAMES);
     let width = 2 * MARGIN + columns * (side + GAP) - GAP;
     let height = 2 * MARGIN + rows * (NAME + side + GAP) - GAP + FOOT;

@@ -92,7 +92,10 @@ impl History {
         let values: Vec<f64> = values.iter().map(|v| f64::from_le_bytes(*v)).collect();
         let whole = rest.is_empty() && population > 0 && values.len().is_multiple_of(population);
         whole.then(|| Self {
-            told: values.chunks_exact(population).map(<[f64]>::to_vec).collect(),
+            told: values
+                .chunks_exact(population)
+                .map(<[f64]>::to_vec)
+                .collect(),
             seconds: f64::from_bits(seconds),
             mark,
         })

@@ -42,6 +42,11 @@ pub fn check(arguments: &EvolveArguments) -> Result<(), StudyError> {
         return Ok(());
     }
     let subject = Subject::new(arguments, 0)?;
+    if arguments.elite.unwrap_or(0) >= arguments.population.max(1) {
+        let population = arguments.population;
+        let why = format!("must be smaller than the population, {population}");
+        return Err(StudyError::argument("--elite", why));
+    }
     // Few of what is asked for are no less right, and take no memory.
     let probe = EvolveArguments {
         population: match arguments.population {
@@ -49,10 +54,7 @@ pub fn check(arguments: &EvolveArguments) -> Result<(), StudyError> {
             many => 8 + many % 2,
         },
         generations: Some(arguments.generations().min(2)),
-        elite: arguments.elite.map(|elite| {
-            let too_many = elite >= arguments.population;
-            if too_many { usize::MAX } else { elite.min(1) }
-        }),
+        elite: arguments.elite.map(|elite| elite.min(1)),
         continue_from: None,
         ..arguments.clone()
     };
@@ -123,7 +125,10 @@ fn single(
     let pictures = match (&subject, subject.plane()) {
         (Subject::Control(problem), _) => {
             let (frames, sheet) = stage::film(problem, &report.best_point, seed)?;
-            let about = format!("The best controller of the last generation in {}.", report.problem);
+            let about = format!(
+                "The best controller of the last generation in {}.",
+                report.problem
+            );
             Some((frames, stage::MILLISECONDS, sheet, about))
         }
         (_, Some(function)) => {
@@ -137,7 +142,7 @@ fn single(
             let about = "The population, generation by generation. Bright ground is fit; the best 64 \
                          individuals are orange; the frame is the domain ±4.";
             let sheet = film::sheet(&scene, &title)?;
-            Some((frames, film::MILLISECONDS, sheet, about.to_owned()))
+            Some((frames, film::milliseconds(1), sheet, about.to_owned()))
         }
         _ => None,
     };

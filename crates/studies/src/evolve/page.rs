@@ -40,14 +40,11 @@ fn film_section(film: &Film) -> Markup {
         section #film {
             h2 { "The film" }
             figure {
-                picture {
-                    source media="(prefers-reduced-motion: reduce)" srcset=(still);
-                    img src=(moving) alt=(film.about) style="image-rendering: auto; max-width: 980px";
-                }
+                img.drawn.moving src=(moving) alt=(film.about);
                 figcaption { (film.about) }
             }
-            h3 { "Still" }
-            figure { img src=(still) alt="The same as stills" style="image-rendering: auto"; }
+            h3 { "As stills" }
+            figure { img.drawn src=(still) alt="Moments of the film, side by side"; }
         }
     }
 }
@@ -70,7 +67,10 @@ pub(super) fn single(
         ("evaluations", numbers::count(report.evaluations)),
         (
             "per generation",
-            format!("{} ms", numbers::figures(1e3 * report.seconds_per_generation)),
+            format!(
+                "{} ms",
+                numbers::figures(1e3 * report.seconds_per_generation)
+            ),
         ),
         ("seed", recipe.seed.to_string()),
     ];
@@ -119,8 +119,8 @@ pub(super) fn tour(
             h2 { "Beside the released figures" }
             p {
                 "One run each; the released figures (in the columns beside) are means read off the paper’s plots. "
-                "Entropy counts the cells of a tenth that hold the best 64, at most 6 bits; QD adds up the best fitness of each unit cell. "
-                "The paper scores fitness and QD on the estimates x̂₀."
+                "Entropy is that of the cells of a tenth that hold the best 64, at most 6 bits; mean is over the whole final population; "
+                "QD adds up the best fitness of each unit cell."
             }
             (table.to_html("Figures of all functions"))
         }

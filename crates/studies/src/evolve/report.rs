@@ -122,7 +122,11 @@ impl EvolveReport {
 impl fmt::Display for EvolveReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = numbers::count(self.evaluations);
-        writeln!(f, "{} on {}: {count} evaluations", self.method, self.problem)?;
+        writeln!(
+            f,
+            "{} on {}: {count} evaluations",
+            self.method, self.problem
+        )?;
         if self.resumed_at > 0 {
             writeln!(f, "resumed after generation {}", self.resumed_at)?;
         }

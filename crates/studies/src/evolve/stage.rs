@@ -136,7 +136,12 @@ fn draw(canvas: &mut Canvas, frame: &Frame) {
             rail(canvas, ground + 22.0);
             for side in [-2.4, 2.4] {
                 let edge = middle + side * scale;
-                canvas.stroke([edge, ground + 8.0], [edge, ground + 34.0], 1.5, palette::SOFT);
+                canvas.stroke(
+                    [edge, ground + 8.0],
+                    [edge, ground + 34.0],
+                    1.5,
+                    palette::SOFT,
+                );
             }
             canvas.stroke([x - 34.0, ground], [x + 34.0, ground], 16.0, COOL);
             for wheel in [-26.0, 26.0] {
@@ -145,7 +150,10 @@ fn draw(canvas: &mut Canvas, frame: &Frame) {
             }
             let foot = [x, ground - 10.0];
             let length = 1.8 * scale;
-            let tip = [foot[0] + length * angle.sin(), foot[1] - length * angle.cos()];
+            let tip = [
+                foot[0] + length * angle.sin(),
+                foot[1] - length * angle.cos(),
+            ];
             canvas.stroke(foot, tip, 6.0, palette::ACCENT);
             canvas.stroke(foot, foot, 4.0, palette::GROUND);
         }
@@ -153,9 +161,8 @@ fn draw(canvas: &mut Canvas, frame: &Frame) {
             let (scale, top) = (84.0, [middle, 212.0]);
             let goal = top[1] - scale;
             dashes(canvas, goal);
-            let from = |[x, y]: [f64; 2], angle: f64| {
-                [x + scale * angle.sin(), y + scale * angle.cos()]
-            };
+            let from =
+                |[x, y]: [f64; 2], angle: f64| [x + scale * angle.sin(), y + scale * angle.cos()];
             let elbow = from(top, angles[0]);
             let tip = from(elbow, angles[0] + angles[1]);
             canvas.stroke(top, elbow, 9.0, COOL);
@@ -182,12 +189,20 @@ fn draw(canvas: &mut Canvas, frame: &Frame) {
             let flag = [x(goal), y(ground(goal))];
             let top = [flag[0], flag[1] - 58.0];
             canvas.stroke(flag, top, 1.6, palette::INK);
-            canvas.stroke([top[0] + 3.0, top[1] + 5.0], [top[0] + 18.0, top[1] + 8.0], 5.0, palette::ACCENT);
+            canvas.stroke(
+                [top[0] + 3.0, top[1] + 5.0],
+                [top[0] + 18.0, top[1] + 8.0],
+                5.0,
+                palette::ACCENT,
+            );
             // The car stands on the slope, which is steeper on the screen.
-            let slope = 3.0 * 0.45 * (3.0 * position).cos() * 260.0 * 1.8
-                / (WIDTH - 2 * MARGIN) as f64;
+            let slope =
+                3.0 * 0.45 * (3.0 * position).cos() * 260.0 * 1.8 / (WIDTH - 2 * MARGIN) as f64;
             let length = slope.hypot(1.0);
-            let (along, up) = ([1.0 / length, -slope / length], [-slope / length, -1.0 / length]);
+            let (along, up) = (
+                [1.0 / length, -slope / length],
+                [-slope / length, -1.0 / length],
+            );
             let at = |forward: f64, raised: f64| {
                 [
                     x(position) + forward * along[0] + raised * up[0],

@@ -35,7 +35,8 @@ impl Subject {
         if unknown {
             let tasks = Task::ALL.map(Task::name).join(", ");
             let functions = Function::NAMES.join(", ");
-            let why = format!("{name:?} is unknown; there are {functions}, {tasks} and 'cmd PROGRAM'");
+            let why =
+                format!("{name:?} is unknown; there are {functions}, {tasks} and 'cmd PROGRAM'");
             return Err(StudyError::argument("--problem", why));
         }
         Ok(Self::Function(Function::new(name, arguments.dim)?))
