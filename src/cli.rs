@@ -176,10 +176,13 @@ Examples:
         #[command(flatten)]
         run: RunOptions,
     },
-    /// Evolve points by Diffusion Evolution
+    /// Evolve points by Diffusion Evolution; without a problem, on six functions
     #[command(after_help = "\
 Examples:
-  alice evolve --problem rastrigin
+  alice evolve
+  alice evolve --problem rastrigin --method cma-es
+  alice evolve --problem cart-pole --latent 2
+  alice evolve --study --seeds 10
   alice evolve --problem 'cmd python3 fitness.py' --dim 10")]
     Evolve {
         #[command(flatten)]

@@ -86,11 +86,11 @@ fn new_job(study: Study, model: Option<PathBuf>, seed: u64, place: PlaceOptions)
 }
 
 fn run_job(job: Job, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
-    let trains = matches!(job.study, Study::Train(_));
+    let resumes = matches!(job.study, Study::Train(_) | Study::Evolve(_));
     let prepared = job.prepare()?;
     let folder = prepared.folder().display().to_string();
-    interrupt::set_hint(if trains {
-        format!("The same command with --out {folder} goes on from the last checkpoint")
+    interrupt::set_hint(if resumes {
+        format!("The same command with --out {folder} goes on from there")
     } else {
         format!("What was finished is in {folder}")
     });

@@ -22,6 +22,32 @@ impl Bounds {
             upper: vec![half_width; dimension],
         }
     }
+
+    /// Mirrors a point at the sides of the box, as often as it takes.
+    pub(crate) fn reflect(&self, point: &mut [f64]) {
+        for (x, (&low, &high)) in point.iter_mut().zip(self.lower.iter().zip(&self.upper)) {
+            *x = reflect(*x, low, high);
+        }
+    }
+}
+
+/// Mirrors x at the ends of an interval.
+pub(crate) fn reflect(x: f64, low: f64, high: f64) -> f64 {
+    if (low..=high).contains(&x) {
+        return x;
+    }
+    let width = high - low;
+    if width <= 0.0 {
+        return low;
+    }
+    let phase = (x - low).rem_euclid(2.0 * width);
+    let inside = if phase > width {
+        high - (phase - width)
+    } else {
+        low + phase
+    };
+    // Sums round.
+    inside.clamp(low, high)
 }
 
 /// Names the random draws of an evaluation, so that the fitness of an

@@ -108,9 +108,9 @@ fn cma_es_reaches_the_optimum_within_its_budget() {
 }
 
 #[test]
-fn cma_es_stays_in_its_box_and_comes_near_an_optimum_in_its_corner() -> Result<(), EvolutionError> {
+fn cma_es_stays_in_its_box_and_finds_an_optimum_in_its_corner() -> Result<(), EvolutionError> {
     // The sphere about 0 in a box that begins at 1: the best corner is (1, 1, 1),
-    // worth −3. Redrawing keeps the mean inside, so that it only comes near.
+    // worth −3.
     let bounds = Bounds {
         lower: vec![1.0; 3],
         upper: vec![5.0; 3],
@@ -131,7 +131,7 @@ fn cma_es_stays_in_its_box_and_comes_near_an_optimum_in_its_corner() -> Result<(
     };
     optimize(&problem, &mut optimizer, 3_000, 0)?;
     let best = optimizer.batch().best().map(|(_, fitness)| fitness);
-    assert!(best.is_some_and(|best| best > -3.1), "{best:?}");
+    assert!(best.is_some_and(|best| best > -3.0 - 1e-9), "{best:?}");
     Ok(())
 }
 
@@ -151,7 +151,7 @@ fn open_es_comes_within_a_step_of_the_spheres_centre() -> Result<(), EvolutionEr
     let mut optimizer = OpenEs::new(OpenEsConfig::new(vec![1.0; 10], 40), 0)?;
     let needed = evaluations_to(&mut optimizer, sphere, 1e-3, 8_000);
     assert!(needed.is_some());
-    let distance = sphere(optimizer.mean()).sqrt();
+    let distance = sphere(&optimizer.mean()).sqrt();
     assert!(distance < 0.1, "{distance}");
     Ok(())
 }

@@ -13,6 +13,7 @@ pub mod jacobian;
 mod latent_model;
 pub mod measure;
 pub mod model;
+mod page;
 pub mod pictures;
 mod points;
 pub mod predict;

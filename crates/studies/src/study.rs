@@ -156,8 +156,11 @@ impl Study {
             Self::Transport(arguments) => {
                 arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
             }
-            Self::Evolve(_)
-            | Self::Global(_)
+            Self::Evolve(arguments) => {
+                let file = arguments.continue_from.as_mut();
+                file.map_or(Ok(()), |file| file.pin())
+            }
+            Self::Global(_)
             | Self::Measure(_)
             | Self::Survey(_)
             | Self::Train(_)
@@ -279,6 +282,11 @@ impl Job {
                 if !self.overwrite && train::can_resume(path, arguments) =>
             {
                 train::check_checkpoint(path, arguments)?;
+                RunFolder::extend(path, recipe)?
+            }
+            (Some(path), Study::Evolve(arguments))
+                if !self.overwrite && evolve::can_resume(path, arguments, self.seed) =>
+            {
                 RunFolder::extend(path, recipe)?
             }
             (path, _) => RunFolder::create(path.as_deref(), self.overwrite, recipe)?,

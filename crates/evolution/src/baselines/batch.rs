@@ -230,11 +230,3 @@ pub(super) fn clamp(point: &mut [f64], bounds: Option<&Bounds>) {
         *value = value.clamp(low, high);
     }
 }
-
-pub(super) fn inside(point: &[f64], bounds: &Bounds) -> bool {
-    let limits = bounds.lower.iter().zip(&bounds.upper);
-    point
-        .iter()
-        .zip(limits)
-        .all(|(value, (low, high))| (low..=high).contains(&value))
-}

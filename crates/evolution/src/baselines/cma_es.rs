@@ -1,14 +1,12 @@
 //! Covariance matrix adaptation.
 
-use super::batch::{Batch, Optimizer, check, clamp, inside};
+use super::batch::{Batch, Optimizer, check};
 use crate::{Bounds, EvolutionError};
 use alice_random::Stream;
 use faer::{Mat, Side};
 
 /// The most parameters that a full covariance is kept for.
 const MOST_PARAMETERS: usize = 4_096;
-/// How often a point outside the box is drawn again before it is clamped.
-const REDRAWS: u64 = 100;
 
 /// How CMA-ES starts.
 #[derive(Clone, Debug)]
@@ -26,9 +24,10 @@ pub struct CmaEsConfig {
 /// CMA-ES with weighted recombination, cumulative step-size adaptation and
 /// active rank-μ update, all parameters at their published defaults.
 ///
-/// Points outside the box are drawn again, and clamped if that does not help;
-/// the distribution learns from the points as they were evaluated. Cost per
-/// generation: O(n d²), and O(d³) for the eigendecomposition, which is redone
+/// Points outside the box are mirrored at its sides for the evaluation, and the
+/// distribution learns from them as they were drawn: mirrored, an optimum on a
+/// side or in a corner lies amid the points that lead to it, as any other does.
+/// Cost per generation: O(n d²), and O(d³) for the eigendecomposition, which is redone
 /// when the covariance has had time to change. Hansen, "The CMA evolution
 /// strategy: a tutorial", arXiv 1604.00772, 2016; the symbols are its own.
 #[derive(Clone, Debug)]
@@ -37,6 +36,8 @@ pub struct CmaEs {
     bounds: Option<Bounds>,
     batch: Batch,
     constants: Constants,
+    /// The points as drawn `[n, d]`; the batch has them inside the box.
+    drawn: Vec<f64>,
     mean: Vec<f64>,
     sigma: f64,
     path_sigma: Vec<f64>,
@@ -154,6 +155,7 @@ impl CmaEs {
             seed,
             bounds,
             batch: Batch::new(population, dimension)?,
+            drawn: vec![0.0; population * dimension],
             constants: Constants::new(dimension, population),
             mean: start,
             sigma,
@@ -166,10 +168,14 @@ impl CmaEs {
         })
     }
 
-    /// The mean of the distribution `[d]`.
+    /// The mean of the distribution `[d]`, inside the box.
     #[must_use]
-    pub fn mean(&self) -> &[f64] {
-        &self.mean
+    pub fn mean(&self) -> Vec<f64> {
+        let mut mean = self.mean.clone();
+        if let Some(bounds) = &self.bounds {
+            bounds.reflect(&mut mean);
+        }
+        mean
     }
 
     /// The step size σ.
@@ -179,8 +185,8 @@ impl CmaEs {
     }
 
     /// Draws one point, m + σ B D z.
-    fn draw(&self, individual: usize, redraw: u64, point: &mut [f64]) {
-        let generation = self.batch.generation() * REDRAWS + redraw;
+    fn draw(&self, individual: usize, point: &mut [f64]) {
+        let generation = self.batch.generation();
         let mut stream = Stream::new(self.seed, "cma-es", individual as u64, generation);
         let normals: Vec<f64> = stream.normals(point.len());
         point.copy_from_slice(&self.mean);
@@ -249,13 +255,12 @@ impl Optimizer for CmaEs {
         if !self.batch.asked {
             let mut point = vec![0.0; self.mean.len()];
             for individual in 0..self.batch.count() {
-                for redraw in 0..REDRAWS {
-                    self.draw(individual, redraw, &mut point);
-                    if self.bounds.as_ref().is_none_or(|b| inside(&point, b)) {
-                        break;
-                    }
+                self.draw(individual, &mut point);
+                let d = point.len();
+                self.drawn[individual * d..][..d].copy_from_slice(&point);
+                if let Some(bounds) = &self.bounds {
+                    bounds.reflect(&mut point);
                 }
-                clamp(&mut point, self.bounds.as_ref());
                 self.batch.point_mut(individual).copy_from_slice(&point);
             }
             self.batch.asked = true;
@@ -279,7 +284,8 @@ impl Optimizer for CmaEs {
             ..
         } = self.constants;
         let step = |individual: usize| -> Vec<f64> {
-            let point = self.batch.point(individual).iter();
+            let d = self.mean.len();
+            let point = self.drawn[individual * d..][..d].iter();
             let moved = point.zip(&self.mean).map(|(x, m)| (x - m) / self.sigma);
             moved.collect()
         };

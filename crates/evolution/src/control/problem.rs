@@ -100,6 +100,15 @@ impl ControlProblem {
         })
     }
 
+    /// The same task, policies and fitness with episodes from other starts.
+    ///
+    /// # Errors
+    /// Without a start.
+    pub fn with_starts(&self, starts: &[u64]) -> Result<Self, EvolutionError> {
+        let hidden = &self.policy.sizes()[1..self.policy.sizes().len() - 1];
+        Self::new(self.task, hidden, starts, self.fitness)
+    }
+
     /// The task.
     #[must_use]
     pub fn task(&self) -> Task {

@@ -74,6 +74,8 @@ pub const MOST_DIRECT: usize = 8;
 /// From this population on, neighbours are used. An estimate from the number
 /// of kernel values, not a measured crossing.
 const MANY: usize = 12_288;
+/// The heaviest weight lies between this and its inverse, or is made 1.
+const LIGHTEST: f64 = 1e-12;
 /// Below, sources lie so close together that a cell cannot resolve them.
 const LEAST_ALPHA: f64 = 1e-4;
 
@@ -139,7 +141,14 @@ pub fn estimate(
     if !(0.0..1.0).contains(&alpha) {
         return Err(EvolutionError::parameter("alpha", alpha, "in 0..1"));
     }
-    let weights: Vec<f64> = cloud.weights.iter().map(|q| q + guards.fitness).collect();
+    let mut weights: Vec<f64> = cloud.weights.iter().map(|q| q + guards.fitness).collect();
+    let mut guards = guards;
+    let heaviest = weights.iter().copied().fold(0.0, f64::max);
+    if heaviest > 0.0 && !(LIGHTEST..=1.0 / LIGHTEST).contains(&heaviest) {
+        // The same mean, with weights that single precision can hold.
+        weights.iter_mut().for_each(|q| *q /= heaviest);
+        guards.normaliser /= heaviest;
+    }
     let guarded = Cloud {
         weights: &weights,
         ..*cloud

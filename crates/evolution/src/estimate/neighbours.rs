@@ -1,7 +1,7 @@
 //! Large populations in the plane: the sums are smooth on the kernel's scale.
 //!
-//! Space is cut into cells as wide as the kernel (distances d have exponent
-//! −d², cells have side 1). A cell with many individuals takes the sums at
+//! Space is cut into cells as wide as the kernel (distances d have the exponent
+//! −d² of 2, and cells have the side at which that is 1/e). A cell with many individuals takes the sums at
 //! 10 × 10 Chebyshev nodes and interpolates; a cell with few takes them at each
 //! individual; both over the sources within reach only. Sources out of reach
 //! have kernel values below e^(−36) = 2.4e-16, and interpolation errs by at most
@@ -15,6 +15,8 @@ use super::{Cloud, Guards};
 use crate::real::vectorized;
 use rayon::prelude::*;
 
+/// The side of a cell, 1/√ln 2.
+const SIDE: f64 = 1.201_122_408_786_449_8;
 /// Chebyshev nodes along each axis.
 const NODES: usize = 10;
 /// Cells on each side that are in reach.
@@ -30,7 +32,7 @@ type Key = (i64, i64);
 
 /// (row, column) of the cell of a place.
 fn cell([x, y]: [f64; 2]) -> Key {
-    (y.floor() as i64, x.floor() as i64)
+    ((y / SIDE).floor() as i64, (x / SIDE).floor() as i64)
 }
 
 /// Indices sorted by the cells of their places, and these cells.
@@ -97,7 +99,7 @@ impl Plane<'_> {
     /// x̂₀ of the members of a cell; NaN where all pairs are needed.
     fn solve(&self, key: Key, members: &[u32]) -> Vec<(u32, [f64; 2])> {
         // The middle of the cell is the origin, which keeps f32 exact.
-        let middle = [key.1 as f64 + 0.5, key.0 as f64 + 0.5];
+        let middle = [key.1, key.0].map(|k| (k as f64 + 0.5) * SIDE);
         let near = self.near(key, middle);
         let mass_in_reach: f64 = near.weights.iter().map(|q| f64::from(*q)).sum();
         let grid = (members.len() > NODES * NODES).then(|| Grid::new(&near));
@@ -203,9 +205,9 @@ fn sums_at(target: [f64; 2], near: &Columns<f32, 2>) -> [f64; 3] {
     [mass, moment[0], moment[1]]
 }
 
-/// Position of a Chebyshev node in −½..½.
+/// Position of a Chebyshev node in a cell, from its middle.
 fn node(k: usize) -> f64 {
-    0.5 * ((k as f64 + 0.5) * std::f64::consts::PI / NODES as f64).cos()
+    0.5 * SIDE * ((k as f64 + 0.5) * std::f64::consts::PI / NODES as f64).cos()
 }
 
 /// The sums at the nodes of a cell.

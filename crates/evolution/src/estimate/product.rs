@@ -119,6 +119,8 @@ fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
     let centred = Centred::<T>::new(cloud.points, d);
     let totals = Totals::of(cloud, &centred.mean);
     let everything = MatRef::from_row_major_slice(&centred.values, n, d);
+    let places = (!cloud.is_plain() && cloud.place_dimension > FEW)
+        .then(|| Centred::<f64>::new(cloud.places, cloud.place_dimension));
     let mut out = vec![0.0; n * d];
     out.par_chunks_mut(ROWS * d)
         .enumerate()
@@ -126,13 +128,12 @@ fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
             let first = block * ROWS;
             let rows = out.len() / d;
             let mut exponents = vec![0.0; rows * n];
-            if cloud.place_dimension <= FEW {
-                direct_exponents(cloud, alpha, first, &mut exponents);
-            } else if cloud.is_plain() {
-                gram_exponents(cloud, &centred, alpha, first, &mut exponents);
-            } else {
-                let places = Centred::<f64>::new(cloud.places, cloud.place_dimension);
-                gram_exponents(cloud, &places, alpha, first, &mut exponents);
+            match &places {
+                _ if cloud.place_dimension <= FEW => {
+                    direct_exponents(cloud, alpha, first, &mut exponents);
+                }
+                Some(places) => gram_exponents(cloud, places, alpha, first, &mut exponents),
+                None => gram_exponents(cloud, &centred, alpha, first, &mut exponents),
             }
             let (weights, sums) = weigh::<T>(&exponents, cloud.weights);
             let mut moments = vec![T::NIL; rows * d];
@@ -178,12 +179,18 @@ fn weigh<T: Real>(exponents: &[f64], q: &[f64]) -> (Vec<T>, Vec<(f64, f64)>) {
         let sum = vectorized(
             #[inline(always)]
             || {
-                let mut sum = 0.0;
                 for ((weight, exponent), q) in weights.iter_mut().zip(exponents).zip(q) {
-                    *weight = T::narrow((exponent - largest).min(0.0).exponential() * q);
-                    sum += weight.widen();
+                    let exponent = T::narrow((exponent - largest).min(0.0));
+                    *weight = exponent.exponential() * T::narrow(*q);
                 }
-                sum
+                // In parts, which vectorises.
+                let mut parts = [0.0; 8];
+                for block in weights.chunks(8) {
+                    for (part, weight) in parts.iter_mut().zip(block) {
+                        *part += weight.widen();
+                    }
+                }
+                parts.iter().sum::<f64>()
             },
         );
         (largest, sum)
@@ -195,11 +202,28 @@ fn weigh<T: Real>(exponents: &[f64], q: &[f64]) -> (Vec<T>, Vec<(f64, f64)>) {
 /// −‖zᵢ − s zⱼ‖² / (2(1 − α)) of rows from `first` on, from the differences.
 fn direct_exponents(cloud: &Cloud<'_>, alpha: f64, first: usize, exponents: &mut [f64]) {
     let (n, d) = (cloud.len(), cloud.place_dimension);
+    let (root, factor) = (alpha.sqrt(), -0.5 / (1.0 - alpha));
+    let mut columns = vec![0.0; n * d];
+    for (j, place) in cloud.places.chunks_exact(d).enumerate() {
+        for (k, z) in place.iter().enumerate() {
+            columns[k * n + j] = root * z;
+        }
+    }
     for (i, row) in exponents.chunks_exact_mut(n).enumerate() {
         let place = &cloud.places[(first + i) * d..][..d];
-        for (exponent, other) in row.iter_mut().zip(cloud.places.chunks_exact(d)) {
-            *exponent = exponent_of(place, other, alpha);
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                row.fill(0.0);
+                for (z, column) in place.iter().zip(columns.chunks_exact(n)) {
+                    for (exponent, other) in row.iter_mut().zip(column) {
+                        let difference = z - other;
+                        *exponent += difference * difference;
+                    }
+                }
+                row.iter_mut().for_each(|e| *e *= factor);
+            },
+        );
     }
 }
 
@@ -231,25 +255,38 @@ fn gram_exponents<T: Real>(
     );
     let (s, c) = (alpha.sqrt(), 0.5 / (1.0 - alpha));
     let epsilon = if size_of::<T>() == 4 { 6e-8 } else { 1.1e-16 };
+    // ‖yᵢ − s yⱼ + (1 − s) μ‖² without what depends on i.
+    let pairs = || centred.norms.iter().zip(&centred.shadows);
+    let others: Vec<f64> = pairs()
+        .map(|(norm, shadow)| s * (s * norm - 2.0 * (1.0 - s) * shadow))
+        .collect();
+    let longest = centred.norms.iter().copied().fold(0.0, f64::max);
     for (i, (row, gram)) in exponents
         .chunks_exact_mut(n)
         .zip(gram.chunks_exact(n))
         .enumerate()
     {
         let own = first + i;
-        // ‖yᵢ − s yⱼ + (1 − s) μ‖²
         let (norm, shadow) = (centred.norms[own], centred.shadows[own]);
         let fixed = norm + (1.0 - s) * ((1.0 - s) * centred.offset + 2.0 * shadow);
-        for j in 0..n {
-            let cross = gram[j].widen() + (1.0 - s) * centred.shadows[j];
-            let squared = fixed + s * (s * centred.norms[j] - 2.0 * cross);
-            row[j] = -c * squared.max(0.0);
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((exponent, other), gram) in row.iter_mut().zip(&others).zip(gram) {
+                    let squared = fixed + other - 2.0 * s * gram.widen();
+                    *exponent = -c * squared.max(0.0);
+                }
+            },
+        );
         row[own] = -c * (1.0 - s).powi(2) * (norm + 2.0 * shadow + centred.offset);
+        let rounding = |norm_j: f64| 64.0 * epsilon * c * s * (norm * norm_j).sqrt();
+        if rounding(longest) <= TOLERANCE {
+            continue;
+        }
         let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let place = &cloud.places[own * d..][..d];
         for j in (0..n).filter(|j| *j != own) {
-            let rounding = 64.0 * epsilon * c * s * (norm * centred.norms[j]).sqrt();
+            let rounding = rounding(centred.norms[j]);
             if rounding > TOLERANCE && row[j] + rounding > largest - NEGLIGIBLE {
                 row[j] = exponent_of(place, &cloud.places[j * d..][..d], alpha);
             }

@@ -134,6 +134,20 @@ fn latent_distances_average_points() {
 }
 
 #[test]
+fn weights_of_any_size_give_the_same_mean() {
+    for (n, d) in [(64, 2), (64, 20)] {
+        let (points, weights) = population(n, d, 1.0);
+        let expected = naive(&Cloud::new(&points, d, &weights), 0.7, Guards::NONE);
+        for size in [1e-200, 1e-20, 1e30, 1e250] {
+            let scaled: Vec<f64> = weights.iter().map(|q| q * size).collect();
+            let cloud = Cloud::new(&points, d, &scaled);
+            let found = estimate(&cloud, 0.7, Guards::NONE, Method::Auto).unwrap();
+            assert!(largest_difference(&found, &expected) < 5e-5, "{size} {d}");
+        }
+    }
+}
+
+#[test]
 fn a_narrow_kernel_keeps_each_individual_and_a_wide_one_the_mean_of_all() {
     let (points, weights) = population(64, 2, 1.0);
     let cloud = Cloud::new(&points, 2, &weights);

@@ -1,6 +1,7 @@
 //! What can be chosen.
 
 use crate::estimate::{Guards, Method};
+use crate::problem::reflect;
 use crate::{Bounds, EvolutionError, FitnessMap, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -25,22 +26,6 @@ impl Constraint {
                 };
             }
         }
-    }
-}
-
-fn reflect(x: f64, low: f64, high: f64) -> f64 {
-    if (low..=high).contains(&x) {
-        return x;
-    }
-    let width = high - low;
-    if width <= 0.0 {
-        return low;
-    }
-    let phase = (x - low).rem_euclid(2.0 * width);
-    low + if phase > width {
-        2.0 * width - phase
-    } else {
-        phase
     }
 }
 

@@ -42,6 +42,7 @@ impl Evolution {
     }
 
     /// The run of [`to_bytes`](Self::to_bytes). The bounds are the problem's.
+    /// The number of generations may differ: the levels are kept.
     ///
     /// # Errors
     /// When the bytes are not whole, or not of a run with these `options`.
@@ -64,8 +65,15 @@ impl Evolution {
         let (header, values) = rest.split_at(length);
         let header: Header =
             serde_json::from_slice(header).map_err(|e| broken(&format!("broken ({e})")))?;
-        if header.options != *options {
-            return Err(broken("of other options"));
+        let comparable = Options {
+            generations: header.options.generations,
+            ..options.clone()
+        };
+        if header.options != comparable {
+            return Err(broken(&format!(
+                "of a run with other options ({})",
+                differences(&header.options, &comparable)
+            )));
         }
         let mut evolution = Self::new(header.dimension, bounds, header.options)?;
         let size = evolution.population.len();
@@ -91,4 +99,16 @@ impl Evolution {
         evolution.generation = header.generation;
         Ok(evolution)
     }
+}
+
+/// The options that differ, with both values.
+fn differences(saved: &Options, asked: &Options) -> String {
+    let value = |options: &Options| serde_json::to_value(options).unwrap_or_default();
+    let (saved, asked) = (value(saved), value(asked));
+    let fields = saved.as_object().into_iter().flatten();
+    let different = fields.filter(|(name, value)| asked[name.as_str()] != **value);
+    let words: Vec<String> = different
+        .map(|(name, value)| format!("{name} {value}, not {}", asked[name.as_str()]))
+        .collect();
+    words.join("; ")
 }

@@ -6,10 +6,10 @@ use crate::pictures::numbers;
 const GAP: &str = "  ";
 
 /// One column: its heading, whether its cells begin on the left, and its cells.
-struct Column {
-    heading: &'static str,
-    left: bool,
-    cells: Vec<String>,
+pub(crate) struct Column {
+    pub heading: &'static str,
+    pub left: bool,
+    pub cells: Vec<String>,
 }
 
 /// One line per direction, without colour, ending with a line feed.
@@ -117,7 +117,8 @@ fn rest(report: &DiscoverReport) -> String {
     }
 }
 
-fn lines(columns: &[Column]) -> String {
+/// The columns side by side, a line per row.
+pub(crate) fn lines(columns: &[Column]) -> String {
     let chars = |text: &str| text.chars().count();
     let rows = columns.first().map_or(0, |c| c.cells.len());
     let mut text = String::new();

@@ -65,6 +65,42 @@ impl Canvas {
         self.fill((x + width, y), (thickness, height), color);
     }
 
+    /// A thick line with round ends, its edges smooth; a disc where both ends
+    /// are the same. Ends and radius are in pixels, from the upper left corner.
+    pub fn stroke(&mut self, a: [f64; 2], b: [f64; 2], radius: f64, color: Rgb) {
+        let (along, reach) = ([b[0] - a[0], b[1] - a[1]], radius + 1.0);
+        let squared = along[0] * along[0] + along[1] * along[1];
+        let range = |axis: usize, end: usize| {
+            let (low, high) = (a[axis].min(b[axis]) - reach, a[axis].max(b[axis]) + reach);
+            // Casts of what lies outside saturate.
+            (low.floor() as usize)..(high.ceil() as usize).min(end)
+        };
+        for y in range(1, self.height) {
+            for x in range(0, self.width) {
+                let to = [x as f64 + 0.5 - a[0], y as f64 + 0.5 - a[1]];
+                let share = if squared > 0.0 {
+                    ((to[0] * along[0] + to[1] * along[1]) / squared).clamp(0.0, 1.0)
+                } else {
+                    0.0
+                };
+                let distance = (to[0] - share * along[0]).hypot(to[1] - share * along[1]);
+                let coverage = (radius + 0.5 - distance).clamp(0.0, 1.0);
+                if coverage > 0.0 {
+                    self.mix((x, y), color, coverage as f32);
+                }
+            }
+        }
+    }
+
+    /// Puts `coverage` of a colour over a pixel inside.
+    fn mix(&mut self, (x, y): (usize, usize), color: Rgb, coverage: f32) {
+        let at = 3 * (y * self.width + x);
+        for (value, ink) in self.rgb[at..at + 3].iter_mut().zip(color) {
+            let mixed = f32::from(*value) * (1.0 - coverage) + f32::from(ink) * coverage;
+            *value = mixed.round() as u8;
+        }
+    }
+
     /// Copies a picture; `(x, y)` is its upper left corner.
     pub fn blit(&mut self, picture: &Picture, (x, y): (usize, usize)) {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -84,11 +120,7 @@ impl Canvas {
             if px < 0 || py < 0 || px >= self.width as i64 || py >= self.height as i64 {
                 return;
             }
-            let at = 3 * (py as usize * self.width + px as usize);
-            for (value, ink) in self.rgb[at..at + 3].iter_mut().zip(color) {
-                let mixed = f32::from(*value) * (1.0 - coverage) + f32::from(ink) * coverage;
-                *value = mixed.round() as u8;
-            }
+            self.mix((px as usize, py as usize), color, coverage);
         });
     }
 
@@ -125,6 +157,17 @@ mod tests {
         canvas.frame((0, 0), (4, 3), 2, [5; 3]);
         let picture = canvas.into_picture().unwrap();
         assert_eq!(picture.rgb().len(), 4 * 3 * 3);
+    }
+
+    #[test]
+    fn a_stroke_covers_its_area() {
+        let mut canvas = Canvas::new(60, 40, [0; 3]);
+        canvas.stroke([20.0, 20.0], [40.0, 20.0], 5.0, [255; 3]);
+        canvas.stroke([-90.0, -9.0], [-90.0, 1e9], 3.0, [255; 3]);
+        let rgb = canvas.into_picture().unwrap().into_rgb();
+        let area = rgb.iter().map(|v| f64::from(*v)).sum::<f64>() / (3.0 * 255.0);
+        let expected = 200.0 + 25.0 * std::f64::consts::PI;
+        assert!((area - expected).abs() < 1.0, "{area} {expected}");
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use crate::StudyError;
 use crate::discover::findings::Pictures;
+use crate::page::png_uri;
 use crate::pictures::{Tones, Zoom, to_picture};
 use alice_runs::{Metadata, picture};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 
 /// Pictures are embedded no larger than this, so that the page stays light;
 /// the sheet and the frames have more.
@@ -17,5 +16,5 @@ pub fn data_uri(pictures: &Pictures, index: usize, tones: Tones) -> Result<Strin
     let zoom = Zoom::over(largest.div_ceil(LARGEST_SIDE));
     let picture = zoom.apply(&to_picture(pictures, index, tones)?)?;
     let png = picture::encode_png("report.html", &picture, &Metadata::new())?;
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
+    Ok(png_uri(&png))
 }

@@ -2,7 +2,6 @@
 
 use crate::discover::findings::{DiscoverReport, FactorError};
 use crate::pictures::numbers;
-use alice_runs::Recipe;
 use maud::{Markup, html};
 
 /// A held-out error in as few words as its measure allows.
@@ -64,26 +63,6 @@ pub fn figures(report: &DiscoverReport) -> Markup {
                             if report.converged { "the residual is within the tolerance" } else { "the residual is above the tolerance: do not trust the last directions" }))
                     }
                 }
-            }
-        }
-    }
-}
-
-pub fn again(recipe: &Recipe) -> Markup {
-    html! {
-        section #again {
-            h2 { "Do it again" }
-            p { "In the folder of this page:" }
-            pre.command { code { "alice replay ." } }
-            p {
-                "The recipe gives the same bytes on the same machine."
-                @if let Some(model) = &recipe.model {
-                    " It wants the model " strong { (model.name) } " with the hash " code.hash { (model.hash) } "."
-                }
-            }
-            details {
-                summary { "The recipe" }
-                pre { code { (recipe.to_json()) } }
             }
         }
     }

@@ -1,8 +1,5 @@
-//! `report.html`: one file that needs nothing else.
-//!
-//! No request leaves the page: style, script, pictures and plots are inside
-//! it. Everything it says is there without the script, which only plays the
-//! walks. [`maud`] escapes what comes from files.
+//! `report.html` of `discover`. Everything it says is there without the
+//! script, which only plays the walks.
 
 mod embed;
 mod factors;
@@ -13,11 +10,11 @@ mod walks;
 
 use super::findings::Findings;
 use crate::StudyError;
+use crate::page::{again, document};
 use crate::pictures::numbers;
 use alice_runs::Recipe;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The report as HTML.
@@ -27,37 +24,18 @@ const SCRIPT: &str = include_str!("script.js");
 pub fn page(findings: &Findings, recipe: &Recipe) -> Result<String, StudyError> {
     let report = &findings.report;
     let title = format!("Directions of {}", report.model.name);
-    let markup = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                // Even a mistake below must not reach the network.
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-                title { (title) " · Alice" }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                (header(findings, recipe))
-                main {
-                    (about(findings))
-                    (samples::section(findings)?)
-                    (spectrum::section(report))
-                    (walks::section(findings)?)
-                    (factors::all_directions(report))
-                    (method::instrument(report))
-                    (method::figures(report))
-                    (method::again(recipe))
-                }
-                footer { "Made by Alice " (recipe.alice) ", a workbench for the geometry of diffusion models." }
-                script { (PreEscaped(SCRIPT)) }
-            }
-        }
+    let sections = html! {
+        (about(findings))
+        (samples::section(findings)?)
+        (spectrum::section(report))
+        (walks::section(findings)?)
+        (factors::all_directions(report))
+        (method::instrument(report))
+        (method::figures(report))
+        (again(recipe))
     };
-    Ok(markup.into_string())
+    let header = header(findings, recipe);
+    Ok(document(&title, recipe, header, sections, SCRIPT))
 }
 
 fn header(findings: &Findings, recipe: &Recipe) -> Markup {

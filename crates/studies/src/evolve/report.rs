@@ -1,0 +1,159 @@
+//! What `evolve` found.
+
+use super::arguments::{Algorithm, EvolveArguments};
+use super::course::Course;
+use super::measures::Measures;
+use super::paper::PaperReport;
+use super::stage::{self, ControlReport};
+use super::subject::Subject;
+use super::table::Table;
+use super::tour::TourReport;
+use crate::StudyError;
+use crate::pictures::numbers;
+use alice_evolution::metrics;
+use serde::Serialize;
+use std::fmt;
+
+/// What one run found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvolveReport {
+    /// The problem.
+    pub problem: String,
+    /// The algorithm.
+    pub method: &'static str,
+    /// Fitness values that the algorithm was told.
+    pub evaluations: usize,
+    /// Generations that an interrupted run had done.
+    pub resumed_at: usize,
+    /// Mean seconds of a generation, evaluation included.
+    pub seconds_per_generation: f64,
+    /// The paper's measures.
+    #[serde(flatten)]
+    pub measures: Measures,
+    /// The best fitness of the final population.
+    pub best_fitness: f64,
+    /// Its point.
+    pub best_point: Vec<f64>,
+    /// What controllers achieve, on control tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlReport>,
+}
+
+impl EvolveReport {
+    pub(super) fn new(
+        arguments: &EvolveArguments,
+        subject: &Subject,
+        course: &Course,
+        seed: u64,
+    ) -> Result<Self, StudyError> {
+        let survivors = &course.survivors;
+        let measures = Measures::of(survivors, subject, course.search.draws())?;
+        let best = metrics::best(&survivors.fitness, 1)[0];
+        let d = subject.problem().dimension();
+        let best_point = survivors.points[best * d..][..d].to_vec();
+        let control = match subject {
+            Subject::Control(problem) => Some(stage::outcome(
+                problem,
+                &survivors.points,
+                &best_point,
+                seed,
+            )?),
+            _ => None,
+        };
+        let generations = course.generations.len();
+        Ok(Self {
+            problem: arguments.problem.clone().unwrap_or_default(),
+            method: arguments.method.label(),
+            evaluations: generations * arguments.population,
+            resumed_at: course.resumed_at,
+            seconds_per_generation: course.seconds / generations as f64,
+            measures,
+            best_fitness: survivors.fitness[best],
+            best_point,
+            control,
+        })
+    }
+
+    pub(super) fn diffuses(&self) -> bool {
+        self.method == Algorithm::Diffusion.label()
+    }
+
+    /// Name and value.
+    pub(super) fn table(&self) -> Table {
+        let m = &self.measures;
+        let percent = |share: Option<f64>| share.map(|s| 100.0 * s);
+        let mut all = vec![
+            ("best fitness", Some(self.best_fitness), 4),
+            ("mean of the best 64", Some(m.top64_fitness), 4),
+            ("mean of the best 64 x̂₀", m.top64_fitness_x0, 4),
+            ("mean of all", Some(m.mean_fitness), 4),
+            ("mean of all x̂₀", m.mean_fitness_x0, 4),
+            ("entropy, bits", m.entropy, 2),
+            ("QD", m.qd, 2),
+            ("QD of x̂₀", m.qd_x0, 2),
+        ];
+        if let Some(control) = &self.control {
+            all.extend([
+                ("solved, % of all", percent(control.population_solved), 1),
+                ("best return", Some(control.best_return), 1),
+                (
+                    "its return from 100 other starts",
+                    Some(control.other_starts_return),
+                    1,
+                ),
+                (
+                    "solved, % of 100 other starts",
+                    percent(control.other_starts_solved),
+                    0,
+                ),
+            ]);
+        }
+        let known = all.into_iter().filter_map(|(name, value, decimals)| {
+            Some(vec![name.to_owned(), numbers::fixed(value?, decimals)])
+        });
+        Table {
+            headings: vec!["", "value"],
+            rows: known.collect(),
+            words: 1,
+        }
+    }
+}
+
+impl fmt::Display for EvolveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = numbers::count(self.evaluations);
+        writeln!(
+            f,
+            "{} on {}: {count} evaluations",
+            self.method, self.problem
+        )?;
+        if self.resumed_at > 0 {
+            writeln!(f, "resumed after generation {}", self.resumed_at)?;
+        }
+        let table = self.table().to_text();
+        let (_, rows) = table.split_once('\n').unwrap_or_default();
+        write!(f, "{}", rows.trim_end())
+    }
+}
+
+/// What a run of the command leaves.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Report {
+    /// One problem.
+    Single(Box<EvolveReport>),
+    /// All functions.
+    Tour(TourReport),
+    /// The paper's experiments.
+    Paper(PaperReport),
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(report) => report.fmt(f),
+            Self::Tour(report) => report.fmt(f),
+            Self::Paper(report) => report.fmt(f),
+        }
+    }
+}
