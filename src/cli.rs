@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use alice_studies::compare::CompareArguments;
 use alice_studies::discover::DiscoverArguments;
 use alice_studies::edit::EditArguments;
 use alice_studies::evolve::EvolveArguments;
@@ -49,6 +50,19 @@ Examples:
     Discover {
         #[command(flatten)]
         study: DiscoverArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Compare ways to edit with the truth of the world, and test the papers' claims
+    #[command(after_help = "\
+Examples:
+  alice compare --out runs/compare    interrupted, the same command goes on
+  alice compare --count 8 --pairs 4 --spaces 4")]
+    Compare {
+        #[command(flatten)]
+        study: CompareArguments,
         #[command(flatten)]
         model: ModelOption,
         #[command(flatten)]

@@ -2,6 +2,7 @@
 
 mod bottleneck;
 mod clean;
+pub mod compare;
 pub mod discover;
 pub mod edit;
 mod error;
@@ -22,6 +23,8 @@ pub mod replay;
 pub mod responses;
 pub mod sample;
 pub mod sampling;
+mod similarity;
+pub mod statistics;
 pub mod study;
 pub mod survey;
 pub mod train;

@@ -1,5 +1,6 @@
 //! Every study by its verb: what the command, a replay and the page submit.
 
+use crate::compare::CompareArguments;
 use crate::discover::DiscoverArguments;
 use crate::edit::EditArguments;
 use crate::evolve::EvolveArguments;
@@ -14,9 +15,10 @@ use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, Progress, StudyError};
 use crate::{
-    discover, edit, evolve, global, invert, measure, sample, survey, train, transport, treat, world,
+    compare, discover, edit, evolve, global, invert, measure, sample, survey, train, transport,
+    treat, world,
 };
-use alice_runs::{ModelReference, Recipe, RunFolder, disk};
+use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,6 +28,8 @@ use std::path::{Path, PathBuf};
 /// A study and its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Study {
+    /// See [`compare`].
+    Compare(CompareArguments),
     /// See [`discover`].
     Discover(DiscoverArguments),
     /// See [`edit`].
@@ -53,7 +57,8 @@ pub enum Study {
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 12] = [
+pub const VERBS: [&str; 13] = [
+    "compare",
     "discover",
     "edit",
     "evolve",
@@ -73,6 +78,7 @@ impl Study {
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
+            Self::Compare(_) => "compare",
             Self::Discover(_) => "discover",
             Self::Edit(_) => "edit",
             Self::Evolve(_) => "evolve",
@@ -98,6 +104,7 @@ impl Study {
         }
         recipe.require_verb(name, &VERBS)?;
         Ok(match recipe.verb.as_str() {
+            "compare" => Self::Compare(read(name, recipe)?),
             "discover" => Self::Discover(read(name, recipe)?),
             "edit" => Self::Edit(read(name, recipe)?),
             "evolve" => Self::Evolve(read(name, recipe)?),
@@ -116,6 +123,7 @@ impl Study {
     fn recipe(&self, seed: u64, model: Option<ModelReference>) -> Result<Recipe, StudyError> {
         let verb = self.verb();
         Ok(match self {
+            Self::Compare(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Discover(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Edit(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Evolve(arguments) => Recipe::new(verb, arguments, seed, model),
@@ -149,7 +157,8 @@ impl Study {
             Self::Transport(arguments) => {
                 arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
             }
-            Self::Evolve(_)
+            Self::Compare(_)
+            | Self::Evolve(_)
             | Self::Global(_)
             | Self::Measure(_)
             | Self::Survey(_)
@@ -162,6 +171,7 @@ impl Study {
     /// Refuses arguments that do not fit, before anything is written.
     fn check(&self, model: Option<&DiffusionModel>) -> Result<(), StudyError> {
         match (self, model) {
+            (Self::Compare(arguments), _) => compare::check(arguments),
             (Self::Discover(arguments), _) => discover::check(arguments),
             (Self::Evolve(arguments), _) => evolve::check(arguments),
             (Self::Measure(arguments), _) => measure::check(arguments),
@@ -263,6 +273,13 @@ impl Job {
                 train::check_checkpoint(path, arguments)?;
                 RunFolder::extend(path, recipe)?
             }
+            (Some(path), Study::Compare(_))
+                if !self.overwrite
+                    && RunFolder::state(path) == RunState::Interrupted
+                    && Recipe::find(path).is_ok_and(|before| before == recipe) =>
+            {
+                RunFolder::open(path)?
+            }
             (path, _) => RunFolder::create(path.as_deref(), self.overwrite, recipe)?,
         };
         Ok(PreparedJob {
@@ -299,6 +316,10 @@ impl PreparedJob {
         let (verb, seed, mut folder) = (self.study.verb(), self.seed, self.folder);
         let to = &mut folder;
         match (&self.study, &self.model) {
+            (Study::Compare(arguments), Some(model)) => {
+                let result = compare::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
             (Study::Discover(arguments), Some(model)) => {
                 let result = discover::run(arguments, model, seed, to, progress);
                 close(verb, folder, result)

@@ -103,20 +103,12 @@ impl Walk {
         directions: &Block,
         progress: &mut dyn Progress,
     ) -> Result<Pictures, StudyError> {
-        self.check()?;
         let count = directions.rows() * self.positions().len();
         let mut denoiser = NetworkDenoiser::new(start.network)?;
-        progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
-        let walked = match self.method {
-            Method::Guidance | Method::Linear => {
-                self.walk(&mut denoiser, start, directions, progress)?
-            }
-            Method::Geodesic => self.shoot(start, directions, progress)?,
-            Method::Hspace => {
-                denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
-                start.state.data().repeat(count)
-            }
-        };
+        let walked = self.states(start, directions, progress)?;
+        if self.method == Method::Hspace {
+            denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
+        }
         let dims = start.state.dims();
         let steps = start.index..start.sampler.timesteps().len();
         progress.begin("drawing the walks", (count * steps.len()) as u64);
@@ -130,6 +122,32 @@ impl Walk {
             progress,
         )?;
         Ok(pictures((dims[1], dims[2]), dims[3], drawn))
+    }
+
+    /// The noisy samples of the walks, `[k, 2 · frames + 1, dim]`; in h-space
+    /// they do not move.
+    ///
+    /// # Errors
+    /// When the network fails or the user asks to stop.
+    pub fn states(
+        &self,
+        start: Start<'_>,
+        directions: &Block,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<f32>, StudyError> {
+        self.check()?;
+        progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
+        match self.method {
+            Method::Guidance | Method::Linear => {
+                let mut denoiser = NetworkDenoiser::new(start.network)?;
+                self.walk(&mut denoiser, start, directions, progress)
+            }
+            Method::Geodesic => self.shoot(start, directions, progress),
+            Method::Hspace => {
+                let count = directions.rows() * self.positions().len();
+                Ok(start.state.data().repeat(count))
+            }
+        }
     }
 
     /// A unit direction's length at each end of the walk.

@@ -2,16 +2,13 @@
 
 use super::mixture::Mixture;
 use crate::bottleneck::Bottleneck;
-use crate::clean::clean_jacobian;
+use crate::clean::{clean_jacobian, inside_and_rest};
 use crate::input::InputFile;
 use crate::{DiffusionModel, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Span, Spectrum};
+use alice_geometry::{Block, GolubKahan, LinearMap, Span, Spectrum};
 use alice_runs::{TensorFile, picture};
 
-/// Directions of the rest of the picture that a local edit must not move in,
-/// as LOCO Edit takes them.
-const REST: usize = 5;
 /// What is left of a direction, relative to it, below which nothing is left.
 const SHORTEST: f64 = 1e-3;
 
@@ -176,8 +173,8 @@ pub(super) fn read_mask(file: &InputFile, dims: &[usize]) -> Result<Vec<bool>, S
     Ok(mask)
 }
 
-/// The directions of x̂₀ inside a mask, and the leading ones outside, which an
-/// edit must not move in (LOCO Edit, NeurIPS 2024).
+/// The directions of x̂₀ inside a mask, up to index `last`, and the leading
+/// ones of the rest, which an edit must not move in.
 pub(super) fn local_directions(
     model: &DiffusionModel,
     network: &Model<f32>,
@@ -188,16 +185,6 @@ pub(super) fn local_directions(
     seed: u64,
 ) -> Result<(Candidates, Block), StudyError> {
     let clean = clean_jacobian(model, network, state, timestep)?;
-    let components = |inside: bool| -> Vec<usize> {
-        let all = 0..mask.len() * state.channels();
-        all.filter(|c| mask[c % mask.len()] == inside).collect()
-    };
-    let inside = leading(&Selected::new(&clean, components(true))?, last, seed)?;
-    let outside = Selected::new(&clean, components(false))?;
-    let rank = REST.min(outside.codomain());
-    let method = GolubKahan {
-        seed,
-        ..GolubKahan::new(rank)
-    };
-    Ok((inside, method.decompose(&outside)?.right))
+    let (inside, rest) = inside_and_rest(&clean, mask, seed)?;
+    Ok((leading(&inside, last, seed)?, rest))
 }
