@@ -3,6 +3,7 @@
 mod bottleneck;
 mod clean;
 pub mod compare;
+mod directions;
 pub mod discover;
 pub mod edit;
 mod error;

@@ -13,7 +13,7 @@ use crate::train::TrainArguments;
 use crate::transport::TransportArguments;
 use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
-use crate::{DiffusionModel, Progress, StudyError};
+use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use crate::{
     compare, discover, edit, evolve, global, invert, measure, sample, survey, train, transport,
     treat, world,
@@ -152,6 +152,11 @@ impl Study {
                 arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
             }
             Self::Invert(arguments) => arguments.picture.pin(),
+            Self::Measure(arguments) => {
+                let concept = arguments.concept.as_mut();
+                concept.map_or(Ok(()), |file| file.pin())?;
+                arguments.pictures.iter_mut().try_for_each(InputFile::pin)
+            }
             Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Transport(arguments) => {
@@ -160,7 +165,6 @@ impl Study {
             Self::Compare(_)
             | Self::Evolve(_)
             | Self::Global(_)
-            | Self::Measure(_)
             | Self::Survey(_)
             | Self::Train(_)
             | Self::Treat(_)

@@ -97,6 +97,7 @@ impl<'a> Lab<'a> {
             index: self.index,
             timestep: self.timestep,
             state,
+            seed: self.seed,
         }
     }
 

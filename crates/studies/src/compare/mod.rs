@@ -42,10 +42,10 @@ pub struct CompareArguments {
     #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
     pub at: f64,
     /// DDIM steps from noise to picture
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 12)]
     pub steps: usize,
     /// Directions that each technique may choose from
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 5)]
     pub rank: usize,
     /// Change inside the region that every edit aims at: root mean square, pixels in −1..1
     #[arg(long, default_value_t = 0.25)]
@@ -54,10 +54,10 @@ pub struct CompareArguments {
     #[arg(long, default_value_t = 0.6)]
     pub reach: f64,
     /// Updates from a sample to each end of an edit
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 2)]
     pub iterations: usize,
     /// Samples whose tangent spaces are compared
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 12)]
     pub spaces: usize,
     /// Dimension of those tangent spaces
     #[arg(long, default_value_t = 20)]
@@ -75,7 +75,7 @@ pub struct CompareArguments {
     #[arg(long, default_value_t = 24)]
     pub leak_samples: usize,
     /// Length of Δh when they are tried, as a share of ‖h‖
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 1.0)]
     pub leak: f64,
     /// Read the factors of the puppet show from the pictures of another model
     #[arg(long)]
@@ -150,7 +150,7 @@ pub fn check(arguments: &CompareArguments) -> Result<(), StudyError> {
             return Err(StudyError::argument(name, why));
         }
     }
-    if arguments.iterations == 0 || arguments.iterations % 2 != 0 {
+    if arguments.iterations == 0 || !arguments.iterations.is_multiple_of(2) {
         let why = "must be even: the frames lie at its half and its end";
         return Err(StudyError::argument("--iterations", why));
     }

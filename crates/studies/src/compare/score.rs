@@ -75,13 +75,11 @@ impl Parts {
     /// The next sample that shows a part.
     pub(super) fn next(&self, sample: usize, part: Part) -> Option<(usize, &Region)> {
         let count = self.regions.len();
-        let others = (1..count).map(|i| (sample + i) % count);
-        others
-            .filter_map(|other| {
-                let regions = self.regions[other].iter().flatten();
-                Some((other, regions.into_iter().find(|r| r.part == part)?))
-            })
-            .next()
+        let mut others = (1..count).map(|i| (sample + i) % count);
+        others.find_map(|other| {
+            let mut regions = self.regions[other].iter().flatten();
+            Some((other, regions.find(|r| r.part == part)?))
+        })
     }
 }
 

@@ -12,6 +12,10 @@ use alice_geometry::{
 use alice_random::Stream;
 use serde::{Deserialize, Serialize};
 
+/// Largest residual of singular vectors whose values lie close together, as
+/// those of ∂ε/∂x and ∂x̂₀/∂x do: an edit sees no more.
+const TOLERANCE: f64 = 1e-2;
+
 /// A way to edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -156,6 +160,10 @@ pub(super) fn learn(
         Technique::Principal => plain(principal.clone()),
         Technique::Noise => {
             let noise = noise_jacobian(lab.model, lab.network, state, lab.timestep)?;
+            let method = GolubKahan {
+                tolerance: TOLERANCE,
+                ..method
+            };
             plain(method.decompose(&noise)?.right)
         }
         Technique::Published => {
@@ -173,6 +181,7 @@ pub(super) fn learn(
             let (inside, rest) = inside_and_rest(&clean, aim.region, lab.seed)?;
             let method = GolubKahan {
                 seed: lab.seed,
+                tolerance: TOLERANCE,
                 ..GolubKahan::new(rank.min(inside.codomain()))
             };
             let mut right = method.decompose(&inside)?.right;
@@ -272,13 +281,8 @@ pub(super) fn draw(
             }
             continue;
         };
-        let walk = Walk {
-            method,
-            iterations: aim.iterations,
-            frames,
-            reach: direction.length / (dim as f64).sqrt(),
-            tangent: 1.0,
-        };
+        let reach = direction.length / (dim as f64).sqrt();
+        let walk = Walk::new(method, aim.iterations, frames, reach);
         let pixels = dim / state.channels();
         let block = Block::from_vec(1, dim, direction.vector.clone())?;
         let block = to_network_layout(&block, 1, state.channels(), pixels)?;

@@ -3,6 +3,7 @@
 use super::mixture::Mixture;
 use crate::bottleneck::Bottleneck;
 use crate::clean::{clean_jacobian, inside_and_rest};
+use crate::discover::basis::decompose_fully;
 use crate::input::InputFile;
 use crate::{DiffusionModel, StudyError};
 use alice_calculus::{Model, Tensor};
@@ -124,7 +125,7 @@ fn length(row: &[f32]) -> f64 {
 }
 
 /// The leading directions of a map, for errors about `--direction`.
-fn leading(map: &impl LinearMap, last: usize, seed: u64) -> Result<Candidates, StudyError> {
+fn leading(map: &dyn LinearMap, last: usize, seed: u64) -> Result<Candidates, StudyError> {
     let dimension = map.domain().min(map.codomain());
     if last >= dimension {
         return Err(StudyError::argument(
@@ -136,7 +137,7 @@ fn leading(map: &impl LinearMap, last: usize, seed: u64) -> Result<Candidates, S
         seed,
         ..GolubKahan::new(last + 1)
     };
-    Ok(method.decompose(map)?.into())
+    Ok(decompose_fully(&method, map)?.into())
 }
 
 /// The directions of the bottleneck's Jacobian at the state itself, up to

@@ -8,8 +8,8 @@ use crate::statistics::Estimate;
 use maud::{Markup, PreEscaped, html};
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 400.0;
-const TOP: f64 = 48.0;
+const HEIGHT: f64 = 420.0;
+const TOP: f64 = 74.0;
 const RIGHT: f64 = 28.0;
 const BOTTOM: f64 = 56.0;
 /// Blue, orange and green that stay apart for the colour-blind (Okabe & Ito).
@@ -78,7 +78,7 @@ impl Lines<'_> {
                 @for (i, series) in self.series.iter().enumerate() {
                     (band(series, i, x, y))
                 }
-                (legend(&self.series.iter().map(|s| s.name).collect::<Vec<_>>(), LEFT))
+                (legend(&self.series.iter().map(|s| s.name).collect::<Vec<_>>()))
             },
         )
     }
@@ -160,7 +160,7 @@ impl Rows<'_> {
                         }
                     }
                 }
-                @if self.groups.len() > 1 { (legend(self.groups, LEFT)) }
+                @if self.groups.len() > 1 { (legend(self.groups)) }
             },
         )
     }
@@ -178,24 +178,20 @@ fn frame(title: &str, height: f64, inside: Markup) -> String {
     .into_string()
 }
 
-/// Names with their colours, in one line below the title's right end.
-fn legend(names: &[&str], left: f64) -> Markup {
-    let step = (WIDTH - RIGHT - left) / names.len().max(1) as f64;
-    let _ = step;
-    let mut x = WIDTH - RIGHT;
-    let places: Vec<(usize, f64)> = names
-        .iter()
-        .enumerate()
-        .rev()
-        .map(|(i, name)| {
-            x -= 7.2 * name.chars().count() as f64 + 26.0;
-            (i, x)
+/// Names with their colours, in one line below the title.
+fn legend(names: &[&str]) -> Markup {
+    let mut x = 20.0;
+    let places: Vec<(usize, f64)> = (0..names.len())
+        .map(|i| {
+            let place = x;
+            x += 7.2 * names[i].chars().count() as f64 + 34.0;
+            (i, place)
         })
         .collect();
     html! {
         @for (i, x) in places {
-            circle cx=(at(x + 6.0)) cy="23.5" r="4.5" fill=(COLORS[i % COLORS.len()]) {}
-            text x=(at(x + 16.0)) y="28" { (names[i]) }
+            circle cx=(at(x + 6.0)) cy="47.5" r="4.5" fill=(COLORS[i % COLORS.len()]) {}
+            text x=(at(x + 16.0)) y="52" { (names[i]) }
         }
     }
 }
