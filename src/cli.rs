@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use alice_studies::compare::CompareArguments;
 use alice_studies::discover::DiscoverArguments;
 use alice_studies::edit::EditArguments;
 use alice_studies::evolve::EvolveArguments;
@@ -54,6 +55,19 @@ Examples:
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Compare ways to edit with the truth of the world, and test the papers' claims
+    #[command(after_help = "\
+Examples:
+  alice compare --out runs/compare    interrupted, the same command goes on
+  alice compare --count 8 --pairs 4 --spaces 4")]
+    Compare {
+        #[command(flatten)]
+        study: CompareArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
     /// Walk a picture along a direction
     #[command(after_help = "\
 Examples:
@@ -95,8 +109,9 @@ Example:
     },
     /// Measure what directions mean, over samples and timesteps
     #[command(after_help = "\
-Example:
-  alice measure --samples 4 --at 0.6,0.4 --rank 20")]
+Examples:
+  alice measure --samples 4 --at 0.6,0.4 --rank 20
+  alice measure --concept runs/discover-001/basis.safetensors --direction 2 --pictures a.png b.png")]
     Measure {
         #[command(flatten)]
         study: MeasureArguments,

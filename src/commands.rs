@@ -48,6 +48,7 @@ fn job(command: Command) -> Result<Job, StudyError> {
         new_job(study, model.model, run.seed.unwrap_or(0), run.place)
     };
     Ok(match command {
+        Command::Compare { study, model, run } => with_model(Study::Compare(study), model, run),
         Command::Discover { study, model, run } => with_model(Study::Discover(study), model, run),
         Command::Edit { study, model, run } => with_model(Study::Edit(study), model, run),
         Command::Measure { study, model, run } => with_model(Study::Measure(study), model, run),

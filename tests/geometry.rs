@@ -99,6 +99,88 @@ fn a_mask_keeps_the_change_inside() {
 }
 
 #[test]
+fn frames_share_their_noise_and_can_keep_their_tones() {
+    let home = with_picture();
+    // A walk that hardly moves: frames differ by their noise alone, if at all.
+    let still = format!("{EDIT} --strength 1e-5 --stochastic 0.5");
+    let change = |report: &Value| {
+        let ends = report["report"]["ends"].as_array().unwrap().iter();
+        ends.map(|end| end["root_mean_square"].as_f64().unwrap())
+            .fold(0.0, f64::max)
+    };
+    let report = home.json(&format!("{still} --out still"));
+    assert!(change(&report) < 0.5, "{}", change(&report));
+    // The noise is named by the seed.
+    home.json(&format!("{still} --seed 1 --out other"));
+    let strip = |run: &str| fs::read(home.path(run).join("walk.gif")).unwrap();
+    assert_ne!(strip("still"), strip("other"));
+    let plain = home.json(&format!("{EDIT} --out plain"));
+    let steady = home.json(&format!("{EDIT} --steady --out steady"));
+    assert!(change(&plain) > 0.0 && change(&steady) > 0.0);
+    assert_ne!(strip("plain"), strip("steady"));
+    home.refused(
+        &format!("{EDIT} --steady --method hspace"),
+        &["--steady", "guidance"],
+    );
+}
+
+#[test]
+fn a_concept_is_measured_along_pictures() {
+    let home = with_picture();
+    write_picture(&home.path("b.png"), 8, 8);
+    let rgb = (0..64).flat_map(|i| [90, (i * 3) as u8, (i * 2) as u8]);
+    let other = alice_runs::picture::Picture::new(8, 8, rgb.collect()).unwrap();
+    let png = alice_runs::picture::encode_png("c.png", &other, &Default::default()).unwrap();
+    fs::write(home.path("c.png"), png).unwrap();
+    home.json("discover --model model --basis-only --rank 3 --steps 10 --out basis");
+    let measure = "measure --model model --rank 4 --steps 10 --at 0.6 \
+                   --concept basis/basis.safetensors";
+    let report = home.json(&format!(
+        "{measure} --direction 1 --pictures a.png b.png c.png --out m"
+    ));
+    let report = &report["report"];
+    let stops = report["stops"].as_array().unwrap();
+    let at = |i: usize, name: &str| stops[i][name].as_f64().unwrap();
+    for i in 0..3 {
+        assert!((0.0..=1.0001).contains(&at(i, "inside")));
+        assert!(at(i, "pullback_length") > 0.0);
+    }
+    // The second picture is the first.
+    assert_eq!((at(1, "amount"), at(1, "step")), (0.0, 0.0));
+    // A part of a step is no longer than the step.
+    assert!(at(2, "step") > 0.0 && at(2, "amount").abs() <= at(2, "step") + 1e-5);
+    assert!((report["length"].as_f64().unwrap() - at(2, "step")).abs() < 1e-9);
+    home.refused(
+        &format!("{measure} --direction 3 --pictures a.png"),
+        &["--direction", "0 to 2"],
+    );
+    write_picture(&home.path("small.png"), 4, 4);
+    home.refused(
+        &format!("{measure} --pictures a.png small.png"),
+        &["small.png", "8 × 8"],
+    );
+    let alone = home.alice(measure);
+    assert_eq!(alone.code, Some(2), "{alone:?}");
+}
+
+#[test]
+fn a_basis_of_another_model_is_refused() {
+    let home = with_picture();
+    home.json("discover --model model --basis-only --rank 3 --steps 10 --out basis");
+    let basis = "--basis basis/basis.safetensors";
+    home.json(&format!("{EDIT} {basis} --out fits"));
+    let recipe = home.path("basis/recipe.json");
+    let mut made: Value = serde_json::from_str(&fs::read_to_string(&recipe).unwrap()).unwrap();
+    made["model"] = serde_json::json!({ "name": "a-cat", "hash": "0".repeat(64) });
+    fs::write(&recipe, made.to_string()).unwrap();
+    for verb in [EDIT, "transport --model model --rank 4 --steps 10"] {
+        home.refused(&format!("{verb} {basis}"), &["basis.safetensors", "a-cat"]);
+    }
+    let concept = "--concept basis/basis.safetensors --pictures a.png --steps 10 --rank 4";
+    home.refused(&format!("measure --model model {concept}"), &["a-cat"]);
+}
+
+#[test]
 fn a_direction_travels() {
     let home = with_picture();
     let global = home.json("global --model model --samples 4 --rank 3 --steps 10 --out global");

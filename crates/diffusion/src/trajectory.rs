@@ -94,6 +94,7 @@ pub struct Trajectory<'a> {
     sampler: &'a dyn Sampler,
     draws: Draws,
     steps: Range<usize>,
+    alike: bool,
 }
 
 impl<'a> Trajectory<'a> {
@@ -104,7 +105,16 @@ impl<'a> Trajectory<'a> {
             sampler,
             draws,
             steps: 0..sampler.timesteps().len(),
+            alike: false,
         }
+    }
+
+    /// Every item draws the noise of the batch's first: frames of one walk
+    /// then differ by the walk alone.
+    #[must_use]
+    pub fn with_the_same_noise(mut self) -> Self {
+        self.alike = true;
+        self
     }
 
     /// Only the steps with these indices: 0..k stops before the k-th timestep,
@@ -136,8 +146,11 @@ impl<'a> Trajectory<'a> {
             let timestep = self.sampler.timesteps()[step];
             let output = evaluate(model, &state, count, step, timestep)?;
             let noise = self.sampler.uses_noise(timestep).then(|| {
-                self.draws
-                    .normals("step noise", timestep as u64, count, dim)
+                let streams = if self.alike { count.min(1) } else { count };
+                let noise = self
+                    .draws
+                    .normals("step noise", timestep as u64, streams, dim);
+                noise.repeat(count / streams.max(1))
             });
             let next = self
                 .sampler

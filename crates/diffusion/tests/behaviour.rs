@@ -72,6 +72,21 @@ fn conversions_invert_the_targets() {
 }
 
 #[test]
+fn items_may_share_the_noise_of_the_first() {
+    let sampler = Ddpm::new(&ScheduleConfig::default(), 20).unwrap();
+    let draws = Draws {
+        seed: 11,
+        first_item: 4,
+    };
+    let start = initial_noise(draws, 1, DIM);
+    let alike = Trajectory::new(&sampler, draws).with_the_same_noise();
+    let batch = alike.run(&mut model, start.repeat(3), 3, &mut quiet);
+    let batch = batch.unwrap();
+    let alone = run(&sampler, 4, 1);
+    assert!(batch.chunks(DIM).all(|item| item == alone));
+}
+
+#[test]
 fn a_sample_does_not_depend_on_its_batch() {
     for sampler in samplers() {
         let batch = run(sampler.as_ref(), 0, 6);

@@ -2,7 +2,14 @@
 
 use crate::{DiffusionModel, Jacobian, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_geometry::{Block, LinearMap, Shifted, rotate, varimax};
+use alice_diffusion::PredictionType;
+use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Shifted, rotate, varimax};
+
+/// Directions of the rest of the picture that a local edit must not move in,
+/// as LOCO Edit takes them.
+const REST: usize = 5;
+/// Largest residual of those, whose singular values lie close together.
+const TOLERANCE: f64 = 1e-2;
 
 /// ∂x̂₀/∂x at a sample and timestep.
 ///
@@ -14,6 +21,31 @@ pub fn clean_jacobian<'a>(
     state: &Tensor<f32>,
     timestep: usize,
 ) -> Result<Shifted<Jacobian<'a>>, StudyError> {
+    of_prediction(model, network, state, timestep, PredictionType::original)
+}
+
+/// ∂ε/∂x at a sample and timestep.
+///
+/// # Errors
+/// As [`clean_jacobian`].
+pub fn noise_jacobian<'a>(
+    model: &DiffusionModel,
+    network: &'a Model<f32>,
+    state: &Tensor<f32>,
+    timestep: usize,
+) -> Result<Shifted<Jacobian<'a>>, StudyError> {
+    of_prediction(model, network, state, timestep, PredictionType::epsilon)
+}
+
+/// The derivative of what `quantity`(ᾱ, x, output) is, which is linear in x
+/// and the network's output: its coefficients are its values at unit vectors.
+fn of_prediction<'a>(
+    model: &DiffusionModel,
+    network: &'a Model<f32>,
+    state: &Tensor<f32>,
+    timestep: usize,
+    quantity: fn(PredictionType, f64, f64, f64) -> f64,
+) -> Result<Shifted<Jacobian<'a>>, StudyError> {
     let graph = network.graph();
     let (from, to) = (
         graph.find_input("sample")?,
@@ -22,11 +54,10 @@ pub fn clean_jacobian<'a>(
     let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
     let inputs = [("sample", state), ("timestep", &time)];
     let jacobian = Jacobian::new(network, &inputs, from, to)?;
-    // x̂₀ is linear in (x, output): its coefficients are its values at unit vectors.
     let alpha_bar = model.schedule.schedule()?.alpha_bar(timestep)?;
     let kind = model.schedule.prediction_type;
-    let identity = kind.original(alpha_bar, 1.0, 0.0);
-    let factor = kind.original(alpha_bar, 0.0, 1.0);
+    let identity = quantity(kind, alpha_bar, 1.0, 0.0);
+    let factor = quantity(kind, alpha_bar, 0.0, 1.0);
     Ok(Shifted::new(jacobian, identity, factor)?)
 }
 
@@ -45,4 +76,28 @@ pub fn localize(
     let jacobian = clean_jacobian(model, network, state, timestep)?;
     let rotation = varimax(&jacobian.pushforward(directions)?)?;
     Ok(rotate(&rotation, directions)?)
+}
+
+/// The part of ∂x̂₀/∂x inside a mask of pixels, and the leading directions of
+/// the rest of the picture (LOCO Edit, NeurIPS 2024).
+///
+/// # Errors
+/// When the mask selects nothing or everything, or the network fails.
+pub fn inside_and_rest<'a, M: LinearMap>(
+    clean: &'a M,
+    mask: &[bool],
+    seed: u64,
+) -> Result<(Selected<&'a M>, Block), StudyError> {
+    let components = |inside: bool| -> Vec<usize> {
+        let all = 0..clean.codomain();
+        all.filter(|c| mask[c % mask.len()] == inside).collect()
+    };
+    let outside = Selected::new(clean, components(false))?;
+    let method = GolubKahan {
+        seed,
+        tolerance: TOLERANCE,
+        ..GolubKahan::new(REST.min(outside.codomain()))
+    };
+    let rest = method.decompose(&outside)?.right;
+    Ok((Selected::new(clean, components(true))?, rest))
 }

@@ -9,6 +9,7 @@ mod mixture;
 
 pub use mixture::Mixture;
 
+use crate::directions::require_same_model;
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
 use crate::invert::{ReconstructionError, difference, read_state, trajectory};
@@ -80,6 +81,10 @@ pub struct EditArguments {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     #[serde(default)]
     pub stochastic: f64,
+    /// Keep the mean and the contrast of the predicted picture at every update
+    #[arg(long)]
+    #[serde(default)]
+    pub steady: bool,
     /// Read the factors of the puppet show from the pictures of another model
     #[arg(long)]
     #[serde(default)]
@@ -160,11 +165,8 @@ impl fmt::Display for EditReport {
 impl EditArguments {
     fn walk(&self) -> Result<Walk, StudyError> {
         let walk = Walk {
-            method: self.method,
-            iterations: self.iterations,
-            frames: self.frames,
-            reach: self.strength,
-            tangent: 1.0,
+            steady: self.steady,
+            ..Walk::new(self.method, self.iterations, self.frames, self.strength)
         };
         if !(self.strength > 0.0 && self.strength.is_finite()) {
             return Err(StudyError::argument(
@@ -211,6 +213,7 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
         read_mask(mask, clean.dims())?;
     }
     if let Some(basis) = &arguments.basis {
+        require_same_model(basis, model)?;
         let candidates = Candidates::read(basis, clean.dims())?;
         candidates.check("--direction", &[arguments.direction.last()])?;
         candidates.check("--disentangle", &arguments.disentangle)?;
@@ -269,6 +272,7 @@ pub fn run(
         index: arguments.steps - steps,
         timestep,
         state: &noisy,
+        seed,
     };
     let positions = walk.positions();
     let frames = walk.draw(start, &direction.vector, progress)?;

@@ -286,7 +286,7 @@ pub fn difference(a: &[f32], b: &[f32]) -> ReconstructionError {
 }
 
 /// Mean and standard deviation.
-fn moments(values: &[f32]) -> (f64, f64) {
+pub(crate) fn moments(values: &[f32]) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
     let variance = values

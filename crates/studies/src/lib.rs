@@ -2,6 +2,8 @@
 
 mod bottleneck;
 mod clean;
+pub mod compare;
+mod directions;
 pub mod discover;
 pub mod edit;
 mod error;
@@ -24,6 +26,8 @@ pub mod replay;
 pub mod responses;
 pub mod sample;
 pub mod sampling;
+mod similarity;
+pub mod statistics;
 pub mod study;
 pub mod survey;
 pub mod train;

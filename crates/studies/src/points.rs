@@ -1,7 +1,7 @@
 //! Noisy samples at one timestep, and the bases there.
 
 use crate::bottleneck::Bottleneck;
-use crate::discover::basis::{check_finite, decompose};
+use crate::discover::basis::{check_finite, decompose_fully};
 use crate::sampling::run_steps;
 use crate::{Progress, StudyError};
 use alice_calculus::{Model, Tensor};
@@ -54,7 +54,8 @@ pub fn index_at(sampler: &Ddim, at: f64, train_steps: usize) -> Result<usize, St
 /// The leading triplets of the bottleneck's Jacobian at a sample.
 ///
 /// # Errors
-/// When the rank is above a dimension, or the network fails.
+/// When the rank is above a dimension, the network fails, or the basis does
+/// not converge.
 pub fn spectrum_at(
     network: &Model<f32>,
     sample: &Tensor<f32>,
@@ -68,5 +69,5 @@ pub fn spectrum_at(
         seed,
         ..GolubKahan::new(rank)
     };
-    decompose(&method, &jacobian)
+    decompose_fully(&method, &jacobian)
 }

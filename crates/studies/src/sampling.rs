@@ -20,6 +20,20 @@ pub fn run_steps(
     progress: &mut dyn Progress,
 ) -> Result<Vec<f32>, StudyError> {
     let trajectory = Trajectory::new(sampler, draws).steps(steps);
+    run_trajectory(denoiser, &trajectory, states, count, progress)
+}
+
+/// Runs a trajectory from `states`; progress as in [`run_steps`].
+///
+/// # Errors
+/// When the network fails or the user asks to stop.
+pub fn run_trajectory(
+    denoiser: &mut dyn Denoiser,
+    trajectory: &Trajectory<'_>,
+    states: Vec<f32>,
+    count: usize,
+    progress: &mut dyn Progress,
+) -> Result<Vec<f32>, StudyError> {
     let result = trajectory.run(denoiser, states, count, &mut |_| {
         progress.advance(count as u64);
         if progress.is_cancelled() {

@@ -1,5 +1,6 @@
 //! Every study by its verb: what the command, a replay and the page submit.
 
+use crate::compare::CompareArguments;
 use crate::discover::DiscoverArguments;
 use crate::edit::EditArguments;
 use crate::evolve::EvolveArguments;
@@ -14,11 +15,12 @@ use crate::train::TrainArguments;
 use crate::transport::TransportArguments;
 use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
-use crate::{DiffusionModel, Progress, StudyError};
+use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use crate::{
-    discover, edit, evolve, global, invert, measure, sample, survey, train, transport, treat, world,
+    compare, discover, edit, evolve, global, invert, measure, sample, survey, train, transport,
+    treat, world,
 };
-use alice_runs::{ModelReference, Recipe, RunFolder, disk};
+use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -28,6 +30,8 @@ use std::path::{Path, PathBuf};
 /// A study and its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Study {
+    /// See [`compare`].
+    Compare(CompareArguments),
     /// See [`discover`].
     Discover(DiscoverArguments),
     /// See [`edit`].
@@ -55,7 +59,8 @@ pub enum Study {
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 12] = [
+pub const VERBS: [&str; 13] = [
+    "compare",
     "discover",
     "edit",
     "evolve",
@@ -75,6 +80,7 @@ impl Study {
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self {
+            Self::Compare(_) => "compare",
             Self::Discover(_) => "discover",
             Self::Edit(_) => "edit",
             Self::Evolve(_) => "evolve",
@@ -100,6 +106,7 @@ impl Study {
         }
         recipe.require_verb(name, &VERBS)?;
         Ok(match recipe.verb.as_str() {
+            "compare" => Self::Compare(read(name, recipe)?),
             "discover" => Self::Discover(read(name, recipe)?),
             "edit" => Self::Edit(read(name, recipe)?),
             "evolve" => Self::Evolve(read(name, recipe)?),
@@ -118,6 +125,7 @@ impl Study {
     fn recipe(&self, seed: u64, model: Option<ModelReference>) -> Result<Recipe, StudyError> {
         let verb = self.verb();
         Ok(match self {
+            Self::Compare(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Discover(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Edit(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Evolve(arguments) => Recipe::new(verb, arguments, seed, model),
@@ -151,6 +159,11 @@ impl Study {
                 arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
             }
             Self::Invert(arguments) => arguments.picture.pin(),
+            Self::Measure(arguments) => {
+                let concept = arguments.concept.as_mut();
+                concept.map_or(Ok(()), |file| file.pin())?;
+                arguments.pictures.iter_mut().try_for_each(InputFile::pin)
+            }
             Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
             Self::Transport(arguments) => {
@@ -160,8 +173,8 @@ impl Study {
                 let file = arguments.continue_from.as_mut();
                 file.map_or(Ok(()), |file| file.pin())
             }
-            Self::Global(_)
-            | Self::Measure(_)
+            Self::Compare(_)
+            | Self::Global(_)
             | Self::Survey(_)
             | Self::Train(_)
             | Self::Treat(_)
@@ -172,6 +185,7 @@ impl Study {
     /// Refuses arguments that do not fit, before anything is written.
     fn check(&self, model: Option<&DiffusionModel>) -> Result<(), StudyError> {
         match (self, model) {
+            (Self::Compare(arguments), _) => compare::check(arguments),
             (Self::Discover(arguments), _) => discover::check(arguments),
             (Self::Evolve(arguments), _) => evolve::check(arguments),
             (Self::Measure(arguments), _) => measure::check(arguments),
@@ -289,6 +303,13 @@ impl Job {
             {
                 RunFolder::extend(path, recipe)?
             }
+            (Some(path), Study::Compare(_))
+                if !self.overwrite
+                    && RunFolder::state(path) == RunState::Interrupted
+                    && Recipe::find(path).is_ok_and(|before| before == recipe) =>
+            {
+                RunFolder::open(path)?
+            }
             (path, _) => RunFolder::create(path.as_deref(), self.overwrite, recipe)?,
         };
         Ok(PreparedJob {
@@ -344,6 +365,10 @@ impl PreparedJob {
             return close(verb, folder, result);
         }
         match (&self.study, &self.model) {
+            (Study::Compare(arguments), Some(model)) => {
+                let result = compare::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
             (Study::Discover(arguments), Some(model)) => {
                 let result = discover::run(arguments, model, seed, to, progress);
                 close(verb, folder, result)

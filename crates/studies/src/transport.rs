@@ -4,6 +4,7 @@
 //! compared because H is nearly flat, and pulled back to X there (Park et al.,
 //! arXiv 2307.12868).
 
+use crate::directions::{read_row, require_same_model};
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
 use crate::jacobian::to_network_layout;
@@ -96,13 +97,7 @@ pub struct TransportReport {
 
 impl TransportArguments {
     fn walk(&self) -> Walk {
-        Walk {
-            method: self.method,
-            iterations: self.iterations,
-            frames: self.frames,
-            reach: self.reach,
-            tangent: 1.0,
-        }
+        Walk::new(self.method, self.iterations, self.frames, self.reach)
     }
 
     /// The samples walked at, the direction's own first.
@@ -162,7 +157,10 @@ pub fn run(
         Ok(spectrum_at(&network, state, timestep, arguments.rank, seed)?.into())
     };
     let left = match &arguments.basis {
-        Some(file) => read_row(file, &arguments.rows, arguments.direction)?,
+        Some(file) => {
+            require_same_model(file, model)?;
+            read_row(file, &arguments.rows, arguments.direction)?
+        }
         None => {
             let own = basis_at(arguments.from)?;
             own.left().row(arguments.direction).to_vec()
@@ -196,6 +194,7 @@ pub fn run(
             index,
             timestep,
             state,
+            seed,
         };
         let drawn = walk.draw(start, &block, &mut Within(progress))?;
         let factors = match &reader {
@@ -245,19 +244,6 @@ fn inside(u: &[f32], rows: &Block) -> f64 {
     };
     let squares = (0..rows.rows()).map(|i| dot(rows.row(i), u).powi(2));
     (squares.sum::<f64>() / dot(u, u)).sqrt()
-}
-
-/// A row of a tensor of a file of directions in H.
-fn read_row(file: &InputFile, name: &str, index: usize) -> Result<Vec<f32>, StudyError> {
-    let tensors = TensorFile::from_bytes(&file.path, &file.read()?)?;
-    tensors.require_finite()?;
-    let rows = tensors.require_rank(name, 2)?;
-    if index >= rows.shape[0] {
-        let last = rows.shape[0].saturating_sub(1);
-        let why = format!("{index}; the file holds directions 0 to {last}");
-        return Err(StudyError::argument("--direction", why));
-    }
-    Ok(rows.data[index * rows.shape[1]..(index + 1) * rows.shape[1]].to_vec())
 }
 
 impl fmt::Display for TransportReport {

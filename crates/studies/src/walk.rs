@@ -1,15 +1,18 @@
 //! Walks along a direction of the space of samples.
 
+mod steady;
+
 use crate::bottleneck::Bottleneck;
 use crate::discover::findings::Pictures;
 use crate::jacobian::{flatten, to_file_layout, to_network_layout, unflatten};
-use crate::sampling::{pictures, run_steps};
+use crate::sampling::{pictures, run_trajectory};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Denoiser, Draws, NetworkDenoiser, Sampler};
+use alice_diffusion::{Ddim, Denoiser, Draws, NetworkDenoiser, Sampler, Trajectory};
 use alice_geometry::geodesic::{Shooting, SmoothMap};
 use alice_geometry::{Block, GolubKahan, LinearMap, pullback_length};
 use serde::{Deserialize, Serialize};
+use steady::{Steady, predict};
 
 /// Singular triplets that span the tangent space in which a geodesic stays.
 const TANGENT_RANK: usize = 20;
@@ -45,6 +48,10 @@ pub struct Walk {
     pub reach: f64,
     /// γ, the length of the tangent that guidance tries.
     pub tangent: f64,
+    /// Whether every update keeps the mean and the deviation that the
+    /// predicted picture had at the start: the distortion fix of Park et al.
+    /// (arXiv 2302.12469), for guidance and straight walks.
+    pub steady: bool,
 }
 
 /// Where walks begin, and how their frames become pictures.
@@ -62,9 +69,24 @@ pub struct Start<'a> {
     pub timestep: usize,
     /// The noisy sample `[1, H, W, C]`.
     pub state: &'a Tensor<f32>,
+    /// Names the noise of a stochastic sampler, which all frames share.
+    pub seed: u64,
 }
 
 impl Walk {
+    /// A walk with γ = 1 and no fix.
+    #[must_use]
+    pub fn new(method: Method, iterations: usize, frames: usize, reach: f64) -> Self {
+        Self {
+            method,
+            iterations,
+            frames,
+            reach,
+            tangent: 1.0,
+            steady: false,
+        }
+    }
+
     /// Checks what only some values allow.
     ///
     /// # Errors
@@ -78,6 +100,12 @@ impl Walk {
         }
         if !(self.reach > 0.0 && self.reach.is_finite()) {
             return Err(StudyError::argument("--reach", "must be a positive number"));
+        }
+        if self.steady && !matches!(self.method, Method::Guidance | Method::Linear) {
+            return Err(StudyError::argument(
+                "--steady",
+                "is for --method guidance and linear, which move the noisy picture step by step",
+            ));
         }
         Ok(())
     }
@@ -103,33 +131,50 @@ impl Walk {
         directions: &Block,
         progress: &mut dyn Progress,
     ) -> Result<Pictures, StudyError> {
-        self.check()?;
         let count = directions.rows() * self.positions().len();
         let mut denoiser = NetworkDenoiser::new(start.network)?;
-        progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
-        let walked = match self.method {
-            Method::Guidance | Method::Linear => {
-                self.walk(&mut denoiser, start, directions, progress)?
-            }
-            Method::Geodesic => self.shoot(start, directions, progress)?,
-            Method::Hspace => {
-                denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
-                start.state.data().repeat(count)
-            }
-        };
+        let walked = self.states(start, directions, progress)?;
+        if self.method == Method::Hspace {
+            denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
+        }
         let dims = start.state.dims();
         let steps = start.index..start.sampler.timesteps().len();
         progress.begin("drawing the walks", (count * steps.len()) as u64);
-        let drawn = run_steps(
-            &mut denoiser,
-            start.sampler,
-            Draws::default(),
-            walked,
-            count,
-            steps,
-            progress,
-        )?;
+        let draws = Draws {
+            seed: start.seed,
+            first_item: 0,
+        };
+        let trajectory = Trajectory::new(start.sampler, draws)
+            .steps(steps)
+            .with_the_same_noise();
+        let drawn = run_trajectory(&mut denoiser, &trajectory, walked, count, progress)?;
         Ok(pictures((dims[1], dims[2]), dims[3], drawn))
+    }
+
+    /// The noisy samples of the walks, `[k, 2 · frames + 1, dim]`; in h-space
+    /// they do not move.
+    ///
+    /// # Errors
+    /// When the network fails or the user asks to stop.
+    pub fn states(
+        &self,
+        start: Start<'_>,
+        directions: &Block,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<f32>, StudyError> {
+        self.check()?;
+        progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
+        match self.method {
+            Method::Guidance | Method::Linear => {
+                let mut denoiser = NetworkDenoiser::new(start.network)?;
+                self.walk(&mut denoiser, start, directions, progress)
+            }
+            Method::Geodesic => self.shoot(start, directions, progress),
+            Method::Hspace => {
+                let count = directions.rows() * self.positions().len();
+                Ok(start.state.data().repeat(count))
+            }
+        }
     }
 
     /// A unit direction's length at each end of the walk.
@@ -225,6 +270,11 @@ impl Walk {
         }
         let mut states: Vec<f32> = sample.repeat(sides);
         let mut scale: Option<Vec<f32>> = None;
+        let steady = if self.steady {
+            Some(Steady::new(start, denoiser)?)
+        } else {
+            None
+        };
         let mut frames = Frames::new(self.frames, sample, count);
         for iteration in 1..=self.iterations {
             if progress.is_cancelled() {
@@ -236,10 +286,7 @@ impl Walk {
                     let moved = states.iter().zip(&tangents);
                     let moved: Vec<f32> = moved.map(|(x, v)| x + tangent * v).collect();
                     let mut epsilon = |x: &[f32]| -> Result<Vec<f32>, StudyError> {
-                        let output = denoiser.predict(x, sides, timestep as f64);
-                        let output = output.map_err(|e| {
-                            StudyError::argument("--model", format!("the network failed: {e}"))
-                        })?;
+                        let output = predict(denoiser, x, sides, timestep)?;
                         Ok(schedule.predicted_epsilon(kind, x, &output, &vec![timestep; sides])?)
                     };
                     let (ahead, here) = (epsilon(&moved)?, epsilon(&states)?);
@@ -254,12 +301,16 @@ impl Walk {
                 rows.map(|row| (wanted / norm(row).max(1e-12)) as f32)
                     .collect()
             });
+            let before = steady.as_ref().map(|_| states.clone());
             for ((state, update), &s) in states
                 .chunks_exact_mut(dim)
                 .zip(update.chunks_exact(dim))
                 .zip(scale.iter())
             {
                 state.iter_mut().zip(update).for_each(|(x, d)| *x += s * d);
+            }
+            if let Some((steady, before)) = steady.as_ref().zip(before) {
+                steady.apply(denoiser, &before, &mut states, sides)?;
             }
             if (iteration * self.frames).is_multiple_of(self.iterations) {
                 let step = iteration * self.frames / self.iterations;

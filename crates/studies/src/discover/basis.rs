@@ -91,3 +91,50 @@ pub(crate) fn decompose(method: &GolubKahan, map: &dyn LinearMap) -> Result<Spec
     }
     Ok(method.decompose(map)?)
 }
+
+/// As [`decompose`], for triplets that are used without being looked at:
+/// refuses what did not converge.
+pub(crate) fn decompose_fully(
+    method: &GolubKahan,
+    map: &dyn LinearMap,
+) -> Result<Spectrum, StudyError> {
+    let spectrum = decompose(method, map)?;
+    if spectrum.converged {
+        return Ok(spectrum);
+    }
+    let reached = spectrum.residuals.iter().copied().fold(0.0, f64::max);
+    Err(StudyError::argument(
+        "--rank",
+        format!(
+            "the basis of {} directions did not converge: after {} products its residual is \
+             {reached:.1e} of the first singular value, and {:.0e} is needed. Ask for fewer \
+             directions, or look at them with discover --tolerance {:.0e}",
+            method.rank,
+            spectrum.products.blocks(),
+            method.tolerance,
+            2.0 * reached
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alice_geometry::Matrix;
+
+    #[test]
+    fn a_basis_that_did_not_converge_says_how_far_it_came() {
+        let values = (0..60 * 60).map(|i| ((i * 7919 % 1009) as f32) / 500.0 - 1.0);
+        let map = Matrix::from_vec(60, 60, values.collect()).unwrap();
+        let method = GolubKahan {
+            max_block_products: 2,
+            ..GolubKahan::new(6)
+        };
+        assert!(!decompose(&method, &map).unwrap().converged);
+        let message = decompose_fully(&method, &map).unwrap_err().to_string();
+        for word in ["did not converge", "residual", "1e-4", "2 products"] {
+            assert!(message.contains(word), "{word:?} not in {message}");
+        }
+        assert!(decompose_fully(&GolubKahan::new(6), &map).is_ok());
+    }
+}

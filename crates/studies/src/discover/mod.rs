@@ -104,13 +104,7 @@ impl Default for DiscoverArguments {
 
 impl DiscoverArguments {
     fn walk(&self) -> Walk {
-        Walk {
-            method: self.method,
-            iterations: self.iterations,
-            frames: self.frames,
-            reach: self.reach,
-            tangent: 1.0,
-        }
+        Walk::new(self.method, self.iterations, self.frames, self.reach)
     }
 }
 
@@ -224,6 +218,7 @@ fn discover(
             &point,
             &basis,
             reader.as_ref(),
+            seed,
             progress,
         )?;
     }
@@ -390,6 +385,7 @@ fn walk_directions(
     point: &Point,
     basis: &Basis,
     reader: Option<&Reader>,
+    seed: u64,
     progress: &mut dyn Progress,
 ) -> Result<(Vec<Pictures>, Vec<WalkReport>), StudyError> {
     let walk = arguments.walk();
@@ -405,6 +401,7 @@ fn walk_directions(
         index: sampler.index_at(timestep),
         timestep,
         state: &point.sample,
+        seed,
     };
     let positions = walk.positions();
     let drawn = walk.draw(start, &directions, progress)?;

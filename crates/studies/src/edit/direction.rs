@@ -2,16 +2,14 @@
 
 use super::mixture::Mixture;
 use crate::bottleneck::Bottleneck;
-use crate::clean::clean_jacobian;
+use crate::clean::{clean_jacobian, inside_and_rest};
+use crate::discover::basis::decompose_fully;
 use crate::input::InputFile;
 use crate::{DiffusionModel, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Span, Spectrum};
+use alice_geometry::{Block, GolubKahan, LinearMap, Span, Spectrum};
 use alice_runs::{TensorFile, picture};
 
-/// Directions of the rest of the picture that a local edit must not move in,
-/// as LOCO Edit takes them.
-const REST: usize = 5;
 /// What is left of a direction, relative to it, below which nothing is left.
 const SHORTEST: f64 = 1e-3;
 
@@ -127,7 +125,7 @@ fn length(row: &[f32]) -> f64 {
 }
 
 /// The leading directions of a map, for errors about `--direction`.
-fn leading(map: &impl LinearMap, last: usize, seed: u64) -> Result<Candidates, StudyError> {
+fn leading(map: &dyn LinearMap, last: usize, seed: u64) -> Result<Candidates, StudyError> {
     let dimension = map.domain().min(map.codomain());
     if last >= dimension {
         return Err(StudyError::argument(
@@ -139,7 +137,7 @@ fn leading(map: &impl LinearMap, last: usize, seed: u64) -> Result<Candidates, S
         seed,
         ..GolubKahan::new(last + 1)
     };
-    Ok(method.decompose(map)?.into())
+    Ok(decompose_fully(&method, map)?.into())
 }
 
 /// The directions of the bottleneck's Jacobian at the state itself, up to
@@ -176,8 +174,8 @@ pub(super) fn read_mask(file: &InputFile, dims: &[usize]) -> Result<Vec<bool>, S
     Ok(mask)
 }
 
-/// The directions of x̂₀ inside a mask, and the leading ones outside, which an
-/// edit must not move in (LOCO Edit, NeurIPS 2024).
+/// The directions of x̂₀ inside a mask, up to index `last`, and the leading
+/// ones of the rest, which an edit must not move in.
 pub(super) fn local_directions(
     model: &DiffusionModel,
     network: &Model<f32>,
@@ -188,16 +186,6 @@ pub(super) fn local_directions(
     seed: u64,
 ) -> Result<(Candidates, Block), StudyError> {
     let clean = clean_jacobian(model, network, state, timestep)?;
-    let components = |inside: bool| -> Vec<usize> {
-        let all = 0..mask.len() * state.channels();
-        all.filter(|c| mask[c % mask.len()] == inside).collect()
-    };
-    let inside = leading(&Selected::new(&clean, components(true))?, last, seed)?;
-    let outside = Selected::new(&clean, components(false))?;
-    let rank = REST.min(outside.codomain());
-    let method = GolubKahan {
-        seed,
-        ..GolubKahan::new(rank)
-    };
-    Ok((inside, method.decompose(&outside)?.right))
+    let (inside, rest) = inside_and_rest(&clean, mask, seed)?;
+    Ok((leading(&inside, last, seed)?, rest))
 }

@@ -2,10 +2,13 @@
 //!
 //! At each of several samples and timesteps the leading directions are found
 //! and walked, the instrument reads every frame, and random directions of the
-//! same length are walked beside them as the null.
+//! same length are walked beside them as the null. With `--concept` one
+//! direction is measured along pictures instead.
 
+mod concept;
 mod summary;
 
+pub use concept::{ConceptReport, Stop};
 pub use summary::{FactorSummary, Group, Summary};
 
 use crate::clean::localize;
@@ -15,7 +18,7 @@ use crate::progress::Within;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
 use crate::walk::{Method, Start, Walk};
-use crate::{DiffusionModel, Progress, StudyError};
+use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Ddim, Eta, Sampler};
 use alice_geometry::{Block, Span};
@@ -60,6 +63,18 @@ pub struct MeasureArguments {
     #[arg(long)]
     #[serde(default)]
     pub localize: bool,
+    /// Measure a concept along pictures instead: a file with `left` (basis.safetensors, global.safetensors)
+    #[arg(long, value_name = "FILE", requires = "pictures")]
+    #[serde(default)]
+    pub concept: Option<InputFile>,
+    /// Which direction of that file is the concept, counted from 0
+    #[arg(long, value_name = "INDEX", default_value_t = 0, requires = "concept")]
+    #[serde(default)]
+    pub direction: usize,
+    /// The pictures, PNGs of the model's size, in the order of the path
+    #[arg(long, value_name = "PNG", num_args = 1.., requires = "concept")]
+    #[serde(default)]
+    pub pictures: Vec<InputFile>,
     /// Read the factors of the puppet show from the pictures of another model
     #[arg(long)]
     pub puppets: bool,
@@ -105,6 +120,16 @@ pub struct MeasureReport {
     pub walks: Vec<WalkRecord>,
 }
 
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Measured {
+    /// What directions mean.
+    Walks(MeasureReport),
+    /// A concept along pictures.
+    Concept(ConceptReport),
+}
+
 /// Refuses arguments that fit no model, before anything is written.
 ///
 /// # Errors
@@ -115,6 +140,9 @@ pub fn check(arguments: &MeasureArguments) -> Result<(), StudyError> {
             "--samples and --at",
             "must not be empty",
         ));
+    }
+    if arguments.concept.is_some() && arguments.pictures.is_empty() {
+        return Err(StudyError::argument("--pictures", "must name a picture"));
     }
     if let Some(at) = arguments.at.iter().find(|at| !(0.0..=1.0).contains(*at)) {
         return Err(StudyError::argument(
@@ -127,13 +155,7 @@ pub fn check(arguments: &MeasureArguments) -> Result<(), StudyError> {
 
 impl MeasureArguments {
     fn walk(&self) -> Walk {
-        Walk {
-            method: self.method,
-            iterations: self.iterations,
-            frames: self.frames,
-            reach: self.reach,
-            tangent: 1.0,
-        }
+        Walk::new(self.method, self.iterations, self.frames, self.reach)
     }
 }
 
@@ -148,7 +170,11 @@ pub fn run(
     seed: u64,
     folder: &mut RunFolder,
     progress: &mut dyn Progress,
-) -> Result<MeasureReport, StudyError> {
+) -> Result<Measured, StudyError> {
+    if let Some(concept) = &arguments.concept {
+        let found = concept::run(concept, arguments, model, seed, progress)?;
+        return Ok(Measured::Concept(found));
+    }
     let start = Instant::now();
     let reader = Reader::for_model(model, arguments.puppets)?.ok_or_else(|| {
         StudyError::argument(
@@ -197,7 +223,7 @@ pub fn run(
     };
     report.seconds = start.elapsed().as_secs_f64();
     folder.write_text("measure.md", &summary::markdown(&report))?;
-    Ok(report)
+    Ok(Measured::Walks(report))
 }
 
 /// Units of progress of one sample.
@@ -248,6 +274,7 @@ fn walk_sample(
         index: point.index,
         timestep,
         state: point.state,
+        seed,
     };
     let drawn = walk.draw(start, &directions, &mut Within(progress))?;
     let positions = walk.positions();
@@ -278,8 +305,11 @@ fn walk_sample(
         .collect())
 }
 
-impl fmt::Display for MeasureReport {
+impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&summary::markdown(self))
+        match self {
+            Self::Walks(report) => f.write_str(&summary::markdown(report)),
+            Self::Concept(report) => report.fmt(f),
+        }
     }
 }

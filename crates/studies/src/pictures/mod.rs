@@ -15,6 +15,7 @@ mod canvas;
 mod convert;
 mod grid;
 pub mod numbers;
+pub mod plot;
 mod text;
 
 pub use canvas::{Canvas, Rgb};

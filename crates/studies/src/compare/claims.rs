@@ -1,0 +1,320 @@
+//! The papers' claims, measured: which spatial frequencies directions have,
+//! how far tangent spaces are apart, and how long paths are.
+
+use super::lab::Lab;
+use super::techniques::{length, point};
+use super::{CompareArguments, kept};
+use crate::points::{index_at, noisy_samples, spectrum_at};
+use crate::statistics::Estimate;
+use crate::{Progress, StudyError};
+use alice_diffusion::Sampler;
+use alice_geometry::geodesic::{Path, Relaxation};
+use alice_geometry::grassmann::distance;
+use alice_geometry::{Block, Span};
+use alice_random::Stream;
+use alice_runs::RunFolder;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::{FRAC_PI_2, TAU};
+
+/// Directions whose frequency is measured: the leading ones.
+const LEADING: usize = 5;
+/// Segments of a path.
+const SEGMENTS: usize = 30;
+
+/// The tangent spaces at one timestep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtTime {
+    /// Share of the noise schedule.
+    pub at: f64,
+    /// Mean spatial frequency of the leading directions, weighed by power, in
+    /// periods per picture side.
+    pub frequency: Estimate,
+    /// Grassmann distance of two samples' tangent spaces of X, as a share of
+    /// the largest possible, √rank · π/2.
+    pub distance_x: Estimate,
+    /// The same in H.
+    pub distance_h: Estimate,
+    /// Distance in X from the tangent space of the same sample at the next
+    /// timestep; nothing at the last.
+    pub distance_next: Option<Estimate>,
+}
+
+/// Tangent spaces over the noise schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spaces {
+    /// Samples.
+    pub samples: usize,
+    /// Dimension of each tangent space.
+    pub rank: usize,
+    /// Mean spatial frequency of random directions.
+    pub random_frequency: f64,
+    /// Distance of random subspaces of X, as a share of the largest.
+    pub random_distance: f64,
+    /// For each timestep, from noise to picture.
+    pub times: Vec<AtTime>,
+}
+
+/// The lengths in H of the paths between two samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathRecord {
+    /// The straight line.
+    pub lerp: f64,
+    /// The arc of a great circle, lengths interpolated.
+    pub slerp: f64,
+    /// The arc, relaxed to a geodesic.
+    pub geodesic: f64,
+    /// Steps of the relaxation.
+    pub steps: usize,
+    /// Whether no step raised the energy.
+    pub falls: bool,
+}
+
+/// Path lengths over all pairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Paths {
+    /// Segments of each path.
+    pub segments: usize,
+    /// Length of straight lines.
+    pub lerp: Estimate,
+    /// Length of arcs.
+    pub slerp: Estimate,
+    /// Length of geodesics.
+    pub geodesic: Estimate,
+    /// Length of a geodesic over that of the straight line of the same pair.
+    pub ratio: Estimate,
+    /// Each pair.
+    pub pairs: Vec<PathRecord>,
+}
+
+/// Tangent spaces of some samples at every timestep.
+pub(super) fn spaces(
+    arguments: &CompareArguments,
+    lab: &Lab<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Spaces, StudyError> {
+    let count = arguments.spaces;
+    progress.begin("tangent spaces", (arguments.times.len() * count) as u64);
+    let train_steps = lab.model.schedule.num_train_timesteps;
+    let widest = (arguments.space_rank as f64).sqrt() * FRAC_PI_2;
+    let mut times = Vec::new();
+    let mut before: Option<Vec<Span>> = None;
+    for &at in &arguments.times {
+        let index = index_at(lab.sampler, at, train_steps)?;
+        let timestep = lab.sampler.timesteps()[index];
+        let (network, seed) = (lab.network, lab.seed);
+        let silent = &mut crate::Silent;
+        let states = noisy_samples(network, lab.sampler, seed, count, index, silent)?;
+        let (mut right, mut left, mut frequencies) = (Vec::new(), Vec::new(), Vec::new());
+        for state in &states {
+            if progress.is_cancelled() {
+                return Err(StudyError::Cancelled);
+            }
+            let found = spectrum_at(network, state, timestep, arguments.space_rank, seed)?;
+            let leading = LEADING.min(arguments.space_rank);
+            let each = (0..leading).map(|i| frequency(found.right.row(i), lab.pictures.size));
+            frequencies.push(each.sum::<f64>() / leading as f64);
+            right.push(Span::of(&found.right)?);
+            left.push(Span::of(&found.left)?);
+            progress.advance(1);
+        }
+        let across = |spans: &[Span]| -> Result<Option<Estimate>, StudyError> {
+            let mut table = vec![0.0; count * count];
+            for i in 0..count {
+                for j in i + 1..count {
+                    table[i * count + j] = distance(&spans[i], &spans[j])? / widest;
+                }
+            }
+            Ok(Estimate::pairs(count, |i, j| table[i * count + j]))
+        };
+        if let Some((before, last)) = before.as_ref().zip(times.last_mut()) {
+            let both = before.iter().zip(&right);
+            let distances = both.map(|(a, b)| Ok(distance(a, b)? / widest));
+            let distances = distances.collect::<Result<Vec<f64>, StudyError>>()?;
+            let last: &mut AtTime = last;
+            last.distance_next = Estimate::mean(&distances);
+        }
+        let none = || StudyError::argument("--spaces", "must be at least 2");
+        times.push(AtTime {
+            at,
+            frequency: Estimate::mean(&frequencies).ok_or_else(none)?,
+            distance_x: across(&right)?.ok_or_else(none)?,
+            distance_h: across(&left)?.ok_or_else(none)?,
+            distance_next: None,
+        });
+        before = Some(right);
+    }
+    let dim = lab.pictures.item_len();
+    let random = |item| -> Result<Block, StudyError> {
+        let mut stream = Stream::new(lab.seed, "compare spaces", item, 0);
+        Ok(Block::normals(arguments.space_rank, dim, &mut stream))
+    };
+    let (a, b) = (random(0)?, random(1)?);
+    let rows = (0..a.rows()).map(|i| frequency(a.row(i), lab.pictures.size));
+    Ok(Spaces {
+        samples: count,
+        rank: arguments.space_rank,
+        random_frequency: rows.sum::<f64>() / a.rows() as f64,
+        random_distance: distance(&Span::of(&a)?, &Span::of(&b)?)? / widest,
+        times,
+    })
+}
+
+/// Mean spatial frequency of a direction `[C · H · W]`, weighed by its power
+/// without the mean, in periods per side.
+///
+/// Cost: O(C · H · W · (H + W)) for the plain transform.
+pub(super) fn frequency(direction: &[f32], (height, width): (usize, usize)) -> f64 {
+    let (mut sum, mut power) = (0.0, 0.0);
+    for channel in direction.chunks_exact(height * width) {
+        let real: Vec<(f64, f64)> = channel.iter().map(|&v| (f64::from(v), 0.0)).collect();
+        let rows = transform(&real, height, width, false);
+        let both = transform(&rows, height, width, true);
+        for (at, (re, im)) in both.iter().enumerate() {
+            let fold = |k: usize, n: usize| k.min(n - k) as f64;
+            let (y, x) = (fold(at / width, height), fold(at % width, width));
+            let radius = x.hypot(y);
+            if at > 0 {
+                sum += radius * (re * re + im * im);
+                power += re * re + im * im;
+            }
+        }
+    }
+    if power > 0.0 { sum / power } else { 0.0 }
+}
+
+/// The discrete Fourier transform along the rows, or along the columns.
+fn transform(values: &[(f64, f64)], height: usize, width: usize, down: bool) -> Vec<(f64, f64)> {
+    let n = if down { height } else { width };
+    let turns: Vec<(f64, f64)> = (0..n)
+        .map(|k| (-TAU * k as f64 / n as f64).sin_cos())
+        .map(|(sine, cosine)| (cosine, sine))
+        .collect();
+    (0..values.len())
+        .map(|at| {
+            let (y, x) = (at / width, at % width);
+            let k = if down { y } else { x };
+            let terms = (0..n).map(|i| {
+                let (re, im) = if down {
+                    values[i * width + x]
+                } else {
+                    values[y * width + i]
+                };
+                let (c, s) = turns[i * k % n];
+                (re * c - im * s, re * s + im * c)
+            });
+            terms.fold((0.0, 0.0), |(a, b), (c, d)| (a + c, b + d))
+        })
+        .collect()
+}
+
+/// Paths between pairs of samples at the timestep.
+pub(super) fn paths(
+    arguments: &CompareArguments,
+    lab: &Lab<'_>,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<Option<Paths>, StudyError> {
+    let most = lab.states.len() / 2;
+    let count = arguments.pairs.min(most);
+    progress.begin("paths", count as u64);
+    let mut pairs = Vec::new();
+    for pair in 0..count {
+        if progress.is_cancelled() {
+            return Err(StudyError::Cancelled);
+        }
+        let name = format!("parts/path-{pair:04}.json");
+        pairs.push(kept(folder, &name, |_| path(lab, 2 * pair, 2 * pair + 1))?);
+        progress.advance(1);
+    }
+    let of = |f: fn(&PathRecord) -> f64| {
+        let values: Vec<f64> = pairs.iter().map(f).collect();
+        Estimate::mean(&values)
+    };
+    let (lerp, slerp) = (of(|p| p.lerp), of(|p| p.slerp));
+    let (geodesic, ratio) = (of(|p| p.geodesic), of(|p| p.geodesic / p.lerp));
+    Ok(lerp
+        .zip(slerp)
+        .zip(geodesic.zip(ratio))
+        .map(|((lerp, slerp), (geodesic, ratio))| Paths {
+            segments: SEGMENTS,
+            lerp,
+            slerp,
+            geodesic,
+            ratio,
+            pairs,
+        }))
+}
+
+fn path(lab: &Lab<'_>, from: usize, to: usize) -> Result<PathRecord, StudyError> {
+    let map = lab.bottleneck()?;
+    let [from, to] = [from, to].map(|sample| point(&lab.states[sample]));
+    let straight = Path::straight(&map, &from, &to, SEGMENTS)?;
+    let arc = Path::new(&map, arc(&from, &to)?)?;
+    let slerp = arc.length();
+    let relaxation = Relaxation {
+        iterations: 30,
+        tolerance: 2e-3,
+    };
+    let (relaxed, energies) = relaxation.relax(&map, arc)?;
+    Ok(PathRecord {
+        lerp: straight.length(),
+        slerp,
+        geodesic: relaxed.length(),
+        steps: energies.len() - 1,
+        falls: energies.windows(2).all(|pair| pair[1] <= pair[0]),
+    })
+}
+
+/// Points on the arc between two, their lengths interpolated.
+fn arc(from: &[f32], to: &[f32]) -> Result<Block, StudyError> {
+    let (a, b) = (length(from), length(to));
+    let both = from.iter().zip(to);
+    let product: f64 = both.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+    let angle = (product / (a * b)).clamp(-1.0, 1.0).acos();
+    let mut values = Vec::with_capacity((SEGMENTS + 1) * from.len());
+    for i in 0..=SEGMENTS {
+        let share = i as f64 / SEGMENTS as f64;
+        let [p, q] = if angle.sin() > 1e-6 {
+            [1.0 - share, share].map(|s| (s * angle).sin() / angle.sin())
+        } else {
+            [1.0 - share, share]
+        };
+        let size = (1.0 - share) * a + share * b;
+        let both = from.iter().zip(to);
+        values.extend(
+            both.map(|(x, y)| (size * (p * f64::from(*x) / a + q * f64::from(*y) / b)) as f32),
+        );
+    }
+    Ok(Block::from_vec(SEGMENTS + 1, from.len(), values)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wave_has_its_own_frequency() {
+        let wave = |kx: f64, ky: f64| -> Vec<f32> {
+            let value = |at: usize| {
+                let (y, x) = ((at / 32) as f64, (at % 32) as f64);
+                (TAU * (kx * x + ky * y) / 32.0 + 0.3).cos() as f32
+            };
+            (0..32 * 32).map(value).collect()
+        };
+        assert!((frequency(&wave(3.0, 0.0), (32, 32)) - 3.0).abs() < 1e-4);
+        assert!((frequency(&wave(3.0, 4.0), (32, 32)) - 5.0).abs() < 1e-4);
+        let both = [wave(3.0, 4.0), wave(1.0, 0.0)].concat();
+        assert!((frequency(&both, (32, 32)) - 3.0).abs() < 1e-4);
+        assert_eq!(frequency(&[0.5; 64], (8, 8)), 0.0);
+    }
+
+    #[test]
+    fn an_arc_keeps_its_length() {
+        let arc = arc(&[2.0, 0.0], &[0.0, 2.0]).unwrap();
+        for i in 0..=SEGMENTS {
+            assert!((length(arc.row(i)) - 2.0).abs() < 1e-6);
+        }
+        assert_eq!(arc.row(0), [2.0, 0.0]);
+        assert!((arc.row(SEGMENTS / 2)[0] - arc.row(SEGMENTS / 2)[1]).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,229 @@
+//! `compare`: ways to edit side by side, and the papers' claims on this model.
+//!
+//! The table follows that of LOCO Edit (NeurIPS 2024), with the truth of the
+//! world in place of raters. The claims are those of Park et al. (arXiv
+//! 2302.12469 and 2307.12868); the leakage follows Haas et al. (FG 2024).
+
+mod claims;
+mod edits;
+mod lab;
+mod leakage;
+mod page;
+mod plots;
+mod score;
+mod table;
+mod techniques;
+
+pub use claims::{AtTime, PathRecord, Paths, Spaces};
+pub use edits::{EditRecord, TransferRecord};
+pub use leakage::{Leak, Leakage};
+pub use score::Score;
+pub use table::Row;
+pub use techniques::Technique;
+
+use crate::reader::Reader;
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_diffusion::{Ddim, Eta};
+use alice_runs::{ModelReference, RunFolder, disk};
+use lab::Lab;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// What to compare.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompareArguments {
+    /// Samples that every technique edits
+    #[arg(long, default_value_t = 64)]
+    pub count: usize,
+    /// Where, as a share of the noise schedule
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
+    pub at: f64,
+    /// DDIM steps from noise to picture
+    #[arg(long, default_value_t = 12)]
+    pub steps: usize,
+    /// Directions that each technique may choose from
+    #[arg(long, default_value_t = 5)]
+    pub rank: usize,
+    /// Change inside the region that every edit aims at: root mean square, pixels in −1..1
+    #[arg(long, default_value_t = 0.25)]
+    pub change: f64,
+    /// Longest edit: root mean square change of a noisy pixel, or share of ‖h‖
+    #[arg(long, default_value_t = 0.6)]
+    pub reach: f64,
+    /// Updates from a sample to each end of an edit
+    #[arg(long, default_value_t = 2)]
+    pub iterations: usize,
+    /// Samples whose tangent spaces are compared
+    #[arg(long, default_value_t = 12)]
+    pub spaces: usize,
+    /// Dimension of those tangent spaces
+    #[arg(long, default_value_t = 20)]
+    pub space_rank: usize,
+    /// Timesteps of the tangent spaces, as shares of the noise schedule
+    #[arg(long, value_delimiter = ',', default_values_t = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])]
+    pub times: Vec<f64>,
+    /// Pairs of samples that paths are laid between
+    #[arg(long, default_value_t = 24)]
+    pub pairs: usize,
+    /// Samples that the directions of factors are learnt from
+    #[arg(long, default_value_t = 192)]
+    pub learn: usize,
+    /// Samples that they are tried on
+    #[arg(long, default_value_t = 24)]
+    pub leak_samples: usize,
+    /// Length of Δh when they are tried, as a share of ‖h‖
+    #[arg(long, default_value_t = 1.0)]
+    pub leak: f64,
+    /// Read the factors of the puppet show from the pictures of another model
+    #[arg(long)]
+    pub puppets: bool,
+}
+
+impl CompareArguments {
+    /// Samples that are drawn.
+    fn samples(&self) -> usize {
+        let learnt = self.learn + self.leak_samples;
+        (self.count + 1).max(learnt).max(2 * self.pairs)
+    }
+}
+
+/// `report.json` of `compare`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CompareReport {
+    /// The model.
+    pub model: ModelReference,
+    /// The training timestep of edits, paths and leakage.
+    pub timestep: usize,
+    /// One row for each technique; empty where no instrument reads the pictures.
+    pub techniques: Vec<Row>,
+    /// Tangent spaces over the noise schedule.
+    pub spaces: Spaces,
+    /// Path lengths; nothing for no pairs.
+    pub paths: Option<Paths>,
+    /// Leakage; nothing where no instrument reads the pictures.
+    pub leakage: Option<Leakage>,
+    /// Every edit.
+    pub edits: Vec<EditRecord>,
+    /// Seconds of this session.
+    pub seconds: f64,
+}
+
+/// Refuses arguments that fit no model, before anything is written.
+///
+/// # Errors
+/// Naming the first argument that does not make sense.
+pub fn check(arguments: &CompareArguments) -> Result<(), StudyError> {
+    let positive = [
+        ("--change", arguments.change),
+        ("--reach", arguments.reach),
+        ("--leak", arguments.leak),
+    ];
+    for (name, value) in positive {
+        if !(value > 0.0 && value.is_finite()) {
+            return Err(StudyError::argument(name, "must be a positive number"));
+        }
+    }
+    let least = [
+        ("--count", arguments.count, 1),
+        ("--rank", arguments.rank, 1),
+        ("--spaces", arguments.spaces, 2),
+        ("--space-rank", arguments.space_rank, 1),
+        ("--learn", arguments.learn, 8),
+        ("--leak-samples", arguments.leak_samples, 1),
+        ("--times", arguments.times.len(), 1),
+    ];
+    for (name, value, least) in least {
+        if value < least {
+            return Err(StudyError::argument(
+                name,
+                format!("must be at least {least}"),
+            ));
+        }
+    }
+    let shares = arguments.times.iter().map(|at| ("--times", *at));
+    for (name, share) in shares.chain([("--at", arguments.at)]) {
+        if !(0.0..=1.0).contains(&share) {
+            let why = format!("{share} does not lie in 0..1");
+            return Err(StudyError::argument(name, why));
+        }
+    }
+    if arguments.iterations == 0 || !arguments.iterations.is_multiple_of(2) {
+        let why = "must be even: the frames lie at its half and its end";
+        return Err(StudyError::argument("--iterations", why));
+    }
+    Ok(())
+}
+
+/// Compares, and writes the page, the tables, the plots and the sheets; the
+/// caller writes `report.json`. What an earlier session of the same run
+/// finished is kept.
+///
+/// # Errors
+/// When an argument does not fit the model, the network fails, or the user
+/// asks to stop.
+pub fn run(
+    arguments: &CompareArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<CompareReport, StudyError> {
+    let clock = Instant::now();
+    let reader = Reader::for_model(model, arguments.puppets)?;
+    let network = model.at(model.size()?)?;
+    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let lab = Lab::open(arguments, model, &network, &sampler, seed, folder, progress)?;
+    let mut edits = Vec::new();
+    let mut leakage = None;
+    if let Some(reader) = &reader {
+        edits = edits::run(arguments, &lab, reader, folder, progress)?;
+        leakage = Some(leakage::run(arguments, &lab, reader, folder, progress)?);
+    }
+    let spaces = kept(folder, "parts/spaces.json", |_| {
+        claims::spaces(arguments, &lab, progress)
+    })?;
+    let paths = claims::paths(arguments, &lab, folder, progress)?;
+    let mut report = CompareReport {
+        model: model.reference.clone(),
+        timestep: lab.timestep,
+        techniques: table::rows(&edits),
+        spaces,
+        paths,
+        leakage,
+        edits,
+        seconds: 0.0,
+    };
+    report.seconds = clock.elapsed().as_secs_f64();
+    let plots = plots::all(&report);
+    for plot in &plots {
+        folder.write_text(&format!("{}.svg", plot.name), &plot.svg)?;
+    }
+    folder.write_text("compare.md", &table::markdown(&report))?;
+    let page = page::page(&report, &plots, folder.recipe());
+    folder.write_text("report.html", &page)?;
+    Ok(report)
+}
+
+/// What `make` finds, from the file of an earlier session if there is one.
+fn kept<T: Serialize + DeserializeOwned>(
+    folder: &mut RunFolder,
+    name: &str,
+    make: impl FnOnce(&mut RunFolder) -> Result<T, StudyError>,
+) -> Result<T, StudyError> {
+    let path = folder.path().join(name);
+    if disk::is_file(&path) {
+        return Ok(disk::read_json(&path)?);
+    }
+    let found = make(folder)?;
+    folder.write_json(name, &found)?;
+    Ok(found)
+}
+
+impl fmt::Display for CompareReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&table::text(self))
+    }
+}

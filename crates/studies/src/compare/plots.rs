@@ -1,0 +1,139 @@
+//! The comparison as plots.
+
+use super::CompareReport;
+use crate::pictures::numbers;
+use crate::pictures::plot::{Lines, Rows, Series};
+use crate::statistics::Estimate;
+
+/// A plot of the report.
+pub(super) struct Plot {
+    pub(super) name: &'static str,
+    /// The section of the tables it belongs to.
+    pub(super) section: &'static str,
+    pub(super) svg: String,
+}
+
+pub(super) fn all(report: &CompareReport) -> Vec<Plot> {
+    let mut plots = Vec::new();
+    if !report.techniques.is_empty() {
+        plots.push(Plot {
+            name: "success",
+            section: "Ways to edit",
+            svg: success(report),
+        });
+    }
+    plots.push(Plot {
+        name: "frequency",
+        section: "Tangent spaces",
+        svg: frequency(report),
+    });
+    plots.push(Plot {
+        name: "distance",
+        section: "Tangent spaces",
+        svg: distance(report),
+    });
+    if let Some(paths) = &report.paths {
+        let rows = [
+            ("straight line", paths.lerp),
+            ("arc", paths.slerp),
+            ("geodesic", paths.geodesic),
+        ];
+        let svg = Rows {
+            title: "Length of paths between samples",
+            x_label: "length in H",
+            groups: &[""],
+            rows: &rows.map(|(name, e)| (name.to_owned(), vec![Some(e)])),
+        };
+        plots.push(Plot {
+            name: "paths",
+            section: "Path lengths",
+            svg: svg.svg(),
+        });
+    }
+    if let Some(leakage) = &report.leakage {
+        let mut rows: Vec<(String, Vec<Option<Estimate>>)> = leakage
+            .factors
+            .iter()
+            .map(|leak| {
+                let name = numbers::factor_label(&leak.factor).to_owned();
+                (name, leak.leakage.map(Some).to_vec())
+            })
+            .collect();
+        rows.push(("all".to_owned(), leakage.all.map(Some).to_vec()));
+        let svg = Rows {
+            title: "Leakage of the directions of factors",
+            x_label: "change of other factors over the direction’s own",
+            groups: &["before disentangling", "after"],
+            rows: &rows,
+        };
+        plots.push(Plot {
+            name: "leakage",
+            section: "Leakage",
+            svg: svg.svg(),
+        });
+    }
+    plots
+}
+
+fn success(report: &CompareReport) -> String {
+    let rows: Vec<(String, Vec<Option<Estimate>>)> = report
+        .techniques
+        .iter()
+        .map(|row| {
+            let name = row.technique.label().to_owned();
+            (name, vec![Some(row.success), row.transfer])
+        })
+        .collect();
+    Rows {
+        title: "Success of edits",
+        x_label: "share of the edits",
+        groups: &["local", "transferred"],
+        rows: &rows,
+    }
+    .svg()
+}
+
+fn frequency(report: &CompareReport) -> String {
+    let spaces = &report.spaces;
+    let points = spaces.times.iter().map(|t| (t.at, t.frequency)).collect();
+    Lines {
+        title: "Spatial frequency of the leading directions",
+        x_label: "t / T, noise on the left",
+        y_label: "periods per side",
+        series: &[Series {
+            name: "leading directions",
+            points,
+        }],
+        reference: Some(("random directions", spaces.random_frequency)),
+    }
+    .svg()
+}
+
+fn distance(report: &CompareReport) -> String {
+    let spaces = &report.spaces;
+    let of = |f: fn(&super::AtTime) -> Option<Estimate>| {
+        let times = spaces.times.iter();
+        times.filter_map(|t| Some((t.at, f(t)?))).collect()
+    };
+    Lines {
+        title: "Distance of tangent spaces",
+        x_label: "t / T, noise on the left",
+        y_label: "share of the largest",
+        series: &[
+            Series {
+                name: "two samples, in X",
+                points: of(|t| Some(t.distance_x)),
+            },
+            Series {
+                name: "two samples, in H",
+                points: of(|t| Some(t.distance_h)),
+            },
+            Series {
+                name: "same sample, next t, in X",
+                points: of(|t| t.distance_next),
+            },
+        ],
+        reference: Some(("random subspaces", spaces.random_distance)),
+    }
+    .svg()
+}

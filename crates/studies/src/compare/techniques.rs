@@ -1,0 +1,373 @@
+//! The ways to find a direction, and to move along it.
+
+use super::lab::Lab;
+use crate::clean::{clean_jacobian, inside_and_rest, noise_jacobian};
+use crate::jacobian::{Jacobian, flatten, to_network_layout, unflatten};
+use crate::walk::{Method, Walk};
+use crate::{Silent, StudyError};
+use alice_calculus::Tensor;
+use alice_geometry::{
+    Block, GolubKahan, LinearMap, Span, Spectrum, SubspaceIteration, TangentBasis, transport,
+};
+use alice_random::Stream;
+use serde::{Deserialize, Serialize};
+
+/// Largest residual of singular vectors whose values lie close together, as
+/// those of ∂ε/∂x and ∂x̂₀/∂x do: an edit sees no more.
+const TOLERANCE: f64 = 1e-2;
+
+/// A way to edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Technique {
+    /// Random orthonormal directions of X, walked straight.
+    Random,
+    /// Principal components of h over samples, added to h at every step.
+    Principal,
+    /// Leading right singular vectors of ∂ε/∂x, walked straight.
+    Noise,
+    /// Leading directions of ∂h/∂x by the published subspace iteration, x-space guidance.
+    Published,
+    /// The same directions by block Golub–Kahan, x-space guidance.
+    Guidance,
+    /// The same directions, geodesic shooting.
+    Geodesic,
+    /// Directions of x̂₀ inside the region, outside the span of the leading
+    /// ones of the rest, walked straight (after LOCO Edit).
+    Local,
+}
+
+impl Technique {
+    /// All, in the order of the tables.
+    pub const ALL: [Self; 7] = [
+        Self::Random,
+        Self::Principal,
+        Self::Noise,
+        Self::Published,
+        Self::Guidance,
+        Self::Geodesic,
+        Self::Local,
+    ];
+
+    /// As tables name it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Principal => "PCA of h",
+            Self::Noise => "∂ε/∂x",
+            Self::Published => "pullback, as published",
+            Self::Guidance => "pullback, Alice, guidance",
+            Self::Geodesic => "pullback, Alice, geodesic",
+            Self::Local => "local, Alice",
+        }
+    }
+
+    /// How it walks in X; nothing where it moves h.
+    fn walk(self) -> Option<Method> {
+        match self {
+            Self::Principal => None,
+            Self::Random | Self::Noise | Self::Local => Some(Method::Linear),
+            Self::Published | Self::Guidance => Some(Method::Guidance),
+            Self::Geodesic => Some(Method::Geodesic),
+        }
+    }
+
+    /// Whether a direction is carried to another sample in H, and not just
+    /// used again.
+    fn is_carried(self) -> bool {
+        matches!(self, Self::Published | Self::Guidance | Self::Geodesic)
+    }
+}
+
+/// Unit directions of one technique at one sample, in PyTorch's order.
+pub(super) struct Candidates {
+    /// `[k, dim X]`; of principal components `[k, dim H]`.
+    directions: Block,
+    /// Their images in H, for those that are carried.
+    left: Option<Block>,
+}
+
+/// A direction that was chosen, and the length of its walk.
+#[derive(Clone, Debug)]
+pub(super) struct Direction {
+    vector: Vec<f32>,
+    left: Option<Vec<f32>>,
+    /// Of its first-order change of the predicted picture, the share of the
+    /// squares inside the region.
+    pub(super) share: f64,
+    /// Length of the displacement at the ends, in X or in H.
+    pub(super) length: f64,
+    longest: f64,
+}
+
+impl Direction {
+    /// The same with another length, within bounds of the old one and of the
+    /// longest.
+    pub(super) fn rescaled(&self, factor: f64) -> Self {
+        Self {
+            length: (self.length * factor.clamp(0.25, 4.0)).min(self.longest),
+            ..self.clone()
+        }
+    }
+}
+
+/// What directions are judged by: the same for every technique.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aim<'a> {
+    /// The region, `[H · W]`.
+    pub(super) region: &'a [bool],
+    /// Root mean square change inside it that an edit should reach at each
+    /// end, values in −1..1.
+    pub(super) change: f64,
+    /// Longest displacement, as a root mean square of a noisy pixel, or as a
+    /// share of ‖h‖.
+    pub(super) reach: f64,
+    /// Directions that are looked at.
+    pub(super) rank: usize,
+    /// Updates from the sample to each end.
+    pub(super) iterations: usize,
+}
+
+/// Candidates of a technique at a sample.
+pub(super) fn learn(
+    technique: Technique,
+    lab: &Lab<'_>,
+    state: &Tensor<f32>,
+    item: u64,
+    aim: Aim<'_>,
+    principal: &Block,
+) -> Result<Candidates, StudyError> {
+    let dim = state.item_len();
+    let rank = aim.rank;
+    let method = GolubKahan {
+        seed: lab.seed,
+        ..GolubKahan::new(rank)
+    };
+    let carried = |spectrum: Spectrum| Candidates {
+        directions: spectrum.right,
+        left: Some(spectrum.left),
+    };
+    let plain = |directions: Block| Candidates {
+        directions,
+        left: None,
+    };
+    Ok(match technique {
+        Technique::Random => {
+            let mut stream = Stream::new(lab.seed, "compare random", item, 0);
+            plain(Span::of(&Block::normals(rank, dim, &mut stream))?.orthonormal())
+        }
+        Technique::Principal => plain(principal.clone()),
+        Technique::Noise => {
+            let noise = noise_jacobian(lab.model, lab.network, state, lab.timestep)?;
+            let method = GolubKahan {
+                tolerance: TOLERANCE,
+                ..method
+            };
+            plain(method.decompose(&noise)?.right)
+        }
+        Technique::Published => {
+            let method = SubspaceIteration {
+                seed: lab.seed,
+                ..SubspaceIteration::new(rank)
+            };
+            carried(method.decompose(&lab.bottleneck()?.jacobian(state)?)?)
+        }
+        Technique::Guidance | Technique::Geodesic => {
+            carried(method.decompose(&lab.bottleneck()?.jacobian(state)?)?)
+        }
+        Technique::Local => {
+            let clean = clean_jacobian(lab.model, lab.network, state, lab.timestep)?;
+            let (inside, rest) = inside_and_rest(&clean, aim.region, lab.seed)?;
+            let method = GolubKahan {
+                seed: lab.seed,
+                tolerance: TOLERANCE,
+                ..GolubKahan::new(rank.min(inside.codomain()))
+            };
+            let mut right = method.decompose(&inside)?.right;
+            Span::of(&rest)?.remove(&mut right)?;
+            plain(normalised(right))
+        }
+    })
+}
+
+/// The candidate whose first step changes the predicted picture most inside
+/// the region, relative to everywhere, and the length at which that change
+/// has the wanted size.
+pub(super) fn choose(
+    technique: Technique,
+    lab: &Lab<'_>,
+    state: &Tensor<f32>,
+    candidates: &Candidates,
+    aim: Aim<'_>,
+) -> Result<Direction, StudyError> {
+    let effects = effects(technique, lab, state, &candidates.directions)?;
+    let values = aim.region.iter().filter(|inside| **inside).count() * state.channels();
+    let longest = match technique.walk() {
+        Some(_) => aim.reach * (state.item_len() as f64).sqrt(),
+        None => aim.reach * length(&lab.bottleneck()?.jacobian(state)?.value()),
+    };
+    let mut best: Option<Direction> = None;
+    for row in 0..effects.rows() {
+        let (mut inside, mut all) = (0.0, 0.0);
+        for (i, value) in effects.row(row).iter().enumerate() {
+            let square = f64::from(*value).powi(2);
+            all += square;
+            if aim.region[i % aim.region.len()] {
+                inside += square;
+            }
+        }
+        let share = if all > 0.0 { inside / all } else { 0.0 };
+        if best.as_ref().is_none_or(|best| share > best.share) {
+            let wanted = aim.change * (values as f64).sqrt() / inside.sqrt().max(1e-12);
+            best = Some(Direction {
+                vector: candidates.directions.row(row).to_vec(),
+                left: candidates.left.as_ref().map(|left| left.row(row).to_vec()),
+                share,
+                length: wanted.min(longest),
+                longest,
+            });
+        }
+    }
+    best.ok_or_else(|| StudyError::argument("--rank", "must be at least 1"))
+}
+
+/// The direction of one sample at another: carried in H, or used again.
+pub(super) fn carry(
+    technique: Technique,
+    lab: &Lab<'_>,
+    direction: &Direction,
+    state: &Tensor<f32>,
+    aim: Aim<'_>,
+    principal: &Block,
+) -> Result<Direction, StudyError> {
+    let vector = match &direction.left {
+        Some(left) if technique.is_carried() => {
+            let found = learn(technique, lab, state, 0, aim, principal)?;
+            let Some(rows) = found.left else {
+                return Ok(direction.clone());
+            };
+            // Transport needs the rows alone; what they weigh does not matter.
+            let values = vec![1.0; rows.rows()];
+            transport(left, &TangentBasis::new(values, found.directions, rows)?)?
+        }
+        _ => direction.vector.clone(),
+    };
+    let alone = Candidates {
+        directions: Block::from_vec(1, vector.len(), vector)?,
+        left: None,
+    };
+    choose(technique, lab, state, &alone, aim)
+}
+
+/// Pictures at −1 … 1 without the middle, `2 · frames` of each direction.
+pub(super) fn draw(
+    lab: &Lab<'_>,
+    state: &Tensor<f32>,
+    edits: &[(Technique, Direction)],
+    frames: usize,
+    aim: Aim<'_>,
+) -> Result<Vec<Vec<f32>>, StudyError> {
+    let dim = state.item_len();
+    let (mut moved, mut shifts) = (Vec::new(), Vec::new());
+    let dims = lab.bottleneck()?.dims();
+    for (technique, direction) in edits {
+        let Some(method) = technique.walk() else {
+            let image = Block::from_vec(1, direction.vector.len(), direction.vector.clone())?;
+            let image = unflatten(&image, dims)?;
+            for position in positions(frames) {
+                let length = (position * direction.length) as f32;
+                shifts.extend(image.data().iter().map(|v| length * v));
+            }
+            continue;
+        };
+        let reach = direction.length / (dim as f64).sqrt();
+        let walk = Walk::new(method, aim.iterations, frames, reach);
+        let pixels = dim / state.channels();
+        let block = Block::from_vec(1, dim, direction.vector.clone())?;
+        let block = to_network_layout(&block, 1, state.channels(), pixels)?;
+        let states = walk.states(lab.start(state), &block, &mut Silent)?;
+        moved.extend_from_slice(&states[..frames * dim]);
+        moved.extend_from_slice(&states[(frames + 1) * dim..]);
+    }
+    let each = 2 * frames * dim;
+    let moved = lab.finish(moved, None)?.values;
+    let shifted = if shifts.is_empty() {
+        Vec::new()
+    } else {
+        let item: usize = dims.iter().product();
+        let count = shifts.len() / item;
+        let shifts = Tensor::new(&[&[count], dims].concat(), shifts)?;
+        lab.finish(state.data().repeat(count), Some(shifts))?.values
+    };
+    let (mut moved, mut shifted) = (moved.chunks_exact(each), shifted.chunks_exact(each));
+    let next = |(technique, _): &(Technique, Direction)| match technique.walk() {
+        Some(_) => moved.next(),
+        None => shifted.next(),
+    };
+    Ok(edits.iter().filter_map(next).map(<[f32]>::to_vec).collect())
+}
+
+/// −1 … 1 in equal steps, without 0.
+pub(super) fn positions(frames: usize) -> Vec<f64> {
+    let frames = frames as i64;
+    let all = (-frames..=frames).filter(|&j| j != 0);
+    all.map(|j| j as f64 / frames as f64).collect()
+}
+
+/// What a unit of each technique's first displacement changes in x̂₀, to
+/// first order: `[k, C · H · W]`.
+fn effects(
+    technique: Technique,
+    lab: &Lab<'_>,
+    state: &Tensor<f32>,
+    directions: &Block,
+) -> Result<Block, StudyError> {
+    let clean = || clean_jacobian(lab.model, lab.network, state, lab.timestep);
+    match technique.walk() {
+        Some(Method::Guidance) => {
+            let noise = noise_jacobian(lab.model, lab.network, state, lab.timestep)?;
+            let steps = noise.pushforward(directions)?;
+            Ok(clean()?.pushforward(&normalised(steps))?)
+        }
+        Some(_) => Ok(clean()?.pushforward(directions)?),
+        None => {
+            let graph = lab.network.graph();
+            let time = Tensor::new(&[1, 1], vec![lab.timestep as f32])?;
+            let inputs = [("sample", state), ("timestep", &time)];
+            let (from, to) = (
+                graph.find_output("bottleneck")?,
+                graph.find_output("prediction")?,
+            );
+            let jacobian = Jacobian::new(lab.network, &inputs, from, to)?;
+            let alpha_bar = lab.model.schedule.schedule()?.alpha_bar(lab.timestep)?;
+            let kind = lab.model.schedule.prediction_type;
+            let factor = kind.original(alpha_bar, 0.0, 1.0) as f32;
+            let mut effects = jacobian.pushforward(directions)?;
+            for row in 0..effects.rows() {
+                effects.row_mut(row).iter_mut().for_each(|v| *v *= factor);
+            }
+            Ok(effects)
+        }
+    }
+}
+
+fn normalised(mut block: Block) -> Block {
+    for row in 0..block.rows() {
+        let scale = 1.0 / length(block.row(row)).max(f64::MIN_POSITIVE);
+        let values = block.row_mut(row).iter_mut();
+        values.for_each(|v| *v = (f64::from(*v) * scale) as f32);
+    }
+    block
+}
+
+/// ‖v‖.
+pub(super) fn length(values: &[f32]) -> f64 {
+    let squares = values.iter().map(|&v| f64::from(v).powi(2));
+    squares.sum::<f64>().sqrt()
+}
+
+/// x of a state in PyTorch's order.
+pub(super) fn point(state: &Tensor<f32>) -> Vec<f32> {
+    flatten(state)
+}

@@ -1,0 +1,161 @@
+//! How strong a concept is along pictures.
+//!
+//! The concept is a direction u of H. At each picture it is carried into the
+//! tangent space there, and its pullback length ‖J v‖ says how strongly the
+//! model sees it (Park et al., arXiv 2302.12469 and 2307.12868). Along the
+//! pictures, taken as the stops of a path, ⟨u, h⟩ says how much of it there is.
+
+use super::MeasureArguments;
+use crate::bottleneck::Bottleneck;
+use crate::directions::{read_row, require_same_model};
+use crate::invert::{read_state, trajectory};
+use crate::points::spectrum_at;
+use crate::{DiffusionModel, InputFile, Progress, StudyError};
+use alice_calculus::Tensor;
+use alice_diffusion::{DdimInverse, NetworkDenoiser};
+use alice_geometry::Block;
+use alice_geometry::geodesic::SmoothMap;
+use alice_geometry::{TangentBasis, pullback_length, transport};
+use alice_runs::ModelReference;
+use serde::Serialize;
+use std::fmt;
+use std::time::Instant;
+
+/// The concept at one picture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stop {
+    /// The picture.
+    pub picture: String,
+    /// The share of u that lies in the tangent space there, in 0..1.
+    pub inside: f64,
+    /// ‖J v‖ of the unit direction v that u becomes there.
+    pub pullback_length: f64,
+    /// ⟨u, h⟩ less that of the first picture.
+    pub amount: f64,
+    /// ‖Δh‖ from the picture before.
+    pub step: f64,
+}
+
+/// `report.json` of `measure --concept`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConceptReport {
+    /// The model.
+    pub model: ModelReference,
+    /// The training timestep.
+    pub timestep: usize,
+    /// Which row of the file's `left`.
+    pub direction: usize,
+    /// In the order of the pictures.
+    pub stops: Vec<Stop>,
+    /// Length in H of the path through the pictures.
+    pub length: f64,
+    /// The part of it along the concept: Σ |Δ⟨u, h⟩|.
+    pub along: f64,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+/// Measures the concept at each picture.
+///
+/// # Errors
+/// When a file cannot be read or does not fit the model, the basis does not
+/// converge, the network fails or the user asks to stop.
+pub(super) fn run(
+    concept: &InputFile,
+    arguments: &MeasureArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    progress: &mut dyn Progress,
+) -> Result<ConceptReport, StudyError> {
+    let clock = Instant::now();
+    require_same_model(concept, model)?;
+    let u = normalised(read_row(concept, "left", arguments.direction)?);
+    let states = arguments.pictures.iter();
+    let states = states.map(|file| read_state(file, false, model));
+    let states: Vec<Tensor<f32>> = states.collect::<Result<_, _>>()?;
+    let network = model.at((states[0].dims()[1], states[0].dims()[2]))?;
+    let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
+    let wanted = arguments.at[0] * model.schedule.num_train_timesteps as f64;
+    let grid = inverse.timesteps();
+    let distance = |i: &usize| (grid[*i] as f64 - wanted).abs();
+    let nearest = (0..grid.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let steps = nearest.unwrap_or(0) + 1;
+    let timestep = grid[steps - 1];
+    let map = Bottleneck::new(&network, timestep as f64)?;
+    let mut denoiser = NetworkDenoiser::new(&network)?;
+    progress.begin("measuring pictures", (states.len() * steps) as u64);
+    let mut stops: Vec<Stop> = Vec::with_capacity(states.len());
+    let (mut before, mut first) = (Vec::new(), 0.0);
+    for (file, clean) in arguments.pictures.iter().zip(&states) {
+        let way = trajectory(&mut denoiser, &inverse, clean.data(), steps, 0, progress)?;
+        let noisy = Tensor::new(clean.dims(), way[steps].clone())?;
+        let spectrum = spectrum_at(&network, &noisy, timestep, arguments.rank, seed)?;
+        let basis = TangentBasis::from(spectrum);
+        let vector = transport(&u, &basis)?;
+        let vector = Block::from_vec(1, vector.len(), vector)?;
+        let jacobian = map.jacobian(&noisy)?;
+        let h = jacobian.value();
+        let amount = dot(&u, &h);
+        if stops.is_empty() {
+            first = amount;
+            before = h.clone();
+        }
+        let left = basis.left();
+        let squares = (0..left.rows()).map(|i| dot(left.row(i), &u).powi(2));
+        let step: Vec<f32> = h.iter().zip(&before).map(|(a, b)| a - b).collect();
+        stops.push(Stop {
+            picture: file.path.display().to_string(),
+            inside: squares.sum::<f64>().sqrt(),
+            pullback_length: pullback_length(&jacobian, &vector)?[0],
+            amount: amount - first,
+            step: dot(&step, &step).sqrt(),
+        });
+        before = h;
+    }
+    let moves = stops.windows(2).map(|pair| pair[1].amount - pair[0].amount);
+    Ok(ConceptReport {
+        model: model.reference.clone(),
+        timestep,
+        direction: arguments.direction,
+        length: stops.iter().map(|s| s.step).sum(),
+        along: moves.map(f64::abs).sum(),
+        stops,
+        seconds: clock.elapsed().as_secs_f64(),
+    })
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let both = a.iter().zip(b);
+    both.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn normalised(u: Vec<f32>) -> Vec<f32> {
+    let length = dot(&u, &u).sqrt().max(f64::MIN_POSITIVE);
+    u.iter().map(|&v| (f64::from(v) / length) as f32).collect()
+}
+
+impl fmt::Display for ConceptReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "direction {} at timestep {}: picture, ‖J v‖, share inside, ⟨u, h⟩, ‖Δh‖",
+            self.direction, self.timestep
+        )?;
+        for stop in &self.stops {
+            writeln!(
+                f,
+                "  {:32} {:8.3} {:5.1} % {:+9.3} {:8.3}",
+                stop.picture,
+                stop.pullback_length,
+                100.0 * stop.inside,
+                stop.amount,
+                stop.step
+            )?;
+        }
+        write!(
+            f,
+            "path of length {:.3} in H, {:.3} of it along the concept, {:.1} s",
+            self.length, self.along, self.seconds
+        )
+    }
+}

@@ -1,0 +1,126 @@
+//! `compare`: the papers' claims on a tiny model, the table on the bundled
+//! one, and going on after an interruption.
+
+mod common;
+
+use common::Home;
+use serde_json::Value;
+use std::fs;
+
+const TINY: &str = "compare --model model --steps 10 --count 2 --spaces 3 --space-rank 3 \
+                    --times 0.8,0.4 --pairs 2 --learn 8 --leak-samples 1";
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+/// An interval around a value.
+fn is_estimate(value: &Value) -> bool {
+    number(&value["low"]) <= number(&value["value"])
+        && number(&value["value"]) <= number(&value["high"])
+}
+
+#[test]
+fn claims_are_measured_without_an_instrument() {
+    let home = Home::new();
+    home.tiny_model();
+    let report = home.json(&format!("{TINY} --out run"));
+    let report = &report["report"];
+    assert_eq!(report["techniques"], serde_json::json!([]));
+    assert_eq!(report["leakage"], Value::Null);
+    let times = report["spaces"]["times"].as_array().unwrap();
+    assert_eq!(times.len(), 2);
+    for time in times {
+        for name in ["frequency", "distance_x", "distance_h"] {
+            assert!(is_estimate(&time[name]), "{name}: {time}");
+        }
+        // A share of the largest distance that there is.
+        assert!(number(&time["distance_x"]["high"]) <= 1.0 + 1e-9);
+    }
+    assert!(is_estimate(&times[0]["distance_next"]));
+    assert_eq!(times[1]["distance_next"], Value::Null);
+    let paths = &report["paths"];
+    assert!(number(&paths["geodesic"]["value"]) <= number(&paths["slerp"]["value"]));
+    for pair in paths["pairs"].as_array().unwrap() {
+        assert_eq!(pair["falls"], true);
+    }
+    for file in ["report.html", "compare.md", "frequency.svg", "paths.svg"] {
+        assert!(home.path("run").join(file).is_file(), "{file}");
+    }
+    assert!(!home.path("run/success.svg").exists());
+}
+
+#[test]
+fn an_interrupted_comparison_goes_on() {
+    let home = Home::new();
+    home.tiny_model();
+    let whole = home.json(&format!("{TINY} --out run"));
+    // A finished run is not touched.
+    home.refused(&format!("{TINY} --out run"), &["run"]);
+    // As if interrupted in the second path; what was done is kept.
+    fs::remove_file(home.path("run/report.json")).unwrap();
+    fs::remove_file(home.path("run/parts/path-0001.json")).unwrap();
+    let first = home.path("run/parts/path-0000.json");
+    let text = fs::read_to_string(&first).unwrap();
+    let mut pair: Value = serde_json::from_str(&text).unwrap();
+    pair["steps"] = 77.into();
+    fs::write(&first, pair.to_string()).unwrap();
+    let again = home.json(&format!("{TINY} --out run"));
+    let pairs = |report: &Value| report["report"]["paths"]["pairs"].clone();
+    assert_eq!(pairs(&again)[0]["steps"], 77);
+    assert_eq!(pairs(&again)[1], pairs(&whole)[1]);
+    assert_eq!(again["report"]["spaces"], whole["report"]["spaces"]);
+    // Another comparison does not go on with this one.
+    fs::remove_file(home.path("run/report.json")).unwrap();
+    home.refused(&format!("{TINY} --seed 5 --out run"), &["run"]);
+}
+
+#[test]
+fn the_table_has_every_technique() {
+    let home = Home::new();
+    let report = home.json(
+        "compare --count 3 --steps 6 --rank 3 --iterations 2 --pairs 0 --spaces 2 --times 0.6 \
+         --space-rank 3 --learn 8 --leak-samples 2 --out run",
+    );
+    let report = &report["report"];
+    let rows = report["techniques"].as_array().unwrap();
+    assert_eq!(rows.len(), 7);
+    for row in rows {
+        for name in ["success", "inside", "outside", "ssim", "learning_seconds"] {
+            assert!(is_estimate(&row[name]), "{name}: {row}");
+        }
+        assert!(number(&row["success"]["value"]) <= number(&row["moved"]["value"]));
+        assert!(number(&row["success"]["value"]) <= number(&row["kept"]["value"]));
+    }
+    // What is looked for inside the region lies inside it more than chance does.
+    let edits = report["edits"].as_array().unwrap();
+    let share = |technique: &str| {
+        let own = edits.iter().filter(|e| e["technique"] == technique);
+        own.map(|e| number(&e["predicted_share"])).sum::<f64>()
+    };
+    assert!(share("local") > share("random"));
+    let leakage = &report["leakage"];
+    assert_eq!(leakage["factors"].as_array().unwrap().len(), 6);
+    assert!(home.path("run/edits-0.png").is_file());
+    assert!(home.path("run/success.svg").is_file());
+    assert_eq!(report["paths"], Value::Null);
+}
+
+#[test]
+fn what_makes_no_comparison_is_refused() {
+    let home = Home::new();
+    home.tiny_model();
+    for (arguments, words) in [
+        ("--spaces 1", ["--spaces", "at least 2"]),
+        ("--iterations 3", ["--iterations", "even"]),
+        ("--times 0.5,1.5", ["--times", "1.5"]),
+        ("--change 0", ["--change", "positive"]),
+        ("--puppets", ["--puppets", "32×32"]),
+    ] {
+        home.refused(
+            &format!("compare --model model --out none {arguments}"),
+            &words,
+        );
+        assert!(!home.path("none").exists(), "{arguments}");
+    }
+}
