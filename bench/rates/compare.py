@@ -79,6 +79,9 @@ def main():
                 for kind, value in ask(program, case).items():
                     slot[kind] = min(value, slot.get(kind, value))
         for kind, ours in best[0].items():
+            if kind not in best[1]:
+                print(kind, f"{1e3*ours:.3g}")
+                continue
             work = operations(case, kind)
             if work:
                 share = work / ours / peaks["operations_per_second"]

@@ -6,8 +6,8 @@
 //! multiply-adds and of copies in memory, all threads.
 
 use alice_kernels::attention::Attention;
-use alice_kernels::convolution::Convolution;
-use alice_kernels::gather::{Epilogue, matrix_gradient, product};
+use alice_kernels::convolution::{Convolution, Direction, Plan};
+use alice_kernels::gather::Epilogue;
 use alice_kernels::norm::GroupNorm;
 use alice_kernels::pointwise::{self, RowMap};
 use alice_random::Stream;
@@ -112,21 +112,24 @@ fn measure(case: &Case) -> Map<String, Value> {
             let u = normals(batch * to * to * output);
             let weight = normals(kernel * kernel * input * output);
             let bias = normals(output);
-            let (forward, adjoint) = (shape.forward_table(), shape.adjoint_table());
-            let (there, back) = (shape.pack_forward(&weight), shape.pack_adjoint(&weight));
+            let forward = Plan::new(shape, Direction::Forward);
+            let adjoint = Plan::new(shape, Direction::Adjoint);
+            let (there, back) = (forward.pack(&weight), adjoint.pack(&weight));
             set(
                 "forward",
                 seconds(|| {
                     let mut y = vec![0f32; u.len()];
-                    product(batch, &forward, &x, &there, Epilogue::Bias(&bias), &mut y);
+                    forward.product(batch, &x, &there, Epilogue::Bias(&bias), &mut y);
                     y
                 }),
             );
+            let pack = || forward.pack(&weight);
+            set("packing", seconds(pack));
             set(
                 "input adjoint",
                 seconds(|| {
                     let mut y = vec![0f32; x.len()];
-                    product(batch, &adjoint, &u, &back, Epilogue::Store, &mut y);
+                    adjoint.product(batch, &u, &back, Epilogue::Store, &mut y);
                     y
                 }),
             );
@@ -134,7 +137,7 @@ fn measure(case: &Case) -> Map<String, Value> {
                 "weight adjoint",
                 seconds(|| {
                     let mut gradient = vec![0f32; weight.len()];
-                    matrix_gradient(batch, &forward, &x, &u, input, output, &mut gradient);
+                    forward.weight_gradient(batch, &x, &u, &mut gradient);
                     gradient
                 }),
             );

@@ -6,7 +6,7 @@
 //! needs no unfolded copy of the picture and serves every stride and padding.
 
 use crate::Real;
-use crate::microkernel::{MAX_TILE, MicroKernel, OUTER_ROWS};
+use crate::microkernel::{MAX_ROWS, MAX_TILE, MicroKernel};
 use rayon::prelude::*;
 
 /// A tap of this value reads zeros.
@@ -63,6 +63,15 @@ impl GatherTable {
         }
     }
 
+    /// Some of the rows, with some of the taps.
+    pub(crate) fn select(&self, rows: &[usize], taps: &[usize]) -> Self {
+        let entry = |row: usize, tap: usize| {
+            let source = self.entry(rows[row], taps[tap]);
+            (source != OUTSIDE).then_some(source as usize)
+        };
+        Self::new(rows.len(), self.source_rows, taps.len(), entry)
+    }
+
     /// Output rows per item.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -110,7 +119,7 @@ pub struct PackedMatrix<T> {
     depth: usize,
     columns: usize,
     /// `[columns / columns_per_tile, taps, depth, columns_per_tile]`, zeros beyond the last column.
-    panels: Vec<T>,
+    pub(crate) panels: Vec<T>,
 }
 
 impl<T: Real> PackedMatrix<T> {
@@ -159,6 +168,10 @@ impl<T: Real> PackedMatrix<T> {
         self.columns
     }
 }
+
+/// Values of a panel that are read again for every block of rows, at most:
+/// they stay in the second-level cache beside the rows.
+const PANEL_VALUES: usize = 1 << 16;
 
 /// What happens to the result of a product.
 #[derive(Clone, Copy, Debug)]
@@ -233,33 +246,65 @@ pub fn product<T: Real>(
                 }
             }
             let mut tile = [T::ZERO; MAX_TILE];
+            let nothing = [T::ZERO; MAX_TILE];
+            let group = (PANEL_VALUES / (depth * width).max(1)).clamp(1, taps);
             for (p, panel) in panels.chunks(panel_len.max(1)).enumerate() {
                 let used = width.min(columns - p * width);
-                for block in 0..blocks {
-                    let pointers = &pointers[block * taps * height..][..taps * height];
-                    kernel.run_tile(taps, depth, pointers, panel, &mut tile);
-                    for i in 0..height.min(rows - block * height) {
-                        let start = (block * height + i) * columns + p * width;
-                        let line = &mut out[start..start + used];
-                        let sums = &tile[i * width..i * width + used];
-                        match epilogue {
-                            Epilogue::Store => line.copy_from_slice(sums),
-                            Epilogue::Bias(bias) => {
-                                let bias = &bias[p * width..p * width + used];
-                                for ((o, &s), &b) in line.iter_mut().zip(sums).zip(bias) {
-                                    *o = s + b;
-                                }
-                            }
-                            Epilogue::Accumulate => {
-                                for (o, &s) in line.iter_mut().zip(sums) {
-                                    *o += s;
-                                }
-                            }
+                let of_panel = p * width..p * width + used;
+                for first in (0..taps).step_by(group) {
+                    let part = first..taps.min(first + group);
+                    let panel = &panel[part.start * depth * width..part.end * depth * width];
+                    let epilogue = match epilogue {
+                        _ if first > 0 => Epilogue::Accumulate,
+                        Epilogue::Bias(bias) => Epilogue::Bias(&bias[of_panel.clone()]),
+                        other => other,
+                    };
+                    for block in 0..blocks {
+                        let pointers = &pointers[block * taps * height..][..taps * height];
+                        let pointers = &pointers[part.start * height..part.end * height];
+                        let run = |start: Option<(&[T], usize)>, out: &mut [T], stride| {
+                            kernel.run_tile(part.len(), depth, pointers, panel, start, out, stride);
+                        };
+                        let used_rows = height.min(rows - block * height);
+                        let to = &mut out[block * height * columns + p * width..];
+                        if used == width && used_rows == height {
+                            let start = match epilogue {
+                                Epilogue::Store => Some((&nothing[..], 0)),
+                                Epilogue::Bias(bias) => Some((bias, 0)),
+                                Epilogue::Accumulate => None,
+                            };
+                            run(start, to, columns);
+                            continue;
+                        }
+                        run(Some((&nothing, 0)), &mut tile, width);
+                        let lines = to.chunks_mut(columns).zip(tile.chunks_exact(width));
+                        for (line, sums) in lines.take(used_rows) {
+                            epilogue.finish(&mut line[..used], sums);
                         }
                     }
                 }
             }
         });
+}
+
+impl<T: Real> Epilogue<'_, T> {
+    /// Of one line.
+    #[inline(always)]
+    pub(crate) fn finish(self, line: &mut [T], sums: &[T]) {
+        match self {
+            Self::Store => line.copy_from_slice(&sums[..line.len()]),
+            Self::Bias(bias) => {
+                for ((o, &s), &b) in line.iter_mut().zip(sums).zip(bias) {
+                    *o = s + b;
+                }
+            }
+            Self::Accumulate => {
+                for (o, &s) in line.iter_mut().zip(sums) {
+                    *o += s;
+                }
+            }
+        }
+    }
 }
 
 /// gradient[tap, k, j] += Σ_n Σ_row source[n, table(row, tap), k] · cotangent[n, row, j],
@@ -307,8 +352,9 @@ pub fn matrix_gradient<T: Real>(
         .collect();
     let kernel = T::microkernel(columns);
     let width = kernel.columns_per_tile;
+    let height = kernel.rows_per_tile;
     let panels = columns.div_ceil(width);
-    let blocks = depth.div_ceil(OUTER_ROWS);
+    let blocks = depth.div_ceil(height);
     gradient
         .par_chunks_mut(depth * columns)
         .enumerate()
@@ -316,10 +362,10 @@ pub fn matrix_gradient<T: Real>(
             for sums in &partial {
                 for block in 0..blocks {
                     for panel in 0..panels {
-                        let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;
+                        let tile = ((tap * blocks + block) * panels + panel) * height * width;
                         let used = width.min(columns - panel * width);
-                        for i in 0..OUTER_ROWS.min(depth - block * OUTER_ROWS) {
-                            let start = (block * OUTER_ROWS + i) * columns + panel * width;
+                        for i in 0..height.min(depth - block * height) {
+                            let start = (block * height + i) * columns + panel * width;
                             let to = &mut gradient[start..start + used];
                             for (g, &s) in to.iter_mut().zip(&sums[tile + i * width..]) {
                                 *g += s;
@@ -332,7 +378,7 @@ pub fn matrix_gradient<T: Real>(
 }
 
 /// The sum over a range of rows, in tiles
-/// `[taps, depth / OUTER_ROWS, columns / width, OUTER_ROWS, width]`.
+/// `[taps, depth / height, columns / width, height, width]`, where a tile is height × width.
 fn partial_gradient<T: Real>(
     table: &GatherTable,
     source: &[T],
@@ -345,15 +391,16 @@ fn partial_gradient<T: Real>(
     const STRIP: usize = 256;
     let kernel = T::microkernel(columns);
     let width = kernel.columns_per_tile;
+    let height = kernel.rows_per_tile;
     let panels = columns.div_ceil(width);
-    let blocks = depth.div_ceil(OUTER_ROWS);
-    let tail = depth % OUTER_ROWS;
+    let blocks = depth.div_ceil(height);
+    let tail = depth % height;
     let taps = table.taps;
-    let mut sums = vec![T::ZERO; taps * blocks * panels * OUTER_ROWS * width];
+    let mut sums = vec![T::ZERO; taps * blocks * panels * height * width];
     let mut packed = vec![T::ZERO; panels * STRIP * width];
     // The last, incomplete block of channels is copied to full width.
-    let mut edge = vec![T::ZERO; if tail > 0 { STRIP * OUTER_ROWS } else { 0 }];
-    let zeros = [T::ZERO; OUTER_ROWS];
+    let mut edge = vec![T::ZERO; if tail > 0 { STRIP * height } else { 0 }];
+    let zeros = [T::ZERO; MAX_ROWS];
     let mut sources = Vec::with_capacity(STRIP);
     let mut pointers = Vec::with_capacity(STRIP);
     let mut start = rows.start;
@@ -378,10 +425,10 @@ fn partial_gradient<T: Real>(
                 (item * table.source_rows + entry as usize) * depth
             }));
             for block in 0..blocks {
-                let shift = block * OUTER_ROWS;
+                let shift = block * height;
                 pointers.clear();
                 if tail > 0 && block + 1 == blocks {
-                    for (&from, line) in sources.iter().zip(edge.chunks_exact_mut(OUTER_ROWS)) {
+                    for (&from, line) in sources.iter().zip(edge.chunks_exact_mut(height)) {
                         line.fill(T::ZERO);
                         if from != usize::MAX {
                             let from = from + shift;
@@ -394,15 +441,15 @@ fn partial_gradient<T: Real>(
                         if from == usize::MAX {
                             return zeros.as_ptr();
                         }
-                        source[from + shift..from + shift + OUTER_ROWS].as_ptr()
+                        source[from + shift..from + shift + height].as_ptr()
                     }));
                 }
                 for panel in 0..panels {
-                    let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;
+                    let tile = ((tap * blocks + block) * panels + panel) * height * width;
                     kernel.run_outer(
                         &pointers,
                         &packed[panel * STRIP * width..][..strip * width],
-                        &mut sums[tile..tile + OUTER_ROWS * width],
+                        &mut sums[tile..tile + height * width],
                     );
                 }
             }

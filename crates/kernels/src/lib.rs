@@ -9,5 +9,6 @@ pub mod norm;
 pub mod pointwise;
 mod real;
 mod simd;
+mod winograd;
 
 pub use real::Real;
