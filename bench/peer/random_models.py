@@ -4,7 +4,8 @@
     python random_models.py FOLDER
 
 FOLDER/unet17m: block_out_channels (64, 128, 128, 256), 32². FOLDER/cifar10: the
-shape of ddpm-cifar10-32, 35.7 M parameters.
+shape of ddpm-cifar10-32, 35.7 M parameters. FOLDER/point.safetensors: a random
+sample and its timestep, for both.
 """
 
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import torch
 from diffusers import UNet2DModel
+from safetensors.torch import save_file
 
 CIFAR10 = {
     "sample_size": 32,
@@ -30,6 +32,9 @@ UNET17M = CIFAR10 | {"block_out_channels": (64, 128, 128, 256)}
 
 def main():
     folder = Path(sys.argv[1])
+    sample = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({"sample": sample, "timestep": torch.tensor([500.0])}, folder / "point.safetensors")
     for name, config in {"unet17m": UNET17M, "cifar10": CIFAR10}.items():
         torch.manual_seed(0)
         model = UNet2DModel(**config)

@@ -2,12 +2,14 @@
 
 pub mod attention;
 pub mod convolution;
+mod fill;
 pub mod gather;
 pub mod layout;
 mod microkernel;
 pub mod norm;
 pub mod pointwise;
 mod real;
+mod scratch;
 mod simd;
 mod winograd;
 

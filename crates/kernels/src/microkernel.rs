@@ -1,7 +1,7 @@
 //! The inner loops of every matrix product: a tile of the result is held in
 //! registers while the products run over the depth.
 //!
-//! This is the one reviewed place for `unsafe` in Alice. The functions here
+//! With `fill.rs`, the one reviewed place for `unsafe` in Alice. The functions here
 //! take raw pointers because the rows of a convolution are gathered from
 //! anywhere in a picture; the safe callers in [`crate::gather`] build every
 //! pointer from a checked slice.

@@ -7,25 +7,17 @@
 //! ±3/2, ∞ lose the least of what f32 points can: a relative error of 1.5e-6,
 //! against 3.1e-6 at 0, ±1, ±2, ∞.
 
+mod points;
+
 use crate::Real;
 use crate::convolution::Convolution;
 use crate::gather::Epilogue;
 use crate::microkernel::{MAX_ROWS, MAX_TILE, MicroKernel};
-use crate::simd::vectorized;
+use crate::scratch::Scratch;
+use crate::simd::{LANES, Lanes, vectorized};
+use points::{ENTRIES, Input, Kernel, Output, SIDE, TILE, kernel_taps, output_pixels, transform};
 use rayon::prelude::*;
-use std::sync::Mutex;
 
-/// Side of an output tile.
-const TILE: usize = 4;
-/// Side of an input tile.
-const SIDE: usize = 6;
-/// Entries of a tile in the transform domain.
-const ENTRIES: usize = SIDE * SIDE;
-/// Channels that are transformed at once.
-const LANES: usize = 64;
-/// The points ±P, ±Q.
-const P: f64 = 0.75;
-const Q: f64 = 1.5;
 /// Transformed weights beyond this many values are not worth their memory.
 const MOST_WEIGHTS: usize = 1 << 24;
 
@@ -91,13 +83,6 @@ impl Tiles {
     }
 }
 
-/// Transformed tiles of one task: input and output.
-#[derive(Default)]
-struct Scratch<T> {
-    input: Vec<T>,
-    output: Vec<T>,
-}
-
 impl<T: Real> Winograd<T> {
     /// From the entries (tap, input, output) of a weight at
     /// tap(y, x) · strides[0] + input · strides[1] + output · strides[2], where
@@ -131,7 +116,7 @@ impl<T: Real> Winograd<T> {
                     });
                     vectorized(
                         #[inline(always)]
-                        || transform(&lines, kernel_entries, width, &mut entries),
+                        || transform::<T, 3, Kernel>(&lines, width, &mut entries),
                     );
                     for (entry, line) in entries.chunks_exact(width).enumerate() {
                         to[(entry * input + i) * width..][..width].copy_from_slice(line);
@@ -174,17 +159,8 @@ impl<T: Real> Winograd<T> {
             })
             .collect();
         let group = strips_per_task(strips.len(), tiles.across, input * output);
-        let spare: Mutex<Vec<Scratch<T>>> = Mutex::default();
         strips.par_chunks_mut(group).for_each(|strips| {
-            let mut scratch = spare
-                .lock()
-                .ok()
-                .and_then(|mut s| s.pop())
-                .unwrap_or_default();
-            self.strips(&tiles, x, item, &zeros, epilogue, strips, &mut scratch);
-            if let Ok(mut spare) = spare.lock() {
-                spare.push(scratch);
-            }
+            self.strips(&tiles, x, item, &zeros, epilogue, strips);
         });
     }
 
@@ -196,7 +172,6 @@ impl<T: Real> Winograd<T> {
         zeros: &[T],
         epilogue: Epilogue<'_, T>,
         strips: &mut [(usize, usize, &mut [T])],
-        scratch: &mut Scratch<T>,
     ) {
         let kernel = &self.kernel;
         let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
@@ -205,18 +180,16 @@ impl<T: Real> Winograd<T> {
         let columns = output.next_multiple_of(width);
         let stride = tiles.stride();
         let out_stride = ENTRIES * columns + 16;
-        if scratch.input.len() < count * stride {
-            scratch.input.resize(count * stride, T::ZERO);
-            scratch.output.resize(count * out_stride, T::ZERO);
-        }
-        let mut places = scratch.input.chunks_exact_mut(stride);
+        let mut entries = Scratch::new(count * stride);
+        let mut products = Scratch::new(count * out_stride);
+        let mut places = entries.chunks_exact_mut(stride);
         for (i, y, _) in strips.iter() {
             let picture = &x[i * item..(i + 1) * item];
             for (x, to) in (0..tiles.across).zip(&mut places) {
                 let pixels = tiles.pixels(picture, zeros, [*y, x]);
                 vectorized(
                     #[inline(always)]
-                    || transform(&pixels, input_entries, input, &mut to[..ENTRIES * input]),
+                    || transform::<T, SIDE, Input>(&pixels, input, &mut to[..ENTRIES * input]),
                 );
             }
         }
@@ -232,7 +205,7 @@ impl<T: Real> Winograd<T> {
                 for first in (0..count).step_by(height) {
                     for (i, row) in rows[..height].iter_mut().enumerate() {
                         let start = (first + i) * stride + entry * input;
-                        *row = scratch.input[start..start + input].as_ptr();
+                        *row = entries[start..start + input].as_ptr();
                     }
                     let to = first * out_stride + entry * columns + p * width;
                     kernel.run_tile(
@@ -241,13 +214,13 @@ impl<T: Real> Winograd<T> {
                         &rows[..height],
                         panel,
                         Some((&nothing, 0)),
-                        &mut scratch.output[to..],
+                        &mut products[to..],
                         out_stride,
                     );
                 }
             }
         }
-        let mut places = scratch.output.chunks_exact(out_stride);
+        let mut places = products.chunks_exact(out_stride);
         let line = self.shape.to[1] * output;
         for (_, _, strip) in strips {
             for (x, from) in (0..tiles.across).zip(&mut places) {
@@ -301,8 +274,8 @@ pub(crate) fn weight_gradient<T: Real>(
     let kernel = T::microkernel(output);
     let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
     let (blocks, panels) = (input.div_ceil(height), output.div_ceil(width));
-    let mut left = vec![T::ZERO; count * source.stride()];
-    let mut right = vec![T::ZERO; count * result.stride()];
+    let mut left = Scratch::new(count * source.stride());
+    let mut right = Scratch::new(count * result.stride());
     let place = |tile: usize| {
         let (item, local) = (tile / (down * across), tile % (down * across));
         (item, [local / across, local % across])
@@ -318,22 +291,23 @@ pub(crate) fn weight_gradient<T: Real>(
             let pixels = source.pixels(picture, &zeros[..input], at);
             vectorized(
                 #[inline(always)]
-                || transform(&pixels, input_entries, input, &mut left[..ENTRIES * input]),
+                || transform::<T, SIDE, Input>(&pixels, input, &mut left[..ENTRIES * input]),
             );
             let picture = &u[item * to[0] * to[1] * output..][..to[0] * to[1] * output];
             let pixels = result.pixels(picture, &zeros[..output], at);
             let right = &mut right[..ENTRIES * output];
             vectorized(
                 #[inline(always)]
-                || transform(&pixels, output_entries, output, right),
+                || transform::<T, TILE, Output>(&pixels, output, right),
             );
         });
     let area = height * width;
-    let mut sums = vec![T::ZERO; ENTRIES * blocks * panels * area];
+    let mut sums = Scratch::new(ENTRIES * blocks * panels * area);
     sums.par_chunks_exact_mut(blocks * panels * area)
         .enumerate()
         .for_each(|(entry, sums)| {
-            let mut packed = vec![T::ZERO; STRIP.min(count) * width];
+            sums.fill(T::ZERO);
+            let mut packed = Scratch::new(STRIP.min(count) * width);
             let mut pointers = Vec::with_capacity(STRIP);
             for first in (0..count).step_by(STRIP) {
                 let strip = first..count.min(first + STRIP);
@@ -394,122 +368,6 @@ fn strips_per_task(strips: usize, across: usize, pairs: usize) -> usize {
     wanted.div_ceil(across).min(share).max(1)
 }
 
-/// G w.
-#[inline(always)]
-fn kernel_entries<T: Real>([a, b, c]: [T; 3]) -> [T; SIDE] {
-    let of = T::from_f64;
-    let p = of(1.0 / (2.0 * P * P * (P * P - Q * Q)));
-    let q = of(1.0 / (2.0 * Q * Q * (Q * Q - P * P)));
-    let (even_p, odd_p) = (p * (a + of(P * P) * c), p * of(P) * b);
-    let (even_q, odd_q) = (q * (a + of(Q * Q) * c), q * of(Q) * b);
-    [
-        of(1.0 / (P * P * Q * Q)) * a,
-        even_p + odd_p,
-        even_p - odd_p,
-        even_q + odd_q,
-        even_q - odd_q,
-        c,
-    ]
-}
-
-/// Bᵀ d.
-#[inline(always)]
-fn input_entries<T: Real>(d: [T; SIDE]) -> [T; SIDE] {
-    let c = T::from_f64;
-    let (p, q) = (c(P * P), c(Q * Q));
-    let (product, sum) = (c(P * P * Q * Q), c(P * P + Q * Q));
-    let (even_p, odd_p) = (d[4] - q * d[2], c(P) * (d[3] - q * d[1]));
-    let (even_q, odd_q) = (d[4] - p * d[2], c(Q) * (d[3] - p * d[1]));
-    [
-        product * d[0] - sum * d[2] + d[4],
-        even_p + odd_p,
-        even_p - odd_p,
-        even_q + odd_q,
-        even_q - odd_q,
-        product * d[1] - sum * d[3] + d[5],
-    ]
-}
-
-/// A y.
-#[inline(always)]
-fn output_entries<T: Real>(y: [T; TILE]) -> [T; SIDE] {
-    let c = T::from_f64;
-    let (even_p, odd_p) = (y[0] + c(P * P) * y[2], c(P) * y[1] + c(P * P * P) * y[3]);
-    let (even_q, odd_q) = (y[0] + c(Q * Q) * y[2], c(Q) * y[1] + c(Q * Q * Q) * y[3]);
-    [
-        y[0],
-        even_p + odd_p,
-        even_p - odd_p,
-        even_q + odd_q,
-        even_q - odd_q,
-        y[3],
-    ]
-}
-
-/// Aᵀ m.
-#[inline(always)]
-fn output_pixels<T: Real>(m: [T; SIDE]) -> [T; TILE] {
-    let c = T::from_f64;
-    let (a, b) = (m[1] + m[2], m[1] - m[2]);
-    let (e, d) = (m[3] + m[4], m[3] - m[4]);
-    [
-        m[0] + a + e,
-        c(P) * b + c(Q) * d,
-        c(P * P) * a + c(Q * Q) * e,
-        c(P * P * P) * b + c(Q * Q * Q) * d + m[5],
-    ]
-}
-
-/// Gᵀ m.
-#[inline(always)]
-fn kernel_taps<T: Real>(m: [T; SIDE]) -> [T; 3] {
-    let c = T::from_f64;
-    let p = c(1.0 / (2.0 * P * P * (P * P - Q * Q)));
-    let q = c(1.0 / (2.0 * Q * Q * (Q * Q - P * P)));
-    let (a, b) = (p * (m[1] + m[2]), p * (m[1] - m[2]));
-    let (e, d) = (q * (m[3] + m[4]), q * (m[3] - m[4]));
-    [
-        c(1.0 / (P * P * Q * Q)) * m[0] + a + e,
-        c(P) * b + c(Q) * d,
-        c(P * P) * a + c(Q * Q) * e + m[5],
-    ]
-}
-
-/// to[6 i + j, channel] = the transform of an N×N tile along both axes.
-#[inline(always)]
-fn transform<T: Real, const N: usize>(
-    pixels: &[[&[T]; N]; N],
-    line: impl Fn([T; N]) -> [T; SIDE],
-    channels: usize,
-    to: &mut [T],
-) {
-    let mut half = [[[T::ZERO; LANES]; SIDE]; N];
-    for first in (0..channels).step_by(LANES) {
-        let lanes = LANES.min(channels - first);
-        for x in 0..N {
-            let column: [&[T]; N] = std::array::from_fn(|y| &pixels[y][x][first..first + lanes]);
-            let [h0, h1, h2, h3, h4, h5] = &mut half[x];
-            for c in 0..lanes {
-                let entries = line(std::array::from_fn(|y| column[y][c]));
-                (h0[c], h1[c], h2[c]) = (entries[0], entries[1], entries[2]);
-                (h3[c], h4[c], h5[c]) = (entries[3], entries[4], entries[5]);
-            }
-        }
-        for y in 0..SIDE {
-            let row: [&[T]; N] = std::array::from_fn(|x| &half[x][y][..lanes]);
-            let mut lines = to[y * SIDE * channels..][..SIDE * channels].chunks_exact_mut(channels);
-            let [t0, t1, t2, t3, t4, t5] = std::array::from_fn(|_| {
-                &mut lines.next().expect("six entries a row")[first..first + lanes]
-            });
-            for c in 0..lanes {
-                let entries = line(std::array::from_fn(|x| row[x][c]));
-                (t0[c], t1[c], t2[c]) = (entries[0], entries[1], entries[2]);
-                (t3[c], t4[c], t5[c]) = (entries[3], entries[4], entries[5]);
-            }
-        }
-    }
-}
-
 /// Writes the pixels of tile `x` of a strip, whose picture has lines of `line`
 /// values, from its entries `[36, columns]`.
 #[inline(always)]
@@ -522,35 +380,37 @@ fn restore<T: Real>(
     strip: &mut [T],
     line: usize,
 ) {
-    let mut half = [[[T::ZERO; LANES]; TILE]; SIDE];
-    let mut pixels = [[T::ZERO; LANES]; TILE];
-    for first in (0..channels).step_by(LANES) {
-        let lanes = LANES.min(channels - first);
-        for j in 0..SIDE {
-            let column: [&[T]; SIDE] =
-                std::array::from_fn(|i| &from[(i * SIDE + j) * columns + first..][..lanes]);
-            let [h0, h1, h2, h3] = &mut half[j];
-            for c in 0..lanes {
-                let p = output_pixels(std::array::from_fn(|i| column[i][c]));
-                (h0[c], h1[c], h2[c], h3[c]) = (p[0], p[1], p[2], p[3]);
+    let mut half = [[Lanes::ZERO; SIDE]; TILE];
+    let start = TILE * x * channels;
+    let across = TILE.min((line - start) / channels);
+    let down = strip.len() / line;
+    let mut first = 0;
+    while first < channels {
+        let end = channels.min(first + LANES);
+        for x in 0..SIDE {
+            let mut column = [Lanes::ZERO; SIDE];
+            for y in 0..SIDE {
+                column[y] = Lanes::load(&from[(y * SIDE + x) * columns + first..][..end - first]);
+            }
+            let pixels = output_pixels(column);
+            for y in 0..TILE {
+                half[y][x] = pixels[y];
             }
         }
-        for (y, strip) in strip.chunks_exact_mut(line).enumerate() {
-            let row: [&[T]; SIDE] = std::array::from_fn(|j| &half[j][y][..lanes]);
-            let [p0, p1, p2, p3] = &mut pixels;
-            for c in 0..lanes {
-                let p = output_pixels(std::array::from_fn(|j| row[j][c]));
-                (p0[c], p1[c], p2[c], p3[c]) = (p[0], p[1], p[2], p[3]);
-            }
-            let places = strip.chunks_exact_mut(channels).skip(TILE * x);
-            for (place, pixel) in places.zip(&pixels) {
-                let epilogue = match epilogue {
-                    Epilogue::Bias(bias) => Epilogue::Bias(&bias[first..first + lanes]),
-                    other => other,
+        for y in 0..down {
+            let pixels = output_pixels(half[y]);
+            for x in 0..across {
+                let at = y * line + start + x * channels;
+                let to = &mut strip[at + first..at + end];
+                let before = match epilogue {
+                    Epilogue::Store => Lanes::ZERO,
+                    Epilogue::Bias(bias) => Lanes::load(&bias[first..end]),
+                    Epilogue::Accumulate => Lanes::load(to),
                 };
-                epilogue.finish(&mut place[first..first + lanes], &pixel[..lanes]);
+                (pixels[x] + before).store(to);
             }
         }
+        first = end;
     }
 }
 
@@ -564,31 +424,31 @@ fn add_taps<T: Real>(
     taps: &mut [&mut [T]],
 ) {
     let used = width.min(output - panel * width);
-    let mut half = [[[T::ZERO; LANES]; 3]; SIDE];
-    let mut line = [[T::ZERO; LANES]; 3];
+    let mut half = [[Lanes::ZERO; SIDE]; 3];
     for row in 0..taps[0].len() / output {
-        for j in 0..SIDE {
-            let column: [&[T]; SIDE] =
-                std::array::from_fn(|i| &sums[i * SIDE + j][row * width..][..used]);
-            let [h0, h1, h2] = &mut half[j];
-            for c in 0..used {
-                let t = kernel_taps(std::array::from_fn(|i| column[i][c]));
-                (h0[c], h1[c], h2[c]) = (t[0], t[1], t[2]);
-            }
-        }
-        for y in 0..3 {
-            let entries: [&[T]; SIDE] = std::array::from_fn(|j| &half[j][y][..used]);
-            let [l0, l1, l2] = &mut line;
-            for c in 0..used {
-                let t = kernel_taps(std::array::from_fn(|j| entries[j][c]));
-                (l0[c], l1[c], l2[c]) = (t[0], t[1], t[2]);
-            }
-            for (x, line) in line.iter().enumerate() {
-                let to = &mut taps[3 * y + x][row * output + panel * width..][..used];
-                for (t, &v) in to.iter_mut().zip(line) {
-                    *t += v;
+        let mut first = 0;
+        while first < used {
+            let end = used.min(first + LANES);
+            for x in 0..SIDE {
+                let mut column = [Lanes::ZERO; SIDE];
+                for y in 0..SIDE {
+                    column[y] =
+                        Lanes::load(&sums[y * SIDE + x][row * width + first..][..end - first]);
+                }
+                let entries = kernel_taps(column);
+                for y in 0..3 {
+                    half[y][x] = entries[y];
                 }
             }
+            for y in 0..3 {
+                let entries = kernel_taps(half[y]);
+                for x in 0..3 {
+                    let at = row * output + panel * width;
+                    let to = &mut taps[3 * y + x][at + first..at + end];
+                    (entries[x] + Lanes::load(to)).store(to);
+                }
+            }
+            first = end;
         }
     }
 }
