@@ -1,12 +1,13 @@
 //! The value of each operation, and what its linear map needs.
 
 use crate::graph::{Op, SinusoidalEmbedding};
-use crate::model::{Direction, Model};
+use crate::model::Model;
 use crate::{Parameter, Tensor};
 use alice_kernels::Real;
 use alice_kernels::activation::geglu;
 use alice_kernels::attention::Attention;
-use alice_kernels::gather::{Epilogue, product};
+use alice_kernels::convolution::Direction;
+use alice_kernels::gather::Epilogue;
 use alice_kernels::layer_norm::{LayerNorm, LayerNormResidual};
 use alice_kernels::norm::{GroupNorm, NormResidual};
 use alice_kernels::pointwise::{self, RowMap};
@@ -32,6 +33,24 @@ pub(crate) enum Residual<T> {
     },
     /// The input, for the gradient of a weight or a table.
     Source(Arc<Tensor<T>>),
+}
+
+impl<T: Real> Residual<T> {
+    /// Memory that it holds, arrays that it shares with others included.
+    pub(crate) fn bytes(&self) -> usize {
+        let values = match self {
+            Self::Nothing => 0,
+            Self::Slope(slope) => slope.len(),
+            Self::Norm(norm) => norm.len(),
+            Self::LayerNorm(norm) => norm.len(),
+            Self::Attention { qkv, probabilities } => {
+                qkv.iter().map(|x| x.data().len()).sum::<usize>() + probabilities.len()
+            }
+            Self::ScaleShift { x, scale } => x.data().len() + scale.len(),
+            Self::Source(x) => x.data().len(),
+        };
+        values * size_of::<T>()
+    }
 }
 
 /// What to keep of a primal pass.
@@ -65,14 +84,12 @@ impl<T: Real> Model<T> {
             Op::Input => unreachable!("inputs are fed"),
             Op::Convolution { .. } | Op::Linear { .. } => {
                 let x = &inputs[0];
-                let (weight, bias, shape) = self.convolution(node).expect("a product");
+                let (_, bias, _) = self.convolution(node).expect("a product");
                 let mut out = vec![T::ZERO; dims.iter().product()];
                 let epilogue = bias.map_or(Epilogue::Store, |b| {
                     Epilogue::Bias(self.parameters().get(b))
                 });
-                let table = self.table(node, &shape, Direction::Forward);
-                let matrix = self.packed(weight, &shape, Direction::Forward);
-                product(n, table, x.data(), matrix, epilogue, &mut out);
+                self.product(node, Direction::Forward, n, x.data(), epilogue, &mut out);
                 if keep == Keep::Gradient {
                     residual = Residual::Source(x.clone());
                 }

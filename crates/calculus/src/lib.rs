@@ -23,5 +23,5 @@ pub use graph::{Graph, SinusoidalEmbedding, Value};
 pub use model::Model;
 pub use parameters::Parameters;
 pub use spec::{Padding, Parameter, ParameterKind, ParameterSpec};
-pub use tape::{Linearization, gradient};
+pub use tape::{Linearization, Memory, gradient};
 pub use tensor::Tensor;

@@ -3,8 +3,8 @@
 use crate::graph::{Graph, Op, Value};
 use crate::{GraphError, Parameter, Parameters, Tensor};
 use alice_kernels::Real;
-use alice_kernels::convolution::Convolution;
-use alice_kernels::gather::{GatherTable, PackedMatrix};
+use alice_kernels::convolution::{Convolution, Direction, PackedWeights, Plan};
+use alice_kernels::gather::Epilogue;
 use std::sync::{Arc, OnceLock};
 
 /// A graph with its parameters. Weights are packed for the kernels once, at
@@ -13,36 +13,24 @@ use std::sync::{Arc, OnceLock};
 pub struct Model<T> {
     graph: Arc<Graph>,
     parameters: Parameters<T>,
-    packed: Vec<Packed<T>>,
-    tables: Vec<Tables>,
+    /// By node.
+    products: Vec<[Product<T>; 2]>,
 }
 
+/// A convolution's product in one direction, made at its first use.
 #[derive(Clone, Debug)]
-struct Packed<T> {
-    forward: OnceLock<PackedMatrix<T>>,
-    adjoint: OnceLock<PackedMatrix<T>>,
+struct Product<T> {
+    plan: OnceLock<Plan>,
+    weights: OnceLock<PackedWeights<T>>,
 }
 
-impl<T> Default for Packed<T> {
+impl<T> Default for Product<T> {
     fn default() -> Self {
         Self {
-            forward: OnceLock::new(),
-            adjoint: OnceLock::new(),
+            plan: OnceLock::new(),
+            weights: OnceLock::new(),
         }
     }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Tables {
-    forward: OnceLock<GatherTable>,
-    adjoint: OnceLock<GatherTable>,
-}
-
-/// Which of the two products of a weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Forward,
-    Adjoint,
 }
 
 impl<T: Real> Model<T> {
@@ -56,14 +44,11 @@ impl<T: Real> Model<T> {
     ) -> Result<Self, GraphError> {
         let graph = graph.into();
         parameters.check(&graph)?;
-        let packed = graph.parameters().iter().map(|_| Packed::default());
-        let packed = packed.collect();
-        let tables = graph.nodes.iter().map(|_| Tables::default()).collect();
+        let products = graph.nodes.iter().map(|_| Default::default()).collect();
         Ok(Self {
             graph,
             parameters,
-            packed,
-            tables,
+            products,
         })
     }
 
@@ -81,7 +66,9 @@ impl<T: Real> Model<T> {
 
     /// The parameters, to change.
     pub fn parameters_mut(&mut self) -> &mut Parameters<T> {
-        self.packed.fill_with(Packed::default);
+        for product in self.products.iter_mut().flatten() {
+            product.weights = OnceLock::new();
+        }
         &mut self.parameters
     }
 
@@ -91,31 +78,28 @@ impl<T: Real> Model<T> {
         Model::new(self.graph.clone(), self.parameters.cast()).expect("the graph is the same")
     }
 
-    pub(crate) fn packed(
-        &self,
-        weight: Parameter,
-        shape: &Convolution,
-        direction: Direction,
-    ) -> &PackedMatrix<T> {
-        let packed = &self.packed[weight.0];
-        let values = self.parameters.get(weight);
-        match direction {
-            Direction::Forward => packed.forward.get_or_init(|| shape.pack_forward(values)),
-            Direction::Adjoint => packed.adjoint.get_or_init(|| shape.pack_adjoint(values)),
-        }
+    /// How a node's product runs in one direction.
+    pub(crate) fn plan(&self, node: usize, shape: &Convolution, direction: Direction) -> &Plan {
+        let product = &self.products[node][direction as usize];
+        product.plan.get_or_init(|| Plan::new(*shape, direction))
     }
 
-    pub(crate) fn table(
+    /// A node's product in one direction.
+    pub(crate) fn product(
         &self,
         node: usize,
-        shape: &Convolution,
         direction: Direction,
-    ) -> &GatherTable {
-        let tables = &self.tables[node];
-        match direction {
-            Direction::Forward => tables.forward.get_or_init(|| shape.forward_table()),
-            Direction::Adjoint => tables.adjoint.get_or_init(|| shape.adjoint_table()),
-        }
+        n: usize,
+        x: &[T],
+        epilogue: Epilogue<'_, T>,
+        out: &mut [T],
+    ) {
+        let (weight, _, shape) = self.convolution(node).expect("a product");
+        let plan = self.plan(node, &shape, direction);
+        let values = self.parameters.get(weight);
+        let weights = &self.products[node][direction as usize].weights;
+        let weights = weights.get_or_init(|| plan.pack(values));
+        plan.product(n, x, weights, epilogue, out);
     }
 
     /// The extents of a convolution or of a linear map, which is a

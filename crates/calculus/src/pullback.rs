@@ -3,10 +3,11 @@
 use crate::Tensor;
 use crate::forward::{Residual, table_row};
 use crate::graph::Op;
-use crate::model::{Direction, Model};
+use crate::model::Model;
 use alice_kernels::Real;
 use alice_kernels::activation::geglu_pullback;
-use alice_kernels::gather::{Epilogue, matrix_gradient, product};
+use alice_kernels::convolution::Direction;
+use alice_kernels::gather::Epilogue;
 use alice_kernels::pointwise;
 
 impl<T: Real> Model<T> {
@@ -42,15 +43,8 @@ impl<T: Real> Model<T> {
             (Op::Convolution { .. } | Op::Linear { .. }, residual) => {
                 let (weight, bias, shape) = self.convolution(node).expect("a product");
                 if let (Some(gradients), Residual::Source(x)) = (gradients, residual) {
-                    matrix_gradient(
-                        blocks,
-                        self.table(node, &shape, Direction::Forward),
-                        x.data(),
-                        u,
-                        shape.input,
-                        shape.output,
-                        &mut gradients[weight.0],
-                    );
+                    let plan = self.plan(node, &shape, Direction::Forward);
+                    plan.weight_gradient(blocks, x.data(), u, &mut gradients[weight.0]);
                     if let Some(bias) = bias {
                         let sums = pointwise::sum_positions(u, None, positions, channels);
                         for sums in sums.chunks_exact(channels) {
@@ -63,9 +57,8 @@ impl<T: Real> Model<T> {
                 }
                 let dims = input_dims(0);
                 let mut out = vec![T::ZERO; dims.iter().product()];
-                let table = self.table(node, &shape, Direction::Adjoint);
-                let matrix = self.packed(weight, &shape, Direction::Adjoint);
-                product(blocks, table, u, matrix, Epilogue::Store, &mut out);
+                let epilogue = Epilogue::Store;
+                self.product(node, Direction::Adjoint, blocks, u, epilogue, &mut out);
                 one(out)
             }
             (Op::GroupNorm { gain, bias, .. }, Residual::Norm(residual)) => {

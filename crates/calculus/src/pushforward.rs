@@ -3,10 +3,11 @@
 use crate::Tensor;
 use crate::forward::Residual;
 use crate::graph::Op;
-use crate::model::{Direction, Model};
+use crate::model::Model;
 use alice_kernels::Real;
 use alice_kernels::activation::geglu_pushforward;
-use alice_kernels::gather::{Epilogue, product};
+use alice_kernels::convolution::Direction;
+use alice_kernels::gather::Epilogue;
 use alice_kernels::pointwise;
 
 impl<T: Real> Model<T> {
@@ -31,11 +32,16 @@ impl<T: Real> Model<T> {
         let first = || tangents[0].expect("the only input's tangent").data();
         let data = match (&this.op, residual) {
             (Op::Convolution { .. } | Op::Linear { .. }, _) => {
-                let (weight, _, shape) = self.convolution(node).expect("a product");
                 let mut out = vec![T::ZERO; dims.iter().product()];
-                let table = self.table(node, &shape, Direction::Forward);
-                let matrix = self.packed(weight, &shape, Direction::Forward);
-                product(blocks, table, first(), matrix, Epilogue::Store, &mut out);
+                let epilogue = Epilogue::Store;
+                self.product(
+                    node,
+                    Direction::Forward,
+                    blocks,
+                    first(),
+                    epilogue,
+                    &mut out,
+                );
                 out
             }
             (Op::GroupNorm { .. }, Residual::Norm(residual)) => {

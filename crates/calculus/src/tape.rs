@@ -245,6 +245,15 @@ impl<T: Real> Tape<T> {
     }
 }
 
+/// What a [`Linearization`] takes of the memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Kept for as long as it lives.
+    pub kept: usize,
+    /// For each vector that is on its way.
+    pub per_vector: usize,
+}
+
 /// The derivative of one value in another at a point: a linear map that
 /// pushes blocks of tangents forward and pulls blocks of cotangents back,
 /// with no primal recomputed.
@@ -262,6 +271,10 @@ pub struct Linearization<'a, T> {
     from: Value,
     tape: Tape<T>,
     batch: usize,
+    /// Vectors that go through the graph together.
+    chunk: usize,
+    /// Whether chunks go through it side by side.
+    side_by_side: bool,
 }
 
 impl<'a, T: Real> Linearization<'a, T> {
@@ -289,7 +302,61 @@ impl<'a, T: Real> Linearization<'a, T> {
             from,
             tape,
             batch,
+            chunk: CHUNK,
+            side_by_side: true,
         })
+    }
+
+    /// Bytes that the point keeps, and bytes that one vector on its way
+    /// through the graph takes at most, one way or the other.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let graph = self.model.graph();
+        let bytes = |node: usize| graph.nodes[node].dims.iter().product::<usize>() * size_of::<T>();
+        let active = |node: &usize| self.tape.active[*node];
+        let range = || (self.from.0..=self.tape.to.0).filter(active);
+        // A value lives from the node that makes it to its last reader on the
+        // way forward, from there to its node on the way back.
+        let mut live_until = vec![0; graph.nodes.len()];
+        for node in range() {
+            for input in &graph.nodes[node].inputs {
+                live_until[input.0] = node;
+            }
+        }
+        live_until[self.tape.to.0] = self.tape.to.0;
+        let live_at = |now: usize| -> usize {
+            let lives = |node: &usize| *node <= now && live_until[*node] >= now;
+            range().filter(lives).map(bytes).sum()
+        };
+        let peak = range().map(live_at).max().unwrap_or(0);
+        Memory {
+            kept: self.tape.residuals.iter().map(Residual::bytes).sum(),
+            // A pullback holds the node's cotangent beside those of its inputs.
+            per_vector: peak + range().map(bytes).max().unwrap_or(0),
+        }
+    }
+
+    /// Takes so few vectors through the graph at once that they need at most
+    /// `bytes` beside what the point keeps, as far as one vector at a time
+    /// allows. The results are the same to the last bit.
+    ///
+    /// A point of several items takes whole blocks, as their vectors must stay
+    /// together.
+    #[must_use]
+    pub fn within(mut self, bytes: usize) -> Self {
+        let vectors = (bytes / self.memory().per_vector.max(1)).max(1);
+        let threads = rayon::current_num_threads();
+        self.side_by_side = vectors >= threads;
+        let share = if self.side_by_side { threads } else { 1 };
+        self.chunk = (vectors / share).clamp(1, CHUNK);
+        self
+    }
+
+    /// Vectors of a point of one item that are on their way at once, at most.
+    #[must_use]
+    pub fn vectors_at_once(&self) -> usize {
+        let threads = rayon::current_num_threads();
+        self.chunk * if self.side_by_side { threads } else { 1 }
     }
 
     /// The value of `to` at the point.
@@ -355,14 +422,16 @@ impl<'a, T: Real> Linearization<'a, T> {
         block: &Tensor<T>,
         map: impl Fn(Tensor<T>) -> Tensor<T> + Sync,
     ) -> Tensor<T> {
-        if self.batch > 1 || block.batch() <= CHUNK {
+        if self.batch > 1 || block.batch() <= self.chunk {
             return map(block.clone());
         }
-        let starts: Vec<usize> = (0..block.batch()).step_by(CHUNK).collect();
-        let parts: Vec<Tensor<T>> = starts
-            .into_par_iter()
-            .map(|start| map(block.items(start..block.batch().min(start + CHUNK))))
-            .collect();
+        let starts: Vec<usize> = (0..block.batch()).step_by(self.chunk).collect();
+        let part = |start: usize| map(block.items(start..block.batch().min(start + self.chunk)));
+        let parts: Vec<Tensor<T>> = if self.side_by_side {
+            starts.into_par_iter().map(part).collect()
+        } else {
+            starts.into_iter().map(part).collect()
+        };
         Tensor::stack(parts.iter())
     }
 

@@ -4,8 +4,14 @@
 //! a run of neighbouring channels. The linear maps need the probabilities.
 
 use crate::Real;
-use crate::simd::vectorized;
+use crate::fill::filled;
+use crate::gather::{OuterSum, PackedMatrix};
+use crate::scratch::Scratch;
+use crate::simd::{LANES, Lanes, slices_mut, vectorized};
 use rayon::prelude::*;
+
+/// Query rows whose scores are in flight at once.
+const ROWS: usize = 48;
 
 /// The extents of an attention.
 #[derive(Clone, Copy, Debug)]
@@ -22,77 +28,6 @@ pub struct Attention {
     pub causal: bool,
 }
 
-/// A matrix inside a slice.
-#[derive(Clone, Copy)]
-struct View<'a, T> {
-    values: &'a [T],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<T: Real> View<'_, T> {
-    fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
-
-    fn fits(&self) -> bool {
-        let last = (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;
-        last < self.values.len()
-    }
-}
-
-/// out (rows `row_stride` apart) = factor · a b, added to out with `accumulate`.
-fn multiply<T: Real>(
-    a: View<'_, T>,
-    b: View<'_, T>,
-    factor: T,
-    out: &mut [T],
-    row_stride: usize,
-    accumulate: bool,
-) {
-    let (m, k, n) = (a.rows, a.columns, b.columns);
-    assert_eq!(k, b.rows);
-    assert!(a.fits() && b.fits());
-    assert!((m - 1) * row_stride + n <= out.len());
-    #[allow(
-        unsafe_code,
-        reason = "the crate gemm takes pointers; the extents are checked above"
-    )]
-    // SAFETY: every index i · stride + j that gemm forms lies in its slice, by
-    // the assertions above; `out` is borrowed mutably and aliases nothing.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            row_stride as isize,
-            accumulate,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            T::ONE,
-            factor,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 impl Attention {
     fn depth(&self) -> usize {
         self.channels / self.heads
@@ -102,46 +37,33 @@ impl Attention {
         T::from_f64(1.0 / (self.depth() as f64).sqrt())
     }
 
-    /// The channels of one head of item `i` of an array of `rows` positions.
-    fn head<'a, T: Real>(
-        &self,
-        values: &'a [T],
-        rows: usize,
-        i: usize,
-        head: usize,
-    ) -> View<'a, T> {
-        let start = i * rows * self.channels + head * self.depth();
+    /// From the first channel of one head of item `i` of an array of `rows`
+    /// positions to the item's end.
+    fn head<'a, T: Real>(&self, values: &'a [T], rows: usize, i: usize, head: usize) -> &'a [T] {
         let end = (i + 1) * rows * self.channels;
-        View {
-            values: &values[start..end],
-            rows,
-            columns: self.depth(),
-            row_stride: self.channels,
-            column_stride: 1,
-        }
+        &values[i * rows * self.channels + head * self.depth()..end]
     }
 
-    /// A matrix of `rows` × `columns` without gaps.
-    fn dense<T: Real>(values: &[T], rows: usize, columns: usize) -> View<'_, T> {
-        View {
-            values,
-            rows,
-            columns,
-            row_stride: columns,
-            column_stride: 1,
-        }
+    /// k or v of one head as the right factor of a product, `[keys, depth]`.
+    fn pack<T: Real>(&self, values: &[T], i: usize, head: usize) -> PackedMatrix<T> {
+        let values = self.head(values, self.keys, i, head);
+        PackedMatrix::new(values, 1, self.keys, self.depth(), [0, self.channels, 1])
+    }
+
+    /// The same, transposed: `[depth, keys]`.
+    fn pack_transposed<T: Real>(&self, values: &[T], i: usize, head: usize) -> PackedMatrix<T> {
+        let values = self.head(values, self.keys, i, head);
+        PackedMatrix::new(values, 1, self.depth(), self.keys, [0, 1, self.channels])
     }
 
     /// The result `[n, queries, channels]` and, with `keep`, the
     /// probabilities `[n, heads, queries, keys]`.
     ///
-    /// Without `keep`, memory is O(queries) a thread.
+    /// Without `keep`, memory is O(keys) a thread.
     ///
     /// # Panics
     /// When the slices do not fit the extents.
     pub fn forward<T: Real>(&self, q: &[T], k: &[T], v: &[T], keep: bool) -> (Vec<T>, Vec<T>) {
-        /// Query rows whose scores are in flight at once when not kept.
-        const ROWS: usize = 64;
         let Self {
             queries,
             keys,
@@ -153,62 +75,46 @@ impl Attention {
         assert_eq!(q.len(), n * queries * channels);
         assert_eq!(k.len(), n * keys * channels);
         assert_eq!(v.len(), k.len());
-        let height = if keep { queries } else { ROWS.min(queries) };
-        let blocks = queries.div_ceil(height);
         let d = self.depth();
-        // One task per (item, head, block of queries); a task returns its
-        // probabilities (when kept) and its rows of the head's result.
-        let tasks: Vec<(Vec<T>, Vec<T>)> = (0..n * heads * blocks)
-            .into_par_iter()
-            .map(|task| {
-                let (i, head, block) =
-                    (task / blocks / heads, task / blocks % heads, task % blocks);
-                let first = block * height;
-                let rows = height.min(queries - first);
-                let mut query = self.head(q, queries, i, head);
-                query.values = &query.values[first * channels..];
-                query.rows = rows;
-                let mut scores = vec![T::ZERO; rows * keys];
-                let key = self.head(k, keys, i, head).transposed();
-                multiply(query, key, self.scale(), &mut scores, keys, false);
-                for (at, row) in scores.chunks_exact_mut(keys).enumerate() {
-                    let seen = if self.causal {
-                        keys.min(first + at + 1)
-                    } else {
-                        keys
-                    };
-                    let (row, hidden) = row.split_at_mut(seen);
-                    vectorized(
-                        #[inline(always)]
-                        || softmax(row),
-                    );
-                    hidden.fill(T::ZERO);
-                }
-                let mut out = vec![T::ZERO; rows * d];
-                let value = self.head(v, keys, i, head);
-                multiply(
-                    Self::dense(&scores, rows, keys),
-                    value,
-                    T::ONE,
-                    &mut out,
-                    d,
-                    false,
-                );
-                (if keep { scores } else { Vec::new() }, out)
-            })
-            .collect();
-        let mut out = vec![T::ZERO; q.len()];
-        let mut probabilities =
-            Vec::with_capacity(if keep { n * heads * queries * keys } else { 0 });
-        for (task, (scores, part)) in tasks.into_iter().enumerate() {
-            let (i, head, block) = (task / blocks / heads, task / blocks % heads, task % blocks);
-            probabilities.extend_from_slice(&scores);
-            for (row, line) in part.chunks_exact(d).enumerate() {
-                let position = i * queries + block * height + row;
-                out[position * channels + head * d..][..d].copy_from_slice(line);
-            }
-        }
-        (out, probabilities)
+        let kept = if keep { n * heads * queries * keys } else { 0 };
+        let mut probabilities = vec![T::ZERO; kept];
+        let mut parts = Scratch::new(q.len());
+        parts
+            .par_chunks_mut(queries * d)
+            .zip(slices_mut(&mut probabilities, queries * keys, n * heads))
+            .enumerate()
+            .for_each(|(task, (part, kept))| {
+                let (i, head) = (task / heads, task % heads);
+                let key = self.pack_transposed(k, i, head);
+                let value = self.pack(v, i, head);
+                let query = self.head(q, queries, i, head);
+                part.par_chunks_mut(ROWS * d)
+                    .zip(slices_mut(kept, ROWS * keys, queries.div_ceil(ROWS)))
+                    .enumerate()
+                    .for_each(|(block, (part, kept))| {
+                        let rows = part.len() / d;
+                        let mut own = Scratch::new(if keep { 0 } else { rows * keys });
+                        let scores = if keep { kept } else { &mut own[..] };
+                        let query = &query[block * ROWS * channels..];
+                        key.multiply(rows, query, channels, false, scores, keys);
+                        let scale = self.scale();
+                        for (at, row) in scores.chunks_exact_mut(keys).enumerate() {
+                            let seen = if self.causal {
+                                keys.min(block * ROWS + at + 1)
+                            } else {
+                                keys
+                            };
+                            let (row, hidden) = row.split_at_mut(seen);
+                            vectorized(
+                                #[inline(always)]
+                                || softmax(row, scale),
+                            );
+                            hidden.fill(T::ZERO);
+                        }
+                        value.multiply(rows, scores, keys, false, part, d);
+                    });
+            });
+        (self.join_heads(&parts, queries), probabilities)
     }
 
     /// The result's tangents. A tangent of `None` is zero. With r tangents
@@ -239,51 +145,48 @@ impl Attention {
             .unwrap_or(0);
         let repeat = blocks / n.max(1);
         let d = self.depth();
-        let parts: Vec<Vec<T>> = (0..blocks * heads)
-            .into_par_iter()
-            .map(|task| {
+        let mut parts = Scratch::new(blocks * queries * channels);
+        parts
+            .par_chunks_mut(queries * d)
+            .enumerate()
+            .for_each(|(task, part)| {
                 let (j, head) = (task / heads, task % heads);
                 let i = j / repeat;
                 let p = &probabilities[(i * heads + head) * queries * keys..][..queries * keys];
-                let mut out = vec![T::ZERO; queries * d];
-                if dq.is_some() || dk.is_some() {
-                    let mut ds = vec![T::ZERO; queries * keys];
-                    if let Some(dq) = dq {
-                        let key = self.head(k, keys, i, head).transposed();
-                        let query = self.head(dq, queries, j, head);
-                        multiply(query, key, self.scale(), &mut ds, keys, false);
-                    }
-                    if let Some(dk) = dk {
-                        let key = self.head(dk, keys, j, head).transposed();
-                        let query = self.head(q, queries, i, head);
-                        multiply(query, key, self.scale(), &mut ds, keys, true);
-                    }
-                    softmax_derivative(p, &mut ds, keys);
-                    let value = self.head(v, keys, i, head);
-                    multiply(
-                        Self::dense(&ds, queries, keys),
-                        value,
-                        T::ONE,
-                        &mut out,
-                        d,
-                        false,
-                    );
-                }
-                if let Some(dv) = dv {
-                    let value = self.head(dv, keys, j, head);
-                    multiply(
-                        Self::dense(p, queries, keys),
-                        value,
-                        T::ONE,
-                        &mut out,
-                        d,
-                        true,
-                    );
-                }
-                out
-            })
-            .collect();
-        self.join_heads(&parts, blocks, queries)
+                let curved = dq.is_some() || dk.is_some();
+                let value = curved.then(|| self.pack(v, i, head));
+                let from_query = dq.map(|dq| {
+                    let key = self.pack_transposed(k, i, head);
+                    (self.head(dq, queries, j, head), key)
+                });
+                let from_key = dk.map(|dk| {
+                    let key = self.pack_transposed(dk, j, head);
+                    (self.head(q, queries, i, head), key)
+                });
+                let from_value = dv.map(|dv| self.pack(dv, j, head));
+                let products = [from_query, from_key];
+                part.par_chunks_mut(ROWS * d)
+                    .zip(p.par_chunks(ROWS * keys))
+                    .enumerate()
+                    .for_each(|(block, (part, p))| {
+                        let rows = part.len() / d;
+                        let mut fresh = true;
+                        if let Some(value) = &value {
+                            let mut ds = Scratch::new(rows * keys);
+                            for (term, (left, key)) in products.iter().flatten().enumerate() {
+                                let left = &left[block * ROWS * channels..];
+                                key.multiply(rows, left, channels, term > 0, &mut ds, keys);
+                            }
+                            softmax_derivative(p, &mut ds, keys, self.scale());
+                            value.multiply(rows, &ds, keys, false, part, d);
+                            fresh = false;
+                        }
+                        if let Some(value) = &from_value {
+                            value.multiply(rows, p, keys, !fresh, part, d);
+                        }
+                    });
+            });
+        self.join_heads(&parts, queries)
     }
 
     /// The cotangents of q, k and v for blocks of cotangents of the result.
@@ -310,97 +213,106 @@ impl Attention {
         let blocks = u.len() / (queries * channels);
         let repeat = blocks / n.max(1);
         let d = self.depth();
-        let parts: Vec<[Vec<T>; 3]> = (0..blocks * heads)
-            .into_par_iter()
-            .map(|task| {
+        let mut to_query = Scratch::new(blocks * queries * channels);
+        let mut to_key = Scratch::new(blocks * keys * channels);
+        let mut to_value = Scratch::new(blocks * keys * channels);
+        to_query
+            .par_chunks_mut(queries * d)
+            .zip(to_key.par_chunks_mut(keys * d))
+            .zip(to_value.par_chunks_mut(keys * d))
+            .enumerate()
+            .for_each(|(task, ((to_query, to_key), to_value))| {
                 let (j, head) = (task / heads, task % heads);
                 let i = j / repeat;
                 let p = &probabilities[(i * heads + head) * queries * keys..][..queries * keys];
                 let u = self.head(u, queries, j, head);
-                let mut ds = vec![T::ZERO; queries * keys];
-                let value = self.head(v, keys, i, head).transposed();
-                multiply(u, value, T::ONE, &mut ds, keys, false);
-                softmax_derivative(p, &mut ds, keys);
-                let ds = Self::dense(&ds, queries, keys);
-                let mut dq = vec![T::ZERO; queries * d];
-                multiply(
-                    ds,
-                    self.head(k, keys, i, head),
-                    self.scale(),
-                    &mut dq,
-                    d,
-                    false,
-                );
-                let mut dk = vec![T::ZERO; keys * d];
                 let query = self.head(q, queries, i, head);
-                multiply(ds.transposed(), query, self.scale(), &mut dk, d, false);
-                let mut dv = vec![T::ZERO; keys * d];
-                let p = Self::dense(p, queries, keys).transposed();
-                multiply(p, u, T::ONE, &mut dv, d, false);
-                [dq, dk, dv]
-            })
-            .collect();
-        let mut sides = [const { Vec::new() }; 3];
-        for part in parts {
-            for (side, values) in sides.iter_mut().zip(part) {
-                side.push(values);
-            }
-        }
-        let [dq, dk, dv] = sides;
+                let value = self.pack_transposed(v, i, head);
+                let key = self.pack(k, i, head);
+                let mut of_key = OuterSum::zeros(keys, d);
+                let mut of_value = OuterSum::zeros(keys, d);
+                let mut ds = Scratch::new(ROWS.min(queries) * keys);
+                let parts = to_query.chunks_mut(ROWS * d).zip(p.chunks(ROWS * keys));
+                for (block, (part, p)) in parts.enumerate() {
+                    let rows = part.len() / d;
+                    let ds = &mut ds[..rows * keys];
+                    let u = &u[block * ROWS * channels..];
+                    value.multiply(rows, u, channels, false, ds, keys);
+                    softmax_derivative(p, ds, keys, self.scale());
+                    key.multiply(rows, ds, keys, false, part, d);
+                    let query = &query[block * ROWS * channels..];
+                    of_key.add(rows, ds, keys, query, channels);
+                    of_value.add(rows, p, keys, u, channels);
+                }
+                of_key.write(T::ONE, to_key, d);
+                of_value.write(T::ONE, to_value, d);
+            });
         [
-            self.join_heads(&dq, blocks, queries),
-            self.join_heads(&dk, blocks, keys),
-            self.join_heads(&dv, blocks, keys),
+            self.join_heads(&to_query, queries),
+            self.join_heads(&to_key, keys),
+            self.join_heads(&to_value, keys),
         ]
     }
 
-    /// `[blocks, heads]` parts of `[rows, depth]` → `[blocks, rows, channels]`.
-    fn join_heads<T: Real>(&self, parts: &[Vec<T>], blocks: usize, rows: usize) -> Vec<T> {
-        let d = self.depth();
-        let mut out = vec![T::ZERO; blocks * rows * self.channels];
-        for (task, part) in parts.iter().enumerate() {
-            let (j, head) = (task / self.heads, task % self.heads);
-            for (row, line) in part.chunks_exact(d).enumerate() {
-                out[(j * rows + row) * self.channels + head * d..][..d].copy_from_slice(line);
+    /// `[blocks, heads, rows, depth]` → `[blocks, rows, channels]`.
+    fn join_heads<T: Real>(&self, parts: &[T], rows: usize) -> Vec<T> {
+        /// Positions of one task.
+        const POSITIONS: usize = 64;
+        let (d, channels) = (self.depth(), self.channels);
+        filled(parts.len(), POSITIONS * channels, |part, out| {
+            let first = part * POSITIONS;
+            for at in first..(first + POSITIONS).min(parts.len() / channels) {
+                let (j, row) = (at / rows, at % rows);
+                for head in 0..self.heads {
+                    let from = ((j * self.heads + head) * rows + row) * d;
+                    out.push(&parts[from..from + d]);
+                }
             }
-        }
-        out
+        })
     }
 }
 
+/// row ← softmax(scale · row).
 #[inline(always)]
-fn softmax<T: Real>(row: &mut [T]) {
-    let mut largest = row[0];
-    for &v in row.iter() {
-        if v > largest {
-            largest = v;
+fn softmax<T: Real>(row: &mut [T], scale: T) {
+    let mut largest = Lanes([row[0]; LANES]);
+    for chunk in row.chunks_exact(LANES) {
+        let chunk = Lanes::load(chunk);
+        for i in 0..LANES {
+            let (a, b) = (largest.0[i], chunk.0[i]);
+            largest.0[i] = if b > a { b } else { a };
         }
     }
-    let mut sum = T::ZERO;
+    let tail = row.chunks_exact(LANES).remainder().iter();
+    let most = tail
+        .chain(&largest.0)
+        .fold(row[0], |a, &b| if b > a { b } else { a });
     for v in row.iter_mut() {
-        *v = (*v - largest).exp();
+        *v = (scale * (*v - most)).exp();
     }
-    for &v in row.iter() {
-        sum += v;
+    let mut sums = Lanes::ZERO;
+    for chunk in row.chunks(LANES) {
+        sums = sums + Lanes::load(chunk);
     }
-    let inverse = T::ONE / sum;
+    let inverse = T::ONE / sums.0.into_iter().sum();
     for v in row.iter_mut() {
         *v *= inverse;
     }
 }
 
-/// ds ← p ∘ (ds − rowsum(p ∘ ds)); this map is its own adjoint.
-fn softmax_derivative<T: Real>(p: &[T], ds: &mut [T], keys: usize) {
+/// ds ← scale · p ∘ (ds − rowsum(p ∘ ds)); this map is its own adjoint.
+fn softmax_derivative<T: Real>(p: &[T], ds: &mut [T], keys: usize, scale: T) {
     for (p, ds) in p.chunks_exact(keys).zip(ds.chunks_exact_mut(keys)) {
         vectorized(
             #[inline(always)]
             || {
-                let mut mean = T::ZERO;
-                for (&p, &s) in p.iter().zip(ds.iter()) {
-                    mean += p * s;
+                let mut sums = Lanes::ZERO;
+                for (p, s) in p.chunks(LANES).zip(ds.chunks(LANES)) {
+                    sums = sums + Lanes::load(p) * Lanes::load(s);
                 }
+                let mean: T = sums.0.into_iter().sum();
                 for (&p, s) in p.iter().zip(ds.iter_mut()) {
-                    *s = p * (*s - mean);
+                    *s = scale * p * (*s - mean);
                 }
             },
         );

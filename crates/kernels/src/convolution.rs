@@ -1,7 +1,9 @@
 //! Square convolutions of channels-last pictures and their adjoints.
 
 use crate::Real;
-use crate::gather::{GatherTable, PackedMatrix};
+use crate::gather::{Epilogue, GatherTable, PackedMatrix, matrix_gradient, product};
+use crate::winograd::{self, Winograd};
+use rayon::prelude::*;
 
 /// The extents of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,45 @@ impl Convolution {
         self.table(self.from, self.to, source)
     }
 
+    /// The adjoint in the input of a convolution of stride 1, as a convolution
+    /// with the taps backwards.
+    fn mirrored(&self) -> Self {
+        Self {
+            from: self.to,
+            to: self.from,
+            input: self.output,
+            output: self.input,
+            before: self.before.map(|b| self.kernel - 1 - b),
+            ..*self
+        }
+    }
+
+    /// Input pixels by their remainders.
+    fn classes(&self) -> Vec<Class> {
+        let table = self.adjoint_table();
+        let classes = self.stride * self.stride;
+        let remainder_of = |at: usize, axis: usize| (at + self.before[axis]) % self.stride;
+        (0..classes)
+            .map(|index| {
+                let remainder = [index / self.stride, index % self.stride];
+                let rows: Vec<usize> = (0..self.from[0] * self.from[1])
+                    .filter(|row| {
+                        let at = [row / self.from[1], row % self.from[1]];
+                        (0..2).all(|axis| remainder_of(at[axis], axis) == remainder[axis])
+                    })
+                    .collect();
+                let taps: Vec<usize> = (0..self.kernel * self.kernel)
+                    .filter(|tap| {
+                        let at = [tap / self.kernel, tap % self.kernel];
+                        (0..2).all(|axis| at[axis] % self.stride == remainder[axis])
+                    })
+                    .collect();
+                let table = table.select(&rows, &taps);
+                Class { rows, taps, table }
+            })
+            .collect()
+    }
+
     fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1 && self.before == [0, 0] && self.from == self.to
     }
@@ -93,10 +134,187 @@ impl Convolution {
     }
 }
 
+/// Which of the two products of a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// x ↦ y.
+    Forward,
+    /// u ↦ the adjoint in the input.
+    Adjoint,
+}
+
+/// How a convolution runs in one direction: what depends on the extents alone.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    shape: Convolution,
+    direction: Direction,
+    route: Route,
+}
+
+#[derive(Clone, Debug)]
+enum Route {
+    Gathered(GatherTable),
+    Transformed,
+    /// The adjoint of a strided convolution, by the remainders of the input
+    /// position: each class of pixels sees its own taps and no others.
+    Classes(Vec<Class>),
+}
+
+/// Input pixels of one remainder.
+#[derive(Clone, Debug)]
+struct Class {
+    /// Pixels of an item.
+    rows: Vec<usize>,
+    taps: Vec<usize>,
+    table: GatherTable,
+}
+
+/// Weights in the order that a [`Plan`] reads.
+#[derive(Clone, Debug)]
+pub struct PackedWeights<T>(Packed<T>);
+
+#[derive(Clone, Debug)]
+enum Packed<T> {
+    Gathered(PackedMatrix<T>),
+    Transformed(Winograd<T>),
+    Classes(Vec<PackedMatrix<T>>),
+}
+
+impl Plan {
+    /// The quickest way of those that suit the extents of one item. The batch
+    /// has no say, so that no item's result depends on its neighbours.
+    #[must_use]
+    pub fn new(shape: Convolution, direction: Direction) -> Self {
+        let route = if winograd::suits(&shape) {
+            Route::Transformed
+        } else if direction == Direction::Forward {
+            Route::Gathered(shape.forward_table())
+        } else if shape.stride > 1 {
+            Route::Classes(shape.classes())
+        } else {
+            Route::Gathered(shape.adjoint_table())
+        };
+        Self {
+            shape,
+            direction,
+            route,
+        }
+    }
+
+    /// Packs weights `[taps, input, output]`.
+    #[must_use]
+    pub fn pack<T: Real>(&self, weight: &[T]) -> PackedWeights<T> {
+        let shape = &self.shape;
+        let forward = self.direction == Direction::Forward;
+        let pairs = shape.input * shape.output;
+        PackedWeights(match &self.route {
+            Route::Transformed if forward => {
+                let strides = [pairs, shape.output, 1];
+                Packed::Transformed(Winograd::new(*shape, weight, strides, false))
+            }
+            Route::Transformed => {
+                let strides = [pairs, 1, shape.output];
+                Packed::Transformed(Winograd::new(shape.mirrored(), weight, strides, true))
+            }
+            Route::Gathered(_) if forward => Packed::Gathered(shape.pack_forward(weight)),
+            Route::Gathered(_) => Packed::Gathered(shape.pack_adjoint(weight)),
+            Route::Classes(classes) => {
+                let pack = |class: &Class| {
+                    let chosen: Vec<T> = class
+                        .taps
+                        .iter()
+                        .flat_map(|&tap| &weight[tap * pairs..(tap + 1) * pairs])
+                        .copied()
+                        .collect();
+                    let strides = [pairs, 1, shape.output];
+                    PackedMatrix::new(
+                        &chosen,
+                        class.taps.len(),
+                        shape.output,
+                        shape.input,
+                        strides,
+                    )
+                };
+                Packed::Classes(classes.iter().map(pack).collect())
+            }
+        })
+    }
+
+    /// out = A x or Aᵀ u, with `weights` packed by an equal plan.
+    ///
+    /// # Panics
+    /// When the extents do not fit, or `weights` are another plan's.
+    pub fn product<T: Real>(
+        &self,
+        n: usize,
+        x: &[T],
+        weights: &PackedWeights<T>,
+        epilogue: Epilogue<'_, T>,
+        out: &mut [T],
+    ) {
+        match (&self.route, &weights.0) {
+            (Route::Gathered(table), Packed::Gathered(matrix)) => {
+                product(n, table, x, matrix, epilogue, out);
+            }
+            (Route::Transformed, Packed::Transformed(winograd)) => {
+                winograd.product(n, x, epilogue, out);
+            }
+            (Route::Classes(classes), Packed::Classes(matrices)) => {
+                self.by_class(n, x, classes, matrices, epilogue, out);
+            }
+            _ => panic!("weights packed for another plan"),
+        }
+    }
+
+    /// gradient += the adjoint of the product in the weights,
+    /// `[taps, input, output]`. The sum runs in a fixed order.
+    ///
+    /// # Panics
+    /// When the plan is not a forward one or the extents do not fit.
+    pub fn weight_gradient<T: Real>(&self, n: usize, x: &[T], u: &[T], gradient: &mut [T]) {
+        assert_eq!(self.direction, Direction::Forward);
+        let shape = &self.shape;
+        match &self.route {
+            Route::Gathered(table) => {
+                matrix_gradient(n, table, x, u, shape.input, shape.output, gradient);
+            }
+            Route::Transformed => winograd::weight_gradient(shape, n, x, u, gradient),
+            Route::Classes(_) => unreachable!("only adjoints go by classes"),
+        }
+    }
+
+    fn by_class<T: Real>(
+        &self,
+        n: usize,
+        u: &[T],
+        classes: &[Class],
+        matrices: &[PackedMatrix<T>],
+        epilogue: Epilogue<'_, T>,
+        out: &mut [T],
+    ) {
+        let channels = self.shape.input;
+        let item = self.shape.from[0] * self.shape.from[1] * channels;
+        assert_eq!(out.len(), n * item);
+        for (class, matrix) in classes.iter().zip(matrices) {
+            let len = class.rows.len() * channels;
+            let mut part = vec![T::ZERO; n * len];
+            if !class.taps.is_empty() {
+                product(n, &class.table, u, matrix, Epilogue::Store, &mut part);
+            }
+            out.par_chunks_exact_mut(item)
+                .zip(part.par_chunks_exact(len.max(1)))
+                .for_each(|(out, part)| {
+                    for (line, &row) in part.chunks_exact(channels).zip(&class.rows) {
+                        epilogue.finish(&mut out[row * channels..][..channels], line);
+                    }
+                });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gather::{Epilogue, matrix_gradient, product};
     use alice_random::Stream;
     use proptest::prelude::*;
 
@@ -187,6 +405,18 @@ mod tests {
             let mut gradient32 = vec![0f32; weight.len()];
             matrix_gradient(n, &c.forward_table(), &single(&x), &single(&u), input, output, &mut gradient32);
             prop_assert!(norm_of_difference(&gradient32, &gradient) < 1e-6);
+
+            // Whatever way the plans take.
+            let plan = Plan::new(c, Direction::Forward);
+            out.fill(0.5);
+            plan.product(n, &single(&x), &plan.pack(&single(&weight)), Epilogue::Store, &mut out);
+            prop_assert!(norm_of_difference(&out, &y) < 5e-6);
+            let adjoint = Plan::new(c, Direction::Adjoint);
+            adjoint.product(n, &single(&u), &adjoint.pack(&single(&weight)), Epilogue::Store, &mut back32);
+            prop_assert!(norm_of_difference(&back32, &back) < 5e-6);
+            gradient32.fill(0.0);
+            plan.weight_gradient(n, &single(&x), &single(&u), &mut gradient32);
+            prop_assert!(norm_of_difference(&gradient32, &gradient) < 5e-6);
         }
     }
 }

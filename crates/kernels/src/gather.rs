@@ -6,8 +6,10 @@
 //! needs no unfolded copy of the picture and serves every stride and padding.
 
 use crate::Real;
-use crate::microkernel::{MAX_TILE, MicroKernel, OUTER_ROWS};
+use crate::microkernel::{MAX_ROWS, MAX_TILE, MicroKernel};
+use crate::scratch::Scratch;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// A tap of this value reads zeros.
 pub const OUTSIDE: u32 = u32::MAX;
@@ -63,6 +65,15 @@ impl GatherTable {
         }
     }
 
+    /// Some of the rows, with some of the taps.
+    pub(crate) fn select(&self, rows: &[usize], taps: &[usize]) -> Self {
+        let entry = |row: usize, tap: usize| {
+            let source = self.entry(rows[row], taps[tap]);
+            (source != OUTSIDE).then_some(source as usize)
+        };
+        Self::new(rows.len(), self.source_rows, taps.len(), entry)
+    }
+
     /// Output rows per item.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -110,7 +121,7 @@ pub struct PackedMatrix<T> {
     depth: usize,
     columns: usize,
     /// `[columns / columns_per_tile, taps, depth, columns_per_tile]`, zeros beyond the last column.
-    panels: Vec<T>,
+    pub(crate) panels: Vec<T>,
 }
 
 impl<T: Real> PackedMatrix<T> {
@@ -158,7 +169,140 @@ impl<T: Real> PackedMatrix<T> {
     pub fn columns(&self) -> usize {
         self.columns
     }
+
+    /// out (+)= a · matrix for `rows` rows, `a_stride` and `out_stride` apart,
+    /// by one thread. For a matrix of one tap.
+    pub(crate) fn multiply(
+        &self,
+        rows: usize,
+        a: &[T],
+        a_stride: usize,
+        accumulate: bool,
+        out: &mut [T],
+        out_stride: usize,
+    ) {
+        /// Values of a panel that stay in the first-level cache.
+        const PART: usize = 1 << 12;
+        assert_eq!(self.taps, 1);
+        let (depth, columns) = (self.depth, self.columns);
+        let height = self.kernel.rows_per_tile;
+        let width = self.kernel.columns_per_tile;
+        let part = PART / width;
+        let mut tile = [T::ZERO; MAX_TILE];
+        let nothing = [T::ZERO; MAX_TILE];
+        let mut pointers = [a.as_ptr(); MAX_ROWS];
+        for (p, panel) in self.panels.chunks(depth * width).enumerate() {
+            let used = width.min(columns - p * width);
+            for k in (0..depth).step_by(part) {
+                let end = depth.min(k + part);
+                let panel = &panel[k * width..end * width];
+                let fresh = k == 0 && !accumulate;
+                for first in (0..rows).step_by(height) {
+                    // Rows beyond the last repeat it.
+                    for (i, pointer) in pointers[..height].iter_mut().enumerate() {
+                        let start = (first + i).min(rows - 1) * a_stride;
+                        *pointer = a[start + k..start + end].as_ptr();
+                    }
+                    let pointers = &pointers[..height];
+                    let to = &mut out[first * out_stride + p * width..];
+                    let used_rows = height.min(rows - first);
+                    if used == width && used_rows == height {
+                        let start = fresh.then_some((&nothing[..], 0));
+                        self.kernel
+                            .run_tile(1, end - k, pointers, panel, start, to, out_stride);
+                        continue;
+                    }
+                    let start = Some((&nothing[..], 0));
+                    self.kernel
+                        .run_tile(1, end - k, pointers, panel, start, &mut tile, width);
+                    let epilogue = if fresh {
+                        Epilogue::Store
+                    } else {
+                        Epilogue::Accumulate
+                    };
+                    let lines = to.chunks_mut(out_stride).zip(tile.chunks_exact(width));
+                    for (line, sums) in lines.take(used_rows) {
+                        epilogue.finish(&mut line[..used], sums);
+                    }
+                }
+            }
+        }
+    }
 }
+
+/// Sums of outer products Σ a[row]ᵀ b[row], `[depth, columns]`, in tiles.
+pub(crate) struct OuterSum<T: Real> {
+    kernel: MicroKernel<T>,
+    depth: usize,
+    columns: usize,
+    /// `[panels, blocks, rows_per_tile, columns_per_tile]`.
+    tiles: Scratch<T>,
+}
+
+impl<T: Real> OuterSum<T> {
+    pub(crate) fn zeros(depth: usize, columns: usize) -> Self {
+        let kernel = T::microkernel(columns);
+        let tiles =
+            depth.div_ceil(kernel.rows_per_tile) * columns.div_ceil(kernel.columns_per_tile);
+        Self {
+            kernel,
+            depth,
+            columns,
+            tiles: Scratch::zeros(tiles * kernel.rows_per_tile * kernel.columns_per_tile),
+        }
+    }
+
+    /// Adds some rows of a and b, their strides apart.
+    pub(crate) fn add(&mut self, rows: usize, a: &[T], a_stride: usize, b: &[T], b_stride: usize) {
+        let (height, width) = (self.kernel.rows_per_tile, self.kernel.columns_per_tile);
+        let (blocks, tail) = (self.depth.div_ceil(height), self.depth % height);
+        let mut packed = Scratch::zeros(rows * width);
+        let mut edge = Scratch::zeros(rows * height);
+        let mut pointers = Vec::with_capacity(rows);
+        let tiles = self.tiles.chunks_exact_mut(blocks * height * width);
+        for (panel, tiles) in tiles.enumerate() {
+            let used = width.min(self.columns - panel * width);
+            for (row, line) in packed.chunks_exact_mut(width).enumerate() {
+                line[..used].copy_from_slice(&b[row * b_stride + panel * width..][..used]);
+                line[used..].fill(T::ZERO);
+            }
+            for (block, tile) in tiles.chunks_exact_mut(height * width).enumerate() {
+                pointers.clear();
+                if tail > 0 && block + 1 == blocks {
+                    for (row, line) in edge.chunks_exact_mut(height).enumerate() {
+                        line[..tail].copy_from_slice(&a[row * a_stride + block * height..][..tail]);
+                        pointers.push(line.as_ptr());
+                    }
+                } else {
+                    let start = |row: usize| row * a_stride + block * height;
+                    pointers
+                        .extend((0..rows).map(|row| a[start(row)..start(row) + height].as_ptr()));
+                }
+                self.kernel.run_outer(&pointers, &packed, tile);
+            }
+        }
+    }
+
+    /// out = factor · the sums, in rows `stride` apart.
+    pub(crate) fn write(&self, factor: T, out: &mut [T], stride: usize) {
+        let (height, width) = (self.kernel.rows_per_tile, self.kernel.columns_per_tile);
+        let blocks = self.depth.div_ceil(height);
+        for (panel, tiles) in self.tiles.chunks_exact(blocks * height * width).enumerate() {
+            let used = width.min(self.columns - panel * width);
+            let lines = tiles.chunks_exact(width).take(self.depth);
+            for (row, line) in lines.enumerate() {
+                let to = &mut out[row * stride + panel * width..][..used];
+                for (t, &v) in to.iter_mut().zip(line) {
+                    *t = factor * v;
+                }
+            }
+        }
+    }
+}
+
+/// Values of a panel that are read again for every block of rows, at most:
+/// they stay in the second-level cache beside the rows.
+const PANEL_VALUES: usize = 1 << 16;
 
 /// What happens to the result of a product.
 #[derive(Clone, Copy, Debug)]
@@ -233,33 +377,65 @@ pub fn product<T: Real>(
                 }
             }
             let mut tile = [T::ZERO; MAX_TILE];
+            let nothing = [T::ZERO; MAX_TILE];
+            let group = (PANEL_VALUES / (depth * width).max(1)).clamp(1, taps);
             for (p, panel) in panels.chunks(panel_len.max(1)).enumerate() {
                 let used = width.min(columns - p * width);
-                for block in 0..blocks {
-                    let pointers = &pointers[block * taps * height..][..taps * height];
-                    kernel.run_tile(taps, depth, pointers, panel, &mut tile);
-                    for i in 0..height.min(rows - block * height) {
-                        let start = (block * height + i) * columns + p * width;
-                        let line = &mut out[start..start + used];
-                        let sums = &tile[i * width..i * width + used];
-                        match epilogue {
-                            Epilogue::Store => line.copy_from_slice(sums),
-                            Epilogue::Bias(bias) => {
-                                let bias = &bias[p * width..p * width + used];
-                                for ((o, &s), &b) in line.iter_mut().zip(sums).zip(bias) {
-                                    *o = s + b;
-                                }
-                            }
-                            Epilogue::Accumulate => {
-                                for (o, &s) in line.iter_mut().zip(sums) {
-                                    *o += s;
-                                }
-                            }
+                let of_panel = p * width..p * width + used;
+                for first in (0..taps).step_by(group) {
+                    let part = first..taps.min(first + group);
+                    let panel = &panel[part.start * depth * width..part.end * depth * width];
+                    let epilogue = match epilogue {
+                        _ if first > 0 => Epilogue::Accumulate,
+                        Epilogue::Bias(bias) => Epilogue::Bias(&bias[of_panel.clone()]),
+                        other => other,
+                    };
+                    for block in 0..blocks {
+                        let pointers = &pointers[block * taps * height..][..taps * height];
+                        let pointers = &pointers[part.start * height..part.end * height];
+                        let run = |start: Option<(&[T], usize)>, out: &mut [T], stride| {
+                            kernel.run_tile(part.len(), depth, pointers, panel, start, out, stride);
+                        };
+                        let used_rows = height.min(rows - block * height);
+                        let to = &mut out[block * height * columns + p * width..];
+                        if used == width && used_rows == height {
+                            let start = match epilogue {
+                                Epilogue::Store => Some((&nothing[..], 0)),
+                                Epilogue::Bias(bias) => Some((bias, 0)),
+                                Epilogue::Accumulate => None,
+                            };
+                            run(start, to, columns);
+                            continue;
+                        }
+                        run(Some((&nothing, 0)), &mut tile, width);
+                        let lines = to.chunks_mut(columns).zip(tile.chunks_exact(width));
+                        for (line, sums) in lines.take(used_rows) {
+                            epilogue.finish(&mut line[..used], sums);
                         }
                     }
                 }
             }
         });
+}
+
+impl<T: Real> Epilogue<'_, T> {
+    /// Of one line.
+    #[inline(always)]
+    pub(crate) fn finish(self, line: &mut [T], sums: &[T]) {
+        match self {
+            Self::Store => line.copy_from_slice(&sums[..line.len()]),
+            Self::Bias(bias) => {
+                for ((o, &s), &b) in line.iter_mut().zip(sums).zip(bias) {
+                    *o = s + b;
+                }
+            }
+            Self::Accumulate => {
+                for (o, &s) in line.iter_mut().zip(sums) {
+                    *o += s;
+                }
+            }
+        }
+    }
 }
 
 /// gradient[tap, k, j] += Σ_n Σ_row source[n, table(row, tap), k] · cotangent[n, row, j],
@@ -287,43 +463,61 @@ pub fn matrix_gradient<T: Real>(
         return;
     }
     let all_rows = n * table.rows;
-    // A few partial sums, so that threads need not share; their number
-    // depends on the problem alone.
+    let kernel = T::microkernel(columns);
+    let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
+    let panels = columns.div_ceil(width);
+    let blocks = depth.div_ceil(height);
+    // Enough parts for the threads, their number by the problem alone: rows
+    // where there are many, or else taps, or else columns.
     let parts = (all_rows / 512).clamp(1, 8);
     let part_rows = all_rows.div_ceil(parts);
-    let partial: Vec<Vec<T>> = (0..parts)
-        .into_par_iter()
-        .map(|part| {
-            let end = all_rows.min((part + 1) * part_rows);
+    let by_tap = if parts < 4 { 1 } else { taps };
+    let by_panel = if parts * taps < 4 {
+        panels.div_ceil(4)
+    } else {
+        panels
+    };
+    let jobs: Vec<(usize, usize, usize)> = (0..parts)
+        .flat_map(|part| {
+            let taps = (0..taps).step_by(by_tap);
+            taps.flat_map(move |tap| (0..panels).step_by(by_panel).map(move |p| (part, tap, p)))
+        })
+        .collect();
+    let partial: Vec<Scratch<T>> = jobs
+        .par_iter()
+        .map(|&(part, tap, panel)| {
+            let rows = part * part_rows..all_rows.min((part + 1) * part_rows);
+            let (taps, panels) = (tap..tap + by_tap, panel..panels.min(panel + by_panel));
             partial_gradient(
                 table,
                 source,
                 cotangent,
-                depth,
-                columns,
-                part * part_rows..end,
+                [depth, columns],
+                rows,
+                taps,
+                panels,
             )
         })
         .collect();
-    let kernel = T::microkernel(columns);
-    let width = kernel.columns_per_tile;
-    let panels = columns.div_ceil(width);
-    let blocks = depth.div_ceil(OUTER_ROWS);
     gradient
         .par_chunks_mut(depth * columns)
         .enumerate()
         .for_each(|(tap, gradient)| {
-            for sums in &partial {
-                for block in 0..blocks {
-                    for panel in 0..panels {
-                        let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;
-                        let used = width.min(columns - panel * width);
-                        for i in 0..OUTER_ROWS.min(depth - block * OUTER_ROWS) {
-                            let start = (block * OUTER_ROWS + i) * columns + panel * width;
-                            let to = &mut gradient[start..start + used];
-                            for (g, &s) in to.iter_mut().zip(&sums[tile + i * width..]) {
-                                *g += s;
-                            }
+            for (sums, &(_, first_tap, first_panel)) in partial.iter().zip(&jobs) {
+                if !(first_tap..first_tap + by_tap).contains(&tap) {
+                    continue;
+                }
+                let count = by_panel.min(panels - first_panel);
+                let tiles = sums.chunks_exact(height * width);
+                let of_tap = tiles.skip((tap - first_tap) * blocks * count);
+                for (index, tile) in of_tap.take(blocks * count).enumerate() {
+                    let (block, panel) = (index / count, first_panel + index % count);
+                    let used = width.min(columns - panel * width);
+                    let rows = height.min(depth - block * height);
+                    for (i, line) in tile.chunks_exact(width).take(rows).enumerate() {
+                        let start = (block * height + i) * columns + panel * width;
+                        for (g, &s) in gradient[start..start + used].iter_mut().zip(line) {
+                            *g += s;
                         }
                     }
                 }
@@ -331,43 +525,42 @@ pub fn matrix_gradient<T: Real>(
         });
 }
 
-/// The sum over a range of rows, in tiles
-/// `[taps, depth / OUTER_ROWS, columns / width, OUTER_ROWS, width]`.
+/// The sum over some rows, taps and panels of columns, in tiles
+/// `[taps, depth / height, panels, height, width]`.
 fn partial_gradient<T: Real>(
     table: &GatherTable,
     source: &[T],
     cotangent: &[T],
-    depth: usize,
-    columns: usize,
-    rows: std::ops::Range<usize>,
-) -> Vec<T> {
+    [depth, columns]: [usize; 2],
+    rows: Range<usize>,
+    taps: Range<usize>,
+    panels: Range<usize>,
+) -> Scratch<T> {
     // Rows whose source and cotangent stay in the second-level cache.
     const STRIP: usize = 256;
     let kernel = T::microkernel(columns);
-    let width = kernel.columns_per_tile;
-    let panels = columns.div_ceil(width);
-    let blocks = depth.div_ceil(OUTER_ROWS);
-    let tail = depth % OUTER_ROWS;
-    let taps = table.taps;
-    let mut sums = vec![T::ZERO; taps * blocks * panels * OUTER_ROWS * width];
-    let mut packed = vec![T::ZERO; panels * STRIP * width];
+    let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
+    let blocks = depth.div_ceil(height);
+    let tail = depth % height;
+    let mut sums = Scratch::zeros(taps.len() * blocks * panels.len() * height * width);
+    let mut packed = Scratch::zeros(panels.len() * STRIP * width);
     // The last, incomplete block of channels is copied to full width.
-    let mut edge = vec![T::ZERO; if tail > 0 { STRIP * OUTER_ROWS } else { 0 }];
-    let zeros = [T::ZERO; OUTER_ROWS];
+    let mut edge = vec![T::ZERO; if tail > 0 { STRIP * height } else { 0 }];
+    let zeros = [T::ZERO; MAX_ROWS];
     let mut sources = Vec::with_capacity(STRIP);
     let mut pointers = Vec::with_capacity(STRIP);
     let mut start = rows.start;
     while start < rows.end {
         let strip = STRIP.min(rows.end - start);
-        for panel in 0..panels {
+        for (panel, to) in panels.clone().zip(packed.chunks_exact_mut(STRIP * width)) {
             let used = width.min(columns - panel * width);
-            let to = &mut packed[panel * STRIP * width..];
             for (row, line) in (start..start + strip).zip(to.chunks_exact_mut(width)) {
                 let from = row * columns + panel * width;
                 line[..used].copy_from_slice(&cotangent[from..from + used]);
             }
         }
-        for tap in 0..taps {
+        let mut tiles = sums.chunks_exact_mut(height * width);
+        for tap in taps.clone() {
             // Where the source row of each row of the strip starts.
             sources.clear();
             sources.extend(table.places(start).take(strip).map(|(item, local)| {
@@ -378,10 +571,10 @@ fn partial_gradient<T: Real>(
                 (item * table.source_rows + entry as usize) * depth
             }));
             for block in 0..blocks {
-                let shift = block * OUTER_ROWS;
+                let shift = block * height;
                 pointers.clear();
                 if tail > 0 && block + 1 == blocks {
-                    for (&from, line) in sources.iter().zip(edge.chunks_exact_mut(OUTER_ROWS)) {
+                    for (&from, line) in sources.iter().zip(edge.chunks_exact_mut(height)) {
                         line.fill(T::ZERO);
                         if from != usize::MAX {
                             let from = from + shift;
@@ -394,16 +587,11 @@ fn partial_gradient<T: Real>(
                         if from == usize::MAX {
                             return zeros.as_ptr();
                         }
-                        source[from + shift..from + shift + OUTER_ROWS].as_ptr()
+                        source[from + shift..from + shift + height].as_ptr()
                     }));
                 }
-                for panel in 0..panels {
-                    let tile = ((tap * blocks + block) * panels + panel) * OUTER_ROWS * width;
-                    kernel.run_outer(
-                        &pointers,
-                        &packed[panel * STRIP * width..][..strip * width],
-                        &mut sums[tile..tile + OUTER_ROWS * width],
-                    );
+                for (packed, tile) in packed.chunks_exact(STRIP * width).zip(&mut tiles) {
+                    kernel.run_outer(&pointers, &packed[..strip * width], tile);
                 }
             }
         }

@@ -32,6 +32,15 @@ pub struct LayerNormResidual<T> {
     inverse_std: Vec<T>,
 }
 
+impl<T> LayerNormResidual<T> {
+    /// Values that it holds.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.normalized.len() + self.inverse_std.len()
+    }
+}
+
 impl<T: Real> LayerNorm<'_, T> {
     /// y and, with `keep`, what the linear maps need.
     ///

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod attention;
 pub mod convolution;
+mod fill;
 pub mod gather;
 pub mod layer_norm;
 pub mod layout;
@@ -10,6 +11,8 @@ mod microkernel;
 pub mod norm;
 pub mod pointwise;
 mod real;
+mod scratch;
 mod simd;
+mod winograd;
 
 pub use real::Real;

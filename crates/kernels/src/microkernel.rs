@@ -1,7 +1,7 @@
 //! The inner loops of every matrix product: a tile of the result is held in
 //! registers while the products run over the depth.
 //!
-//! This is the one reviewed place for `unsafe` in Alice. The functions here
+//! With `fill.rs`, the one reviewed place for `unsafe` in Alice. The functions here
 //! take raw pointers because the rows of a convolution are gathered from
 //! anywhere in a picture; the safe callers in [`crate::gather`] build every
 //! pointer from a checked slice.
@@ -10,38 +10,47 @@
     reason = "SIMD intrinsics and gathered row pointers; each function states its contract"
 )]
 
-/// out[i, j] = Σ_tap Σ_k rows[tap, i][k] · panel[tap, k, j].
+/// out[i, j] = start[i, j] + Σ_tap Σ_k rows[tap, i][k] · panel[tap, k, j].
 ///
 /// # Safety
 /// `rows` holds taps · `rows_per_tile` pointers, each to `depth` readable
-/// values; `panel` holds taps · depth · `columns_per_tile` values; `out` has
-/// room for `rows_per_tile` · `columns_per_tile`. The CPU has the features the
-/// function was compiled for.
-type Tile<T> =
-    unsafe fn(taps: usize, depth: usize, rows: *const *const T, panel: *const T, out: *mut T);
+/// values; `panel` holds taps · depth · `columns_per_tile` values; `start` and
+/// `out` have `rows_per_tile` rows of `columns_per_tile` values, their strides
+/// apart; `out` may be `start`. The CPU has the features the function was
+/// compiled for.
+type Tile<T> = unsafe fn(
+    taps: usize,
+    depth: usize,
+    rows: *const *const T,
+    panel: *const T,
+    start: *const T,
+    start_stride: usize,
+    out: *mut T,
+    out_stride: usize,
+);
 
 /// out[i, j] += Σ_k columns[k][i] · panel[k, j], where `columns[k]` points to
-/// `OUTER_ROWS` contiguous values.
+/// `rows_per_tile` contiguous values.
 ///
 /// # Safety
-/// `columns` holds `depth` pointers, each to [`OUTER_ROWS`] readable values;
-/// `panel` holds depth · `columns_per_tile` values; `out` has
-/// [`OUTER_ROWS`] rows of `columns_per_tile` values. The CPU has the features
-/// the function was compiled for.
+/// `columns` holds `depth` pointers, each to `rows_per_tile` readable values;
+/// `panel` holds depth · `columns_per_tile` values; `out` has `rows_per_tile`
+/// rows of `columns_per_tile` values. The CPU has the features the function
+/// was compiled for.
 type Outer<T> = unsafe fn(depth: usize, columns: *const *const T, panel: *const T, out: *mut T);
 
-/// Rows of the tile of [`MicroKernel::outer`].
-pub(crate) const OUTER_ROWS: usize = 8;
+/// No tile has more rows.
+pub(crate) const MAX_ROWS: usize = 12;
 /// No tile is larger than this many values.
-pub(crate) const MAX_TILE: usize = 12 * 32;
+pub(crate) const MAX_TILE: usize = MAX_ROWS * 32;
 
 /// The register tile of one instruction set.
 #[derive(Clone, Copy, Debug)]
 pub struct MicroKernel<T> {
     pub(crate) rows_per_tile: usize,
     pub(crate) columns_per_tile: usize,
-    pub(crate) tile: Tile<T>,
-    pub(crate) outer: Outer<T>,
+    tile: Tile<T>,
+    outer: Outer<T>,
 }
 
 impl<T: crate::Real> MicroKernel<T> {
@@ -51,14 +60,13 @@ impl<T: crate::Real> MicroKernel<T> {
             rows_per_tile: 4,
             columns_per_tile: 8,
             tile: portable::tile::<T, 4, 8>,
-            outer: portable::outer::<T, 8>,
+            outer: portable::outer::<T, 4, 8>,
         }
     }
-}
 
-impl<T: crate::Real> MicroKernel<T> {
     /// Calls `tile` with the pointers `[taps, rows_per_tile]`, every one of
-    /// which the caller took from a live slice of `depth` values.
+    /// which the caller took from a live slice of `depth` values. The tile
+    /// starts from the rows of `start`, or from what is in `out`.
     #[inline(always)]
     pub(crate) fn run_tile(
         &self,
@@ -66,21 +74,44 @@ impl<T: crate::Real> MicroKernel<T> {
         depth: usize,
         rows: &[*const T],
         panel: &[T],
-        out: &mut [T; MAX_TILE],
+        start: Option<(&[T], usize)>,
+        out: &mut [T],
+        out_stride: usize,
     ) {
+        let extent = |stride: usize| (self.rows_per_tile - 1) * stride + self.columns_per_tile;
         assert_eq!(rows.len(), taps * self.rows_per_tile);
         assert_eq!(panel.len(), taps * depth * self.columns_per_tile);
+        assert!(out.len() >= extent(out_stride));
+        let to = out.as_mut_ptr();
+        let (start, start_stride) = match start {
+            Some((values, stride)) => {
+                assert!(values.len() >= extent(stride));
+                (values.as_ptr(), stride)
+            }
+            None => (to.cast_const(), out_stride),
+        };
         // SAFETY: the extents are checked here; `detect` chose a function
         // that this CPU can run; the rows are the caller's live slices.
-        unsafe { (self.tile)(taps, depth, rows.as_ptr(), panel.as_ptr(), out.as_mut_ptr()) }
+        unsafe {
+            (self.tile)(
+                taps,
+                depth,
+                rows.as_ptr(),
+                panel.as_ptr(),
+                start,
+                start_stride,
+                to,
+                out_stride,
+            );
+        }
     }
 
     /// Calls `outer` with pointers, every one of which the caller took from a
-    /// live slice of [`OUTER_ROWS`] values.
+    /// live slice of `rows_per_tile` values.
     #[inline(always)]
     pub(crate) fn run_outer(&self, columns: &[*const T], panel: &[T], out: &mut [T]) {
         assert_eq!(panel.len(), columns.len() * self.columns_per_tile);
-        assert_eq!(out.len(), OUTER_ROWS * self.columns_per_tile);
+        assert_eq!(out.len(), self.rows_per_tile * self.columns_per_tile);
         // SAFETY: as in `run_tile`.
         unsafe {
             (self.outer)(
@@ -114,7 +145,6 @@ impl MicroKernel<f32> {
 }
 
 mod portable {
-    use super::OUTER_ROWS;
     use crate::Real;
 
     /// See [`super::Tile`].
@@ -123,9 +153,16 @@ mod portable {
         depth: usize,
         rows: *const *const T,
         panel: *const T,
+        start: *const T,
+        start_stride: usize,
         out: *mut T,
+        out_stride: usize,
     ) {
         let mut sums = [[T::ZERO; C]; R];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: `start` has R rows of C values.
+            *sum = unsafe { start.add(i * start_stride).cast::<[T; C]>().read() };
+        }
         for tap in 0..taps {
             for k in 0..depth {
                 // SAFETY: tap < taps, k < depth and the contract of `Tile`.
@@ -140,18 +177,20 @@ mod portable {
                 }
             }
         }
-        // SAFETY: `out` has room for R · C values.
-        unsafe { out.cast::<[[T; C]; R]>().write_unaligned(sums) }
+        for (i, sum) in sums.iter().enumerate() {
+            // SAFETY: `out` has R rows of C values.
+            unsafe { out.add(i * out_stride).cast::<[T; C]>().write(*sum) }
+        }
     }
 
     /// See [`super::Outer`].
-    pub(super) unsafe fn outer<T: Real, const C: usize>(
+    pub(super) unsafe fn outer<T: Real, const R: usize, const C: usize>(
         depth: usize,
         columns: *const *const T,
         panel: *const T,
         out: *mut T,
     ) {
-        let mut sums = [[T::ZERO; C]; OUTER_ROWS];
+        let mut sums = [[T::ZERO; C]; R];
         for k in 0..depth {
             // SAFETY: k < depth and the contract of `Outer`.
             unsafe {
@@ -167,7 +206,7 @@ mod portable {
         }
         for (i, sum) in sums.iter().enumerate() {
             for (j, &s) in sum.iter().enumerate() {
-                // SAFETY: i < OUTER_ROWS and j < C.
+                // SAFETY: i < R and j < C.
                 unsafe { *out.add(i * C + j) += s }
             }
         }
@@ -186,9 +225,18 @@ macro_rules! vector_kernels {
             depth: usize,
             rows: *const *const f32,
             panel: *const f32,
+            start: *const f32,
+            start_stride: usize,
             out: *mut f32,
+            out_stride: usize,
         ) {
             let mut sums = [[zero(); V]; R];
+            for i in 0..R {
+                for v in 0..V {
+                    // SAFETY: `start` has R rows of V vectors.
+                    sums[i][v] = unsafe { load(start.add(i * start_stride + v * LANES)) };
+                }
+            }
             let mut line = panel;
             for tap in 0..taps {
                 let mut row = [std::ptr::null(); R];
@@ -215,21 +263,21 @@ macro_rules! vector_kernels {
             }
             for i in 0..R {
                 for v in 0..V {
-                    // SAFETY: `out` has room for R · V vectors.
-                    unsafe { store(out.add((i * V + v) * LANES), sums[i][v]) }
+                    // SAFETY: `out` has R rows of V vectors.
+                    unsafe { store(out.add(i * out_stride + v * LANES), sums[i][v]) }
                 }
             }
         }
 
         /// See [`super::Outer`].
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn outer<const V: usize>(
+        pub(super) unsafe fn outer<const R: usize, const V: usize>(
             depth: usize,
             columns: *const *const f32,
             panel: *const f32,
             out: *mut f32,
         ) {
-            let mut sums = [[zero(); V]; OUTER_ROWS];
+            let mut sums = [[zero(); V]; R];
             let mut line = panel;
             for k in 0..depth {
                 // SAFETY: k < depth and the contract of `Outer`.
@@ -239,8 +287,8 @@ macro_rules! vector_kernels {
                     // SAFETY: the line holds V vectors.
                     b[v] = unsafe { load(line.add(LANES * v)) };
                 }
-                for i in 0..OUTER_ROWS {
-                    // SAFETY: the column holds OUTER_ROWS values.
+                for i in 0..R {
+                    // SAFETY: the column holds R values.
                     let a = splat(unsafe { *column.add(i) });
                     for v in 0..V {
                         sums[i][v] = multiply_add(a, b[v], sums[i][v]);
@@ -249,9 +297,9 @@ macro_rules! vector_kernels {
                 // SAFETY: at most one past the panel's end.
                 line = unsafe { line.add(LANES * V) };
             }
-            for i in 0..OUTER_ROWS {
+            for i in 0..R {
                 for v in 0..V {
-                    // SAFETY: `out` has OUTER_ROWS rows of V vectors.
+                    // SAFETY: `out` has R rows of V vectors.
                     unsafe {
                         let to = out.add((i * V + v) * LANES);
                         store(to, add(load(to), sums[i][v]));
@@ -264,7 +312,7 @@ macro_rules! vector_kernels {
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use super::{MicroKernel, OUTER_ROWS};
+    use super::MicroKernel;
     use std::arch::x86_64::{
         _mm512_add_ps as add, _mm512_fmadd_ps as multiply_add, _mm512_loadu_ps as load,
         _mm512_set1_ps as splat, _mm512_setzero_ps as zero, _mm512_storeu_ps as store,
@@ -279,14 +327,14 @@ mod avx512 {
                 rows_per_tile: 12,
                 columns_per_tile: 16,
                 tile: tile::<12, 1>,
-                outer: outer::<1>,
+                outer: outer::<12, 1>,
             }
         } else {
             MicroKernel {
                 rows_per_tile: 12,
                 columns_per_tile: 32,
                 tile: tile::<12, 2>,
-                outer: outer::<2>,
+                outer: outer::<12, 2>,
             }
         }
     }
@@ -294,7 +342,7 @@ mod avx512 {
 
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{MicroKernel, OUTER_ROWS};
+    use super::MicroKernel;
     use std::arch::x86_64::{
         _mm256_add_ps as add, _mm256_fmadd_ps as multiply_add, _mm256_loadu_ps as load,
         _mm256_set1_ps as splat, _mm256_setzero_ps as zero, _mm256_storeu_ps as store,
@@ -309,14 +357,14 @@ mod avx2 {
                 rows_per_tile: 8,
                 columns_per_tile: 8,
                 tile: tile::<8, 1>,
-                outer: outer::<1>,
+                outer: outer::<8, 1>,
             }
         } else {
             MicroKernel {
                 rows_per_tile: 6,
                 columns_per_tile: 16,
                 tile: tile::<6, 2>,
-                outer: outer::<2>,
+                outer: outer::<6, 2>,
             }
         }
     }

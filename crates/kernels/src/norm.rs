@@ -6,7 +6,8 @@
 //! maps need only x̂, 1/std and the slope φ′.
 
 use crate::Real;
-use crate::simd::vectorized;
+use crate::simd::slices_mut;
+use crate::simd::{LANES, Lanes, vectorized};
 use rayon::prelude::*;
 
 /// Positions of one task.
@@ -42,6 +43,15 @@ pub struct NormResidual<T> {
     inverse_std: Vec<T>,
 }
 
+impl<T: Real> NormResidual<T> {
+    /// Values that it holds.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a size, not a container")]
+    pub fn len(&self) -> usize {
+        self.normalized.len() + self.slope.len() + self.inverse_std.len()
+    }
+}
+
 impl<T: Real> GroupNorm<'_, T> {
     fn item(&self) -> usize {
         self.positions * self.channels
@@ -56,50 +66,30 @@ impl<T: Real> GroupNorm<'_, T> {
         assert_eq!(x.len(), out.len());
         assert!(item > 0 && x.len().is_multiple_of(item));
         let n = x.len() / item;
-        let (mean, inverse_std) = self.statistics(x, n);
-        // x̂ = x · a + b per channel.
-        let scale: Vec<T> = self.per_channel(n, |i, g, _| inverse_std[i * self.groups + g]);
-        let shift: Vec<T> = self.per_channel(n, |i, g, _| {
-            let at = i * self.groups + g;
-            T::from_f64(-mean[at] * inverse_std[at].to_f64())
-        });
+        let mut inverse_std = vec![T::ZERO; n * self.groups];
         let strip = STRIP * self.channels;
-        if !keep {
-            let tasks = out.par_chunks_mut(item).zip(x.par_chunks(item)).enumerate();
-            tasks.for_each(|(i, (out, x))| {
-                let (scale, shift) = self.rows(i, &scale, &shift);
-                out.par_chunks_mut(strip)
-                    .zip(x.par_chunks(strip))
-                    .for_each(|(out, x)| {
-                        vectorized(
-                            #[inline(always)]
-                            || self.apply(x, scale, shift, out),
-                        );
-                    });
-            });
-            return None;
-        }
-        let mut normalized = vec![T::ZERO; x.len()];
-        let mut slope = vec![T::ZERO; if self.silu { x.len() } else { 0 }];
+        let mut normalized = vec![T::ZERO; if keep { x.len() } else { 0 }];
+        let mut slope = vec![T::ZERO; if keep && self.silu { x.len() } else { 0 }];
         out.par_chunks_mut(item)
             .zip(x.par_chunks(item))
-            .zip(normalized.par_chunks_mut(item))
-            .zip(slopes_mut(&mut slope, item, n))
-            .enumerate()
-            .for_each(|(i, (((out, x), normalized), slope))| {
-                let (scale, shift) = self.rows(i, &scale, &shift);
+            .zip(slices_mut(&mut normalized, item, n))
+            .zip(slices_mut(&mut slope, item, n))
+            .zip(inverse_std.par_chunks_mut(self.groups))
+            .for_each(|((((out, x), normalized), slope), inverse_std)| {
+                let line = self.line(x, inverse_std);
+                let strips = self.positions.div_ceil(STRIP);
                 out.par_chunks_mut(strip)
                     .zip(x.par_chunks(strip))
-                    .zip(normalized.par_chunks_mut(strip))
-                    .zip(slopes_mut(slope, strip, self.positions.div_ceil(STRIP)))
+                    .zip(slices_mut(normalized, strip, strips))
+                    .zip(slices_mut(slope, strip, strips))
                     .for_each(|(((out, x), normalized), slope)| {
                         vectorized(
                             #[inline(always)]
-                            || self.apply_and_keep(x, scale, shift, out, normalized, slope),
+                            || self.apply(x, &line, out, normalized, slope),
                         );
                     });
             });
-        Some(NormResidual {
+        keep.then_some(NormResidual {
             normalized,
             slope,
             inverse_std,
@@ -166,7 +156,7 @@ impl<T: Real> GroupNorm<'_, T> {
                 };
                 let behind = if push { &[][..] } else { slope };
                 let front = if push { slope } else { &[][..] };
-                let sums = strip_sums(channels, input, normalized, behind);
+                let sums = moments(channels, input, normalized, behind);
                 let gain = |c: usize| {
                     if push { 1.0 } else { self.gain[c].to_f64() }
                 };
@@ -225,95 +215,79 @@ impl<T: Real> GroupNorm<'_, T> {
         out
     }
 
-    /// Mean and 1/std `[n, groups]`, the variance about the mean.
-    fn statistics(&self, x: &[T], n: usize) -> (Vec<f64>, Vec<T>) {
-        let (item, channels) = (self.item(), self.channels);
-        let count = (self.positions * channels / self.groups) as f64;
+    /// Of one item: 1/std by group, into `inverse_std`, and by channel the
+    /// factor and the shift of x̂ = x · a + b. The variance is about the mean.
+    fn line(&self, x: &[T], inverse_std: &mut [T]) -> [Vec<T>; 2] {
+        let channels = self.channels;
         let size = channels / self.groups;
-        let both: Vec<(Vec<f64>, Vec<T>)> = x
-            .par_chunks(item)
-            .map(|x| {
-                let grouped = |sums: Vec<f64>| -> Vec<f64> {
-                    sums.chunks(size)
-                        .map(|c| c.iter().sum::<f64>() / count)
-                        .collect()
-                };
-                let mean = grouped(strip_reduce(channels, x, |x, sums| add_rows(x, sums)));
-                let centre: Vec<T> = (0..channels).map(|c| T::from_f64(mean[c / size])).collect();
-                let variance = grouped(strip_reduce(channels, x, |x, sums| {
-                    add_squares(x, &centre, sums);
-                }));
-                let inverse = variance
-                    .iter()
-                    .map(|v| T::from_f64(1.0 / (v + self.eps).sqrt()))
-                    .collect();
-                (mean, inverse)
-            })
-            .collect();
-        debug_assert_eq!(both.len(), n);
-        let (mean, inverse): (Vec<_>, Vec<_>) = both.into_iter().unzip();
-        (mean.concat(), inverse.concat())
-    }
-
-    fn per_channel(&self, n: usize, value: impl Fn(usize, usize, usize) -> T) -> Vec<T> {
-        let size = self.channels / self.groups;
-        (0..n * self.channels)
-            .map(|at| {
-                let (i, c) = (at / self.channels, at % self.channels);
-                value(i, c / size, c)
-            })
-            .collect()
-    }
-
-    fn rows<'b>(&self, i: usize, a: &'b [T], b: &'b [T]) -> (&'b [T], &'b [T]) {
-        let at = i * self.channels..(i + 1) * self.channels;
-        (&a[at.clone()], &b[at])
-    }
-
-    #[inline(always)]
-    fn apply(&self, x: &[T], scale: &[T], shift: &[T], out: &mut [T]) {
-        let c = self.channels;
-        let (scale, shift) = (&scale[..c], &shift[..c]);
-        let (gain, bias) = (&self.gain[..c], &self.bias[..c]);
-        for (x, out) in x.chunks_exact(c).zip(out.chunks_exact_mut(c)) {
-            for j in 0..c {
-                out[j] = (x[j] * scale[j] + shift[j]) * gain[j] + bias[j];
-            }
-            // A loop of its own: with the line above it does not vectorise.
-            if self.silu {
-                for y in out {
-                    *y *= sigmoid(*y);
-                }
-            }
+        let count = (self.positions * size) as f64;
+        let grouped = |sums: Vec<f64>| -> Vec<f64> {
+            let groups = sums.chunks(size);
+            groups.map(|c| c.iter().sum::<f64>() / count).collect()
+        };
+        let sum = |centre: &[T], square: bool| {
+            grouped(strip_sums(channels, x, |x, sums| {
+                add_deviations(x, centre, square, sums);
+            }))
+        };
+        let mean = sum(&vec![T::ZERO; channels], false);
+        let centre: Vec<T> = (0..channels).map(|c| T::from_f64(mean[c / size])).collect();
+        let variance = sum(&centre, true);
+        for (inverse, v) in inverse_std.iter_mut().zip(variance) {
+            *inverse = T::from_f64(1.0 / (v + self.eps).sqrt());
         }
+        let factor = |c: usize| inverse_std[c / size];
+        let shift = |c: usize| T::from_f64(-mean[c / size] * factor(c).to_f64());
+        [
+            (0..channels).map(factor).collect(),
+            (0..channels).map(shift).collect(),
+        ]
     }
 
+    /// y, and where there is room x̂ and φ′, of whole positions.
     #[inline(always)]
-    fn apply_and_keep(
+    fn apply(
         &self,
         x: &[T],
-        scale: &[T],
-        shift: &[T],
+        [factor, shift]: &[Vec<T>; 2],
         out: &mut [T],
         normalized: &mut [T],
         slope: &mut [T],
     ) {
         let c = self.channels;
-        let lines = x.chunks_exact(c).zip(out.chunks_exact_mut(c));
-        for (at, (x, out)) in lines.enumerate() {
-            let normalized = &mut normalized[at * c..(at + 1) * c];
-            for j in 0..c {
-                let hat = x[j] * scale[j] + shift[j];
-                normalized[j] = hat;
-                out[j] = hat * self.gain[j] + self.bias[j];
+        // Some positions at once, so that they are still in the first-level
+        // cache for φ.
+        let rows = (2048 / c).max(1) * c;
+        for (at, (x, out)) in x.chunks(rows).zip(out.chunks_mut(rows)).enumerate() {
+            let here = at * rows..at * rows + x.len();
+            let mut first = 0;
+            while first < c {
+                let end = c.min(first + LANES);
+                let load = |v: &[T]| Lanes::load(&v[first..end]);
+                let (a, b) = (load(factor), load(shift));
+                let (gain, bias) = (load(self.gain), load(self.bias));
+                for row in 0..x.len() / c {
+                    let lane = row * c + first..row * c + end;
+                    let hat = Lanes::load(&x[lane.clone()]) * a + b;
+                    (hat * gain + bias).store(&mut out[lane.clone()]);
+                    if !normalized.is_empty() {
+                        hat.store(&mut normalized[here.clone()][lane]);
+                    }
+                }
+                first = end;
             }
-            if self.silu {
-                let slope = &mut slope[at * c..(at + 1) * c];
-                for j in 0..c {
-                    let y = out[j];
-                    let s = sigmoid(y);
-                    out[j] = y * s;
-                    slope[j] = s * (T::ONE + y * (T::ONE - s));
+            if !self.silu {
+                continue;
+            }
+            if slope.is_empty() {
+                for y in out {
+                    *y *= sigmoid(*y);
+                }
+            } else {
+                for (y, slope) in out.iter_mut().zip(&mut slope[here]) {
+                    let s = sigmoid(*y);
+                    *slope = s * (T::ONE + *y * (T::ONE - s));
+                    *y *= s;
                 }
             }
         }
@@ -326,20 +300,9 @@ pub(crate) fn sigmoid<T: Real>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 
-/// Slices of `len` values, or `count` empty ones when there is no slope.
-fn slopes_mut<T: Real>(
-    slope: &mut [T],
-    len: usize,
-    count: usize,
-) -> impl IndexedParallelIterator<Item = &mut [T]> {
-    let mut slices: Vec<&mut [T]> = slope.chunks_mut(len).collect();
-    slices.resize_with(count, Default::default);
-    slices.into_par_iter()
-}
-
 /// Sums over positions, per channel: strips in the working precision, their
 /// totals in f64, in a fixed order.
-fn strip_reduce<T: Real>(
+fn strip_sums<T: Real>(
     channels: usize,
     x: &[T],
     accumulate: impl Fn(&[T], &mut [T]) + Sync,
@@ -369,7 +332,7 @@ fn total<T: Real>(len: usize, partial: &[Vec<T>]) -> Vec<f64> {
 }
 
 /// Σ v and Σ x̂ v per channel, `[2, channels]`, with v = input · slope.
-fn strip_sums<T: Real>(channels: usize, input: &[T], normalized: &[T], slope: &[T]) -> Vec<f64> {
+fn moments<T: Real>(channels: usize, input: &[T], normalized: &[T], slope: &[T]) -> Vec<f64> {
     let strip = STRIP * channels;
     let partial: Vec<Vec<T>> = input
         .par_chunks(strip)
@@ -389,44 +352,51 @@ fn strip_sums<T: Real>(channels: usize, input: &[T], normalized: &[T], slope: &[
     total(2 * channels, &partial)
 }
 
+/// sums += Σ (x − centre), or its square, over positions. Channels by lanes,
+/// so that the sums stay in registers; every second position has sums of its
+/// own, so that additions need not wait for each other.
 #[inline(always)]
-fn add_rows<T: Real>(x: &[T], sums: &mut [T]) {
-    for x in x.chunks_exact(sums.len()) {
-        for (sum, &v) in sums.iter_mut().zip(x) {
-            *sum += v;
+fn add_deviations<T: Real>(x: &[T], centre: &[T], square: bool, sums: &mut [T]) {
+    let c = sums.len();
+    let mut first = 0;
+    while first < c {
+        let end = c.min(first + LANES);
+        let middle = Lanes::load(&centre[first..end]);
+        let mut both = [Lanes::ZERO; 2];
+        for rows in x.chunks(2 * c) {
+            for (sum, row) in both.iter_mut().zip(rows.chunks_exact(c)) {
+                let d = Lanes::load(&row[first..end]) - middle;
+                *sum = *sum + if square { d * d } else { d };
+            }
         }
-    }
-}
-
-#[inline(always)]
-fn add_squares<T: Real>(x: &[T], centre: &[T], sums: &mut [T]) {
-    for x in x.chunks_exact(sums.len()) {
-        for j in 0..sums.len() {
-            let d = x[j] - centre[j];
-            sums[j] += d * d;
-        }
+        (both[0] + both[1]).store(&mut sums[first..end]);
+        first = end;
     }
 }
 
 #[inline(always)]
 fn add_moments<T: Real>(input: &[T], normalized: &[T], slope: &[T], sums: &mut [T]) {
     let c = sums.len() / 2;
-    let (zeroth, first) = sums.split_at_mut(c);
-    for (at, input) in input.chunks_exact(c).enumerate() {
-        let hat = &normalized[at * c..(at + 1) * c];
-        if slope.is_empty() {
-            for j in 0..c {
-                zeroth[j] += input[j];
-                first[j] += input[j] * hat[j];
-            }
-        } else {
-            let slope = &slope[at * c..(at + 1) * c];
-            for j in 0..c {
-                let v = input[j] * slope[j];
-                zeroth[j] += v;
-                first[j] += v * hat[j];
+    let (zeroth, first_moment) = sums.split_at_mut(c);
+    let mut first = 0;
+    while first < c {
+        let end = c.min(first + LANES);
+        let mut both = [[Lanes::ZERO; 2]; 2];
+        let rows = input.len() / c;
+        for pair in (0..rows).step_by(2) {
+            for (row, sums) in (pair..rows).zip(&mut both) {
+                let lane = row * c + first..row * c + end;
+                let mut v = Lanes::load(&input[lane.clone()]);
+                if !slope.is_empty() {
+                    v = v * Lanes::load(&slope[lane.clone()]);
+                }
+                sums[0] = sums[0] + v;
+                sums[1] = sums[1] + v * Lanes::load(&normalized[lane]);
             }
         }
+        (both[0][0] + both[1][0]).store(&mut zeroth[first..end]);
+        (both[0][1] + both[1][1]).store(&mut first_moment[first..end]);
+        first = end;
     }
 }
 
@@ -441,24 +411,23 @@ fn combine<T: Real>(
     out: &mut [T],
 ) {
     let c = linear.len();
-    let (constant, along) = (&constant[..c], &along[..c]);
-    for (at, out) in out.chunks_exact_mut(c).enumerate() {
-        let at = at * c..(at + 1) * c;
-        let (input, hat) = (&input[at.clone()], &normalized[at.clone()]);
-        if !behind.is_empty() {
-            let behind = &behind[at];
-            for j in 0..c {
-                out[j] = linear[j] * input[j] * behind[j] + constant[j] + along[j] * hat[j];
+    let mut first = 0;
+    while first < c {
+        let end = c.min(first + LANES);
+        let load = |v: &[T]| Lanes::load(&v[first..end]);
+        let (linear, constant, along) = (load(linear), load(constant), load(along));
+        for row in 0..out.len() / c {
+            let lane = row * c + first..row * c + end;
+            let mut v = linear * Lanes::load(&input[lane.clone()]);
+            if !behind.is_empty() {
+                v = v * Lanes::load(&behind[lane.clone()]);
             }
-        } else if !front.is_empty() {
-            let front = &front[at];
-            for j in 0..c {
-                out[j] = front[j] * (linear[j] * input[j] + constant[j] + along[j] * hat[j]);
+            v = v + constant + along * Lanes::load(&normalized[lane.clone()]);
+            if !front.is_empty() {
+                v = v * Lanes::load(&front[lane.clone()]);
             }
-        } else {
-            for j in 0..c {
-                out[j] = linear[j] * input[j] + constant[j] + along[j] * hat[j];
-            }
+            v.store(&mut out[lane]);
         }
+        first = end;
     }
 }

@@ -1,6 +1,7 @@
 //! Operations on each value, and sums over positions.
 
 use crate::Real;
+use crate::fill::filled;
 use crate::simd::vectorized;
 use rayon::prelude::*;
 
@@ -160,31 +161,26 @@ pub fn sum_positions<T: Real>(
 /// When the numbers of rows differ.
 pub fn concat<T: Real>(a: &[T], b: &[T], ca: usize, cb: usize) -> Vec<T> {
     assert_eq!(a.len() * cb, b.len() * ca);
-    let mut out = vec![T::ZERO; a.len() + b.len()];
     let rows = ROWS_PER_TASK;
-    out.par_chunks_mut(rows * (ca + cb))
-        .zip(a.par_chunks(rows * ca).zip(b.par_chunks(rows * cb)))
-        .for_each(|(out, (a, b))| {
-            let lines = a.chunks_exact(ca).zip(b.chunks_exact(cb));
-            for (out, (a, b)) in out.chunks_exact_mut(ca + cb).zip(lines) {
-                out[..ca].copy_from_slice(a);
-                out[ca..].copy_from_slice(b);
-            }
-        });
-    out
+    filled(a.len() + b.len(), rows * (ca + cb), |part, out| {
+        let a = a[part * rows * ca..].chunks(ca);
+        let b = b[part * rows * cb..].chunks(cb);
+        for (a, b) in a.zip(b).take(rows) {
+            out.push(a);
+            out.push(b);
+        }
+    })
 }
 
 /// Channels `first..first + count` of `[rows, channels]`.
 pub fn slice_channels<T: Real>(x: &[T], channels: usize, first: usize, count: usize) -> Vec<T> {
-    let mut out = vec![T::ZERO; x.len() / channels.max(1) * count];
-    out.par_chunks_mut((ROWS_PER_TASK * count).max(1))
-        .zip(x.par_chunks((ROWS_PER_TASK * channels).max(1)))
-        .for_each(|(out, x)| {
-            for (out, x) in out.chunks_exact_mut(count).zip(x.chunks_exact(channels)) {
-                out.copy_from_slice(&x[first..first + count]);
-            }
-        });
-    out
+    let len = x.len() / channels.max(1) * count;
+    filled(len, ROWS_PER_TASK * count, |part, out| {
+        let rows = x[part * ROWS_PER_TASK * channels..].chunks(channels);
+        for row in rows.take(ROWS_PER_TASK) {
+            out.push(&row[first..first + count]);
+        }
+    })
 }
 
 /// out[row] = x[from(row)] per item, or its adjoint: x[from(row)] += u[row].
@@ -202,16 +198,15 @@ impl RowMap {
     #[must_use]
     pub fn forward<T: Real>(&self, x: &[T], channels: usize) -> Vec<T> {
         let item = self.source_rows * channels;
-        let rows = self.from.len() * channels;
-        let mut out = vec![T::ZERO; x.len() / item.max(1) * rows];
-        out.par_chunks_mut(rows.max(1))
-            .zip(x.par_chunks(item.max(1)))
-            .for_each(|(out, x)| {
-                for (line, &row) in out.chunks_exact_mut(channels).zip(&self.from) {
-                    line.copy_from_slice(&x[row as usize * channels..][..channels]);
-                }
-            });
-        out
+        let len = x.len() / item.max(1) * self.from.len() * channels;
+        filled(len, ROWS_PER_TASK * channels, |part, out| {
+            let first = part * ROWS_PER_TASK;
+            for at in first..(first + ROWS_PER_TASK).min(len / channels) {
+                let (i, row) = (at / self.from.len(), at % self.from.len());
+                let start = i * item + self.from[row] as usize * channels;
+                out.push(&x[start..start + channels]);
+            }
+        })
     }
 
     /// Adds rows back, `[n, rows, channels]` → `[n, source rows, channels]`.

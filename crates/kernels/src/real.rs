@@ -1,6 +1,7 @@
 //! The scalar types of the kernels.
 
 use crate::microkernel::MicroKernel;
+use crate::scratch::Pool;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -47,6 +48,9 @@ pub trait Real:
     /// The microkernel for matrices of `columns` columns on this machine.
     #[doc(hidden)]
     fn microkernel(columns: usize) -> MicroKernel<Self>;
+    /// Working memory of this type.
+    #[doc(hidden)]
+    fn pool() -> &'static Pool<Self>;
 }
 
 impl Real for f32 {
@@ -103,6 +107,10 @@ impl Real for f32 {
     fn microkernel(columns: usize) -> MicroKernel<Self> {
         MicroKernel::detect(columns)
     }
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f32> = Pool::new();
+        &POOL
+    }
 }
 
 impl Real for f64 {
@@ -134,6 +142,10 @@ impl Real for f64 {
     }
     fn microkernel(_columns: usize) -> MicroKernel<Self> {
         MicroKernel::portable()
+    }
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<f64> = Pool::new();
+        &POOL
     }
 }
 

@@ -1,8 +1,100 @@
 //! Run-time choice of the instruction set for loops that vectorise by themselves.
 
+use crate::Real;
+use rayon::prelude::*;
+use std::ops::{Add, Mul, Sub};
+
 /// Runs a closure compiled for the widest instruction set of this CPU. The
 /// closure and what it calls must be `#[inline(always)]` to profit.
 #[inline(always)]
 pub(crate) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(body)
+}
+
+/// Slices of `len` values, or `count` empty ones when there are no values.
+pub(crate) fn slices_mut<T: Real>(
+    values: &mut [T],
+    len: usize,
+    count: usize,
+) -> impl IndexedParallelIterator<Item = &mut [T]> {
+    let mut slices: Vec<&mut [T]> = values.chunks_mut(len).collect();
+    slices.resize_with(count, Default::default);
+    slices.into_par_iter()
+}
+
+/// Neighbouring values that go through a formula together. Loops over lanes
+/// stay vectors where a loop over channels is too short to become one.
+#[derive(Clone, Copy)]
+pub(crate) struct Lanes<T>(pub(crate) [T; LANES]);
+
+/// As many as the widest vector holds.
+pub(crate) const LANES: usize = 16;
+
+impl<T: Real> Lanes<T> {
+    pub(crate) const ZERO: Self = Self([T::ZERO; LANES]);
+
+    /// The first values, with zeros behind the last.
+    #[inline(always)]
+    pub(crate) fn load(from: &[T]) -> Self {
+        if let Some(whole) = from.first_chunk() {
+            return Self(*whole);
+        }
+        let mut lanes = Self::ZERO;
+        lanes.0[..from.len()].copy_from_slice(from);
+        lanes
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(self, to: &mut [T]) {
+        if let Some(whole) = to.first_chunk_mut() {
+            *whole = self.0;
+        } else {
+            to.copy_from_slice(&self.0[..to.len()]);
+        }
+    }
+}
+
+impl<T: Real> Mul for Lanes<T> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(mut self, other: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] *= other.0[i];
+        }
+        self
+    }
+}
+
+impl<T: Real> Add for Lanes<T> {
+    type Output = Self;
+    #[inline(always)]
+    fn add(mut self, other: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] += other.0[i];
+        }
+        self
+    }
+}
+
+impl<T: Real> Sub for Lanes<T> {
+    type Output = Self;
+    #[inline(always)]
+    fn sub(mut self, other: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] = self.0[i] - other.0[i];
+        }
+        self
+    }
+}
+
+/// Times a number.
+impl<T: Real> Mul<f64> for Lanes<T> {
+    type Output = Self;
+    #[inline(always)]
+    fn mul(mut self, factor: f64) -> Self {
+        for i in 0..LANES {
+            self.0[i] *= T::from_f64(factor);
+        }
+        self
+    }
 }

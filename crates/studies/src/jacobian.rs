@@ -1,7 +1,7 @@
 //! The Jacobian of the bottleneck as a linear map between flat spaces.
 
 use alice_calculus::{Linearization, Model, Tensor, Value};
-use alice_geometry::{Block, GeometryError, LinearMap};
+use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap};
 use alice_kernels::layout::permute_items;
 
 /// The derivative of one value of a network in another at a point.
@@ -30,6 +30,27 @@ impl<'a> Jacobian<'a> {
             from: model.graph().dims(from).to_vec(),
             to: model.graph().dims(to).to_vec(),
         })
+    }
+
+    /// Products that keep the memory of a decomposition by `method` within
+    /// `bytes`, what the point keeps included, and the results as they are.
+    ///
+    /// # Errors
+    /// When the point, the bases and a single vector need more.
+    pub fn within(mut self, bytes: usize, method: &GolubKahan) -> Result<Self, crate::StudyError> {
+        let memory = self.linear.memory();
+        let fixed = memory.kept + method.memory(self.domain(), self.codomain());
+        let least = fixed + memory.per_vector;
+        if bytes < least {
+            let why = format!(
+                "this point needs at least {} MiB: {} MiB are kept for the derivative, the rest is for the directions",
+                least.div_ceil(1 << 20),
+                memory.kept.div_ceil(1 << 20)
+            );
+            return Err(crate::StudyError::argument("--memory", why));
+        }
+        self.linear = self.linear.within(bytes - fixed);
+        Ok(self)
     }
 
     /// The value of `to` at the point, in PyTorch's order.

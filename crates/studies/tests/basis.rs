@@ -142,6 +142,42 @@ fn a_rank_above_the_dimension_is_an_error() {
     }
 }
 
+#[test]
+fn a_memory_bound_changes_the_chunks_and_not_the_result() {
+    let setting = setting();
+    let inputs = [("sample", &setting.sample), ("timestep", &setting.timestep)];
+    let graph = setting.model.graph();
+    let x = graph.find_input("sample").unwrap();
+    let h = graph.find_output("bottleneck").unwrap();
+    let linear = Linearization::new(&setting.model, &inputs, x, h).unwrap();
+    let free = linear.vectors_at_once();
+    let per_vector = linear.memory().per_vector;
+    assert_eq!(linear.clone().within(usize::MAX).vectors_at_once(), free);
+    for vectors in [1, 2, 3] {
+        let bounded = linear.clone().within(vectors * per_vector);
+        assert!(bounded.vectors_at_once() <= vectors);
+    }
+
+    let within = |memory| {
+        let arguments = DiscoverArguments {
+            rank: 10,
+            memory,
+            ..DiscoverArguments::default()
+        };
+        find_basis(&setting.model, &inputs, &arguments, 0)
+    };
+    let unbounded = within(None).unwrap().spectrum;
+    let least = (1..).find(|&mebibytes| within(Some(mebibytes)).is_ok());
+    let bounded = within(least).unwrap().spectrum;
+    assert_eq!(unbounded.right.as_slice(), bounded.right.as_slice());
+    assert_eq!(unbounded.left.as_slice(), bounded.left.as_slice());
+    let error = within(Some(0)).unwrap_err().to_string();
+    assert!(
+        error.contains("--memory") && error.contains("MiB"),
+        "{error}"
+    );
+}
+
 /// The whole network, to its prediction and to its bottleneck.
 #[test]
 fn the_networks_derivative_is_that_of_central_differences() {

@@ -70,6 +70,16 @@ impl GolubKahan {
         }
     }
 
+    /// Bytes that the two bases and a block on its way take at most, for a map
+    /// from `domain` to `codomain` dimensions.
+    #[must_use]
+    pub fn memory(&self, domain: usize, codomain: usize) -> usize {
+        // A restart makes the combined basis beside the one it replaces, and
+        // a block is split, copied and converted on both sides of a product.
+        let vectors = 2 * self.max_basis + 6 * self.block;
+        size_of::<f32>() * vectors * (domain + codomain)
+    }
+
     /// Decomposes `map` from a random start.
     ///
     /// # Errors

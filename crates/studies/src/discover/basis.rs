@@ -40,8 +40,8 @@ pub struct Basis {
 /// Linearises the bottleneck in the sample and finds its leading triplets.
 ///
 /// # Errors
-/// When the rank is above a dimension or the network gives numbers that are
-/// not finite.
+/// When the rank is above a dimension, the network gives numbers that are not
+/// finite, or the memory does not suffice.
 pub fn find_basis(
     network: &Model<f32>,
     inputs: &[(&str, &Tensor<f32>)],
@@ -51,7 +51,7 @@ pub fn find_basis(
     let start = Instant::now();
     let graph = network.graph();
     let bottleneck = graph.find_output("bottleneck")?;
-    let jacobian = Jacobian::new(network, inputs, graph.find_input("sample")?, bottleneck)?;
+    let mut jacobian = Jacobian::new(network, inputs, graph.find_input("sample")?, bottleneck)?;
     check_finite(&jacobian)?;
     let channels = graph.dims(bottleneck).last().copied().unwrap_or(1);
     let method = GolubKahan {
@@ -59,6 +59,9 @@ pub fn find_basis(
         seed,
         ..GolubKahan::new(arguments.rank)
     };
+    if let Some(mebibytes) = arguments.memory {
+        jacobian = jacobian.within(mebibytes.saturating_mul(1 << 20), &method)?;
+    }
     let spectrum = match arguments.space {
         Space::Full => decompose(&method, &jacobian)?,
         Space::Pooled => decompose(&method, &Pooled::new(jacobian, channels)?)?,

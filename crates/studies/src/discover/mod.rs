@@ -45,6 +45,11 @@ pub struct DiscoverArguments {
     /// Largest residual of a direction, relative to the first singular value
     #[arg(long, default_value_t = 1e-4)]
     pub tolerance: f64,
+    /// Memory that finding the directions may take, in MiB; without it, some
+    /// vectors for each thread go through the network together
+    #[arg(long, value_name = "MIB")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<usize>,
     /// Find the basis only: no samples, no walks, no pictures
     #[arg(long)]
     pub basis_only: bool,
@@ -87,6 +92,7 @@ impl Default for DiscoverArguments {
             rank: 50,
             space: Space::Full,
             tolerance: 1e-4,
+            memory: None,
             basis_only: false,
             at: 0.6,
             steps: 50,

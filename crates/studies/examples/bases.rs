@@ -1,0 +1,178 @@
+//! Measures bases of a U-Net, for `docs/speed.md`:
+//! `bases FOLDER POINT.safetensors [PUBLISHED.safetensors]`.
+//!
+//! POINT holds `sample` [1, C, H, W] and `timestep` [1]; PUBLISHED holds the
+//! `right` and `singular_values` of `bench/peer/published_method.py --basis`.
+//! Prints one line of JSON for each basis: its cost, and its errors against a
+//! basis of the tightest tolerance.
+
+use alice_calculus::{Model, Tensor};
+use alice_geometry::grassmann::principal_angles;
+use alice_geometry::{Block, GolubKahan, Span, Spectrum};
+use alice_networks::UNet2D;
+use alice_random::Stream;
+use alice_runs::TensorFile;
+use alice_studies::Jacobian;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const RANK: usize = 50;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, point, published @ ..] = &arguments[..] else {
+        return Err("usage: bases FOLDER POINT.safetensors [PUBLISHED.safetensors]".into());
+    };
+    let nested = std::path::Path::new(folder).join("unet");
+    let network = UNet2D::open(if nested.is_dir() {
+        nested
+    } else {
+        folder.into()
+    })?;
+    let size = network.config.sample_size.ok_or("a sample_size")?;
+    let model = Model::new(network.graph(size)?, network.parameters.clone())?;
+    let file = TensorFile::read(point)?;
+    let sample = file.require_rank("sample", 4)?;
+    let sample = Tensor::new(&sample.shape, sample.data.clone())?.to_channels_last()?;
+    let at = f64::from(file.require("timestep", &[1])?.data[0]);
+    let run = |timestep: f64, method: &GolubKahan, start: Option<&Block>| {
+        basis(&model, &sample, timestep, method, start)
+    };
+
+    let (default, seconds) = run(at, &GolubKahan::new(RANK), None)?;
+    let peak = peak_memory();
+    let tight = GolubKahan {
+        tolerance: 1e-6,
+        max_basis: 400,
+        ..GolubKahan::new(RANK)
+    };
+    let reference = run(at, &tight, None)?.0;
+    let errors = |found: &[f64], right: &Block| -> Result<Value, Box<dyn Error>> {
+        let rank = found.len().min(RANK);
+        let pairs = found.iter().zip(&reference.singular_values).take(rank);
+        let worst = pairs.map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max);
+        let angles = principal_angles(
+            &Span::of(&first(right, rank)?)?,
+            &Span::of(&first(&reference.right, rank)?)?,
+        )?;
+        let largest = angles.into_iter().fold(0.0, f64::max);
+        Ok(json!({"sigma_error": worst, "cosine": largest.cos()}))
+    };
+    let line = |kind: &str, found: &Spectrum, seconds: f64, rest: Value| {
+        println!(
+            "{}",
+            json!({
+                "kind": kind, "rank": found.singular_values.len(), "seconds": seconds,
+                "blocks": found.products.blocks(), "vectors": found.products.vectors(),
+                "converged": found.converged, "more": rest,
+            })
+        );
+    };
+    let rest = errors(&default.singular_values, &default.right)?;
+    line(
+        "default",
+        &default,
+        seconds,
+        json!({"errors": rest, "peak_bytes": peak}),
+    );
+    line(
+        "reference",
+        &reference,
+        0.0,
+        json!({"residual": largest(&reference.residuals)}),
+    );
+    for path in published {
+        let file = TensorFile::read(path)?;
+        let right = file.require_rank("right", 2)?;
+        let right = Block::from_vec(right.shape[0], right.shape[1], right.data.clone())?;
+        let sigma = &file.require_rank("singular_values", 1)?.data;
+        let sigma: Vec<f64> = sigma.iter().map(|&s| f64::from(s)).collect();
+        println!(
+            "{}",
+            json!({"kind": "published", "more": errors(&sigma, &right)?})
+        );
+    }
+    for tolerance in [1e-2, 1e-3, 1e-5] {
+        let method = GolubKahan {
+            tolerance,
+            ..GolubKahan::new(RANK)
+        };
+        let (found, seconds) = run(at, &method, None)?;
+        let rest = errors(&found.singular_values, &found.right)?;
+        line(
+            "tolerance",
+            &found,
+            seconds,
+            json!({"tolerance": tolerance, "errors": rest}),
+        );
+    }
+    for rank in [5, 10, 25, 100] {
+        let (found, seconds) = run(at, &GolubKahan::new(rank), None)?;
+        line("rank", &found, seconds, json!({}));
+    }
+    for side in [16, 24, 48, 64] {
+        let model = Model::new(network.graph((side, side))?, network.parameters.clone())?;
+        let channels = network.config.in_channels;
+        let noise = Stream::new(0, "bases", 0, 0).normals(side * side * channels);
+        let sample = Tensor::new(&[1, side, side, channels], noise)?;
+        let (found, seconds) = basis(&model, &sample, at, &GolubKahan::new(RANK), None)?;
+        let dimension = found.right.dimension();
+        line(
+            "dimension",
+            &found,
+            seconds,
+            json!({"dimension": dimension}),
+        );
+    }
+    for share in [0.99, 0.95, 0.9, 0.8] {
+        let (cold, _) = run(at * share, &GolubKahan::new(RANK), None)?;
+        let (warm, seconds) = run(at * share, &GolubKahan::new(RANK), Some(&default.right))?;
+        let rest = json!({"share": share, "cold_vectors": cold.products.vectors()});
+        line("warm", &warm, seconds, rest);
+    }
+    Ok(())
+}
+
+fn basis(
+    model: &Model<f32>,
+    sample: &Tensor<f32>,
+    timestep: f64,
+    method: &GolubKahan,
+    start: Option<&Block>,
+) -> Result<(Spectrum, f64), Box<dyn Error>> {
+    let begun = Instant::now();
+    let timestep = Tensor::new(&[1, 1], vec![timestep as f32])?;
+    let inputs = [("sample", sample), ("timestep", &timestep)];
+    let graph = model.graph();
+    let (x, h) = (
+        graph.find_input("sample")?,
+        graph.find_output("bottleneck")?,
+    );
+    let jacobian = Jacobian::new(model, &inputs, x, h)?;
+    let spectrum = match start {
+        None => method.decompose(&jacobian)?,
+        Some(start) => method.decompose_from(&jacobian, start)?,
+    };
+    Ok((spectrum, begun.elapsed().as_secs_f64()))
+}
+
+fn first(rows: &Block, count: usize) -> Result<Block, alice_geometry::GeometryError> {
+    let values = rows.as_slice()[..count * rows.dimension()].to_vec();
+    Block::from_vec(count, rows.dimension(), values)
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |a: f64, &b| a.max(b))
+}
+
+/// The most memory that the process has held so far, in bytes.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(1024 * kibibytes)
+}
