@@ -229,14 +229,14 @@ fn a_direction_travels() {
 fn treating_touches_only_who_needs_it() {
     let home = with_picture();
     let treat = "treat --model model --learn 24 --samples 12 --steps 10 --at 0.6,0.3 \
-                 --components 6 --rank 3";
+                 --components 6 --rank 3 --rare 0.4";
     let report = home.json(&format!("{treat} --out found"));
     let report = &report["report"];
     let treated = report["treated"].as_u64().unwrap();
     assert!(treated <= 12);
     let candidates = report["learnt"]["candidates"].as_array().unwrap();
-    let kurtosis = |i: usize| candidates[i]["kurtosis"].as_f64().unwrap();
-    assert!(candidates.len() > 1 && kurtosis(0) >= kurtosis(1));
+    let separation = |i: usize| candidates[i]["separation"].as_f64().unwrap();
+    assert!(candidates.len() > 1 && separation(0) >= separation(1));
     let share = candidates[0]["share"].as_f64().unwrap();
     assert!(share > 0.0 && share < 1.0);
     assert!(home.path("found/learn.png").is_file());
@@ -248,7 +248,7 @@ fn treating_touches_only_who_needs_it() {
     );
     let report = home.json(&format!("{treat} --mark 3,7 --out marked"));
     let marked = &report["report"]["learnt"]["candidates"][0];
-    assert!((marked["share"].as_f64().unwrap() - 2.0 / 24.0).abs() < 1e-9);
+    assert!(marked["share"].as_f64().unwrap() > 1.9 / 24.0);
     for (arguments, words) in [
         ("--mark 24", ["--mark", "0 to 23"]),
         ("--concept 0", ["--concept", "between 1"]),

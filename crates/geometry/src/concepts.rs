@@ -10,12 +10,10 @@ use crate::{
 
 /// Variances below this share of the largest are rounding noise.
 const NOISE: f64 = 1e-7;
-/// Fixed-point steps of one search for a direction of large kurtosis.
-const SEARCH_STEPS: usize = 60;
-/// States from which each search starts, the most remote first.
-const STARTS: usize = 40;
-/// How far variances are pulled towards their mean in a discriminant.
-const SHRINKAGE: f64 = 0.1;
+/// Steps in which a group must settle.
+const SETTLING_STEPS: usize = 20;
+/// Fewest states of a group.
+const SMALLEST: usize = 6;
 
 /// The principal components of a cloud of states.
 #[derive(Clone, Debug)]
@@ -126,32 +124,21 @@ impl Components {
         (0..self.states()).map(along).collect()
     }
 
-    /// The concept that a direction of the whitened space measures; its
-    /// members lie above the best cut.
+    /// The concept that a direction of the whitened space measures.
     fn concept(
         &self,
         states: &Block,
         direction: &[f64],
-        members: Option<Vec<bool>>,
+        members: &[bool],
     ) -> Result<Concept, GeometryError> {
         let raw = self.along(direction);
-        let members = members.unwrap_or_else(|| {
-            let cut = two_means_cut(&raw);
-            raw.iter().map(|&v| v > cut).collect()
-        });
         let side = |inside: bool| -> Vec<f64> {
-            let both = raw.iter().zip(&members);
+            let both = raw.iter().zip(members);
             both.filter(|(_, m)| **m == inside)
                 .map(|(v, _)| *v)
                 .collect()
         };
         let (outside, inside) = (side(false), side(true));
-        if inside.is_empty() || outside.len() < 2 {
-            return Err(GeometryError::Degenerate {
-                operation: "a concept",
-                detail: format!("{} of {} states show it", inside.len(), raw.len()),
-            });
-        }
         // In units of those without it: mean 0, deviation 1.
         let centre = mean(&outside);
         let spread = variance(&outside, centre).sqrt().max(f64::MIN_POSITIVE);
@@ -171,139 +158,159 @@ impl Components {
             add_scaled(&mut difference, share, states.row(i));
         }
         let scores: Vec<f64> = raw.iter().map(|v| (v - centre) / spread).collect();
-        let inside = (mean(&inside) - centre) / spread;
+        let separation = variance_ratio(&inside, &outside);
         Ok(Concept {
             weights,
             offset,
             difference,
-            kurtosis: excess_kurtosis(&scores),
-            members,
-            strength: inside,
+            separation,
+            members: members.to_vec(),
+            strength: (mean(&inside) - centre) / spread,
             scores,
         })
     }
 
-    /// The `count` concepts that the fewest states show: uncorrelated
-    /// directions of large kurtosis, the largest first; fewer where there are
-    /// fewer components.
+    /// The concepts that few states show, at most `largest` of them, the one
+    /// that stands apart most first.
     ///
-    /// A concept that a share p of the states shows gives a projection with an
-    /// excess kurtosis of about 1/p − 6, while common factors, spread evenly
-    /// over their range, give values below zero. The search is FastICA's fixed
-    /// point with deflation (Hyvärinen 1999), from the most remote states.
+    /// From the neighbourhood of each state in turn: a group gives Fisher's
+    /// discriminant, and along it the cut that best tells the uppermost states
+    /// from the rest gives the next group, until the group stays (cost: O(N·m + N log N) a step). Most starts
+    /// grow beyond `largest`, into what is common; the groups that stay small
+    /// are concepts of their own.
     ///
     /// # Errors
-    /// When no direction has two sides.
-    pub fn rarest(&self, states: &Block, count: usize) -> Result<Vec<Concept>, GeometryError> {
-        GeometryError::check_extent("rarest", "number of states", states.rows(), self.states())?;
-        let row =
-            |i: usize| -> Vec<f64> { (0..self.count()).map(|k| self.whitened[(i, k)]).collect() };
-        let mut starts: Vec<(f64, usize)> = (0..self.states())
-            .map(|i| (row(i).iter().map(|v| v * v).sum::<f64>(), i))
-            .collect();
-        starts.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut found: Vec<Vec<f64>> = Vec::new();
-        while found.len() < count.min(self.count()) {
-            let searches = starts.iter().take(STARTS);
-            let best = searches
-                .filter_map(|&(_, start)| self.search(row(start), &found))
-                .max_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((_, direction)) = best else {
-                break;
-            };
-            found.push(direction);
-        }
-        let mut concepts = Vec::with_capacity(found.len());
-        for mut direction in found {
-            // The few are on the positive side.
-            let skew: f64 = self.along(&direction).iter().map(|v| v.powi(3)).sum();
-            if skew < 0.0 {
-                direction.iter_mut().for_each(|v| *v = -*v);
+    /// When no group stays small.
+    pub fn rarest(&self, states: &Block, largest: usize) -> Result<Vec<Concept>, GeometryError> {
+        const OPERATION: &str = "the search for a rare concept";
+        GeometryError::check_extent(OPERATION, "number of states", states.rows(), self.states())?;
+        let stride = self.states().div_ceil(Self::STARTS);
+        let mut groups: Vec<Vec<bool>> = Vec::new();
+        for start in (0..self.states()).step_by(stride) {
+            if let Some(group) = self.settle(self.neighbours(start), None, largest)
+                && !groups.contains(&group)
+            {
+                groups.push(group);
             }
-            concepts.push(self.concept(states, &direction, None)?);
         }
-        concepts.sort_by(|a, b| b.kurtosis.total_cmp(&a.kurtosis));
+        if groups.is_empty() {
+            return Err(GeometryError::Degenerate {
+                operation: OPERATION,
+                detail: format!(
+                    "no group of at most {largest} of {} states stands apart",
+                    self.states()
+                ),
+            });
+        }
+        let mut concepts = groups
+            .iter()
+            .map(|group| self.contrast(states, group))
+            .collect::<Result<Vec<_>, _>>()?;
+        concepts.sort_by(|a, b| b.separation.total_cmp(&a.separation));
         Ok(concepts)
     }
 
-    /// A direction of locally largest kurtosis among those orthogonal to
-    /// `others`, with it; `None` where nothing is left of the start.
-    fn search(&self, mut direction: Vec<f64>, others: &[Vec<f64>]) -> Option<(f64, Vec<f64>)> {
-        let start = inner(&direction, &direction);
-        deflate(&mut direction, others);
-        if inner(&direction, &direction) <= NOISE * start {
-            return None;
-        }
-        normalise(&mut direction);
-        for _ in 0..SEARCH_STEPS {
-            let cubes: Vec<f64> = self.along(&direction).iter().map(|v| v.powi(3)).collect();
-            let mut next: Vec<f64> = (0..self.count())
-                .map(|k| {
-                    let products = (0..self.states()).map(|i| self.whitened[(i, k)] * cubes[i]);
-                    products.sum::<f64>() / self.states() as f64 - 3.0 * direction[k]
-                })
-                .collect();
-            deflate(&mut next, others);
-            normalise(&mut next);
-            let turned = inner(&next, &direction);
-            direction = next;
-            if turned.abs() > 1.0 - 1e-10 {
-                break;
-            }
-        }
-        Some((excess_kurtosis(&self.along(&direction)), direction))
+    /// Most starts of [`Self::rarest`].
+    pub const STARTS: usize = 512;
+
+    /// All states, at most `largest`, that show what the marked ones have in
+    /// common, found as in [`Self::rarest`]; only the marked ones where the
+    /// group does not stay small.
+    ///
+    /// # Errors
+    /// When the counts differ, or no state or every state is marked.
+    pub fn like(&self, marks: &[bool], largest: usize) -> Result<Vec<bool>, GeometryError> {
+        self.check_marks("like", marks)?;
+        let grown = self.settle(marks.to_vec(), Some(marks), largest);
+        Ok(grown.unwrap_or_else(|| marks.to_vec()))
     }
 
-    /// The concept that separates the marked states from the rest: Fisher's
-    /// discriminant, its covariance pulled a tenth of the way to the identity.
+    fn check_marks(&self, operation: &'static str, marks: &[bool]) -> Result<(), GeometryError> {
+        GeometryError::check_extent(operation, "number of marks", marks.len(), self.states())?;
+        let marked = marks.iter().filter(|mark| **mark).count();
+        if (1..marks.len()).contains(&marked) {
+            return Ok(());
+        }
+        Err(GeometryError::Degenerate {
+            operation,
+            detail: format!("{marked} of {} states are marked", marks.len()),
+        })
+    }
+
+    /// A state and those closest to it.
+    fn neighbours(&self, state: usize) -> Vec<bool> {
+        let distance = |i: usize| -> f64 {
+            let square = |k| (self.whitened[(i, k)] - self.whitened[(state, k)]).powi(2);
+            (0..self.count()).map(square).sum()
+        };
+        let mut order: Vec<(f64, usize)> = (0..self.states()).map(|i| (distance(i), i)).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut group = vec![false; self.states()];
+        for (_, i) in order.iter().take(SMALLEST) {
+            group[*i] = true;
+        }
+        group
+    }
+
+    /// The group that a group settles at; `None` when it grows beyond
+    /// `largest` or never settles. The states `always` stay in.
+    fn settle(
+        &self,
+        mut group: Vec<bool>,
+        always: Option<&[bool]>,
+        largest: usize,
+    ) -> Option<Vec<bool>> {
+        let least = SMALLEST.min(largest);
+        for _ in 0..SETTLING_STEPS {
+            let direction = self.discriminant(&group);
+            let scores = self.along(&direction);
+            let uppermost = best_cut(&scores, least, largest + 1)?;
+            let mut next: Vec<bool> = scores.iter().map(|s| *s >= uppermost).collect();
+            for (next, always) in next.iter_mut().zip(always.into_iter().flatten()) {
+                *next |= always;
+            }
+            if next.iter().filter(|member| **member).count() > largest {
+                return None;
+            }
+            if next == group {
+                return Some(group);
+            }
+            group = next;
+        }
+        None
+    }
+
+    /// The concept that separates the marked states from the rest, by Fisher's
+    /// discriminant.
     ///
     /// # Errors
     /// When no state or every state is marked, or the counts differ.
     pub fn contrast(&self, states: &Block, members: &[bool]) -> Result<Concept, GeometryError> {
         const OPERATION: &str = "contrast";
         GeometryError::check_extent(OPERATION, "number of states", states.rows(), self.states())?;
-        GeometryError::check_extent(OPERATION, "number of marks", members.len(), self.states())?;
-        let m = self.count();
-        let counts = [false, true].map(|side| members.iter().filter(|v| **v == side).count());
-        if counts.contains(&0) {
-            return Err(GeometryError::Degenerate {
-                operation: OPERATION,
-                detail: format!("{} of {} states are marked", counts[1], members.len()),
-            });
-        }
-        let mut means = [vec![0.0; m], vec![0.0; m]];
+        self.check_marks(OPERATION, members)?;
+        self.concept(states, &self.discriminant(members), members)
+    }
+
+    /// Fisher's discriminant of a group, of unit length. In a whitened space it
+    /// is the difference of the means: what varies within the groups is the
+    /// identity less a multiple of that difference's square.
+    fn discriminant(&self, members: &[bool]) -> Vec<f64> {
+        let mut direction = vec![0.0; self.count()];
+        let inside = members.iter().filter(|member| **member).count();
+        let outside = members.len() - inside;
         for (i, &member) in members.iter().enumerate() {
-            let side = usize::from(member);
-            for k in 0..m {
-                means[side][k] += self.whitened[(i, k)] / counts[side] as f64;
+            let share = if member {
+                1.0 / inside.max(1) as f64
+            } else {
+                -1.0 / outside.max(1) as f64
+            };
+            for (k, sum) in direction.iter_mut().enumerate() {
+                *sum += share * self.whitened[(i, k)];
             }
         }
-        let mut within = Mat::<f64>::zeros(m, m);
-        for (i, &member) in members.iter().enumerate() {
-            let centre = &means[usize::from(member)];
-            for a in 0..m {
-                for b in 0..m {
-                    let product =
-                        (self.whitened[(i, a)] - centre[a]) * (self.whitened[(i, b)] - centre[b]);
-                    within[(a, b)] += product / members.len() as f64;
-                }
-            }
-        }
-        let shrunk = Mat::from_fn(m, m, |a, b| {
-            let diagonal = if a == b { SHRINKAGE } else { 0.0 };
-            (1.0 - SHRINKAGE) * within[(a, b)] + diagonal
-        });
-        let difference = Mat::from_fn(m, 1, |k, _| means[1][k] - means[0][k]);
-        let Ok(factor) = shrunk.llt(Side::Lower) else {
-            return Err(GeometryError::Decomposition {
-                rows: m,
-                columns: m,
-            });
-        };
-        let solved = faer::linalg::solvers::Solve::solve(&factor, &difference);
-        let mut direction: Vec<f64> = (0..m).map(|k| solved[(k, 0)]).collect();
         normalise(&mut direction);
-        self.concept(states, &direction, Some(members.to_vec()))
+        direction
     }
 }
 
@@ -317,8 +324,8 @@ pub struct Concept {
     pub offset: f64,
     /// Mean of the states with the concept minus mean of those without, `[h]`.
     pub difference: Vec<f32>,
-    /// Excess kurtosis of the scores.
-    pub kurtosis: f64,
+    /// Variance of the scores between the two groups over that within them.
+    pub separation: f64,
     /// Which states show it.
     pub members: Vec<bool>,
     /// Mean score of those that show it.
@@ -344,25 +351,16 @@ fn variance(values: &[f64], mean: f64) -> f64 {
     values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64
 }
 
-fn excess_kurtosis(values: &[f64]) -> f64 {
-    let centre = mean(values);
-    let square = variance(values, centre);
-    let fourth = values.iter().map(|v| (v - centre).powi(4)).sum::<f64>();
-    fourth / (values.len().max(1) as f64 * square * square).max(f64::MIN_POSITIVE) - 3.0
+/// Variance between two groups over that within them.
+fn variance_ratio(a: &[f64], b: &[f64]) -> f64 {
+    let (n, m) = (a.len() as f64, b.len() as f64);
+    let (centre_a, centre_b) = (mean(a), mean(b));
+    let within = n * variance(a, centre_a) + m * variance(b, centre_b);
+    n * m / (n + m) * (centre_a - centre_b).powi(2) / within.max(f64::MIN_POSITIVE)
 }
 
 fn inner(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Removes the parts along orthonormal directions.
-fn deflate(vector: &mut [f64], directions: &[Vec<f64>]) {
-    for direction in directions {
-        let along = inner(vector, direction);
-        for (v, d) in vector.iter_mut().zip(direction) {
-            *v -= along * d;
-        }
-    }
 }
 
 fn normalise(vector: &mut [f64]) {
@@ -372,24 +370,24 @@ fn normalise(vector: &mut [f64]) {
         .for_each(|v| *v /= norm.max(f64::MIN_POSITIVE));
 }
 
-/// The cut between two groups with the least squares within them (Otsu 1979).
-fn two_means_cut(values: &[f64]) -> f64 {
+/// The least of the uppermost values, `least` to `most` of them, that stand
+/// apart best: with the least squares within them and the rest (Otsu 1979).
+fn best_cut(values: &[f64], least: usize, most: usize) -> Option<f64> {
     let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let total: f64 = sorted.iter().sum();
-    let n = sorted.len() as f64;
-    let (mut left, mut best, mut cut) = (0.0, f64::NEG_INFINITY, f64::INFINITY);
-    for i in 1..sorted.len() {
-        left += sorted[i - 1];
-        let (a, b) = (i as f64, n - i as f64);
-        // Between-group variance, up to constants.
-        let between = left * left / a + (total - left) * (total - left) / b;
-        if between > best {
-            best = between;
-            cut = 0.5 * (sorted[i - 1] + sorted[i]);
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let (total, n) = (sorted.iter().sum::<f64>(), sorted.len() as f64);
+    let mut upper = 0.0;
+    let mut best: Option<(f64, f64)> = None;
+    for (count, &value) in (1..).zip(&sorted).take(most.min(values.len() - 1)) {
+        upper += value;
+        let (a, b) = (count as f64, n - count as f64);
+        // The squares between the groups, up to a constant.
+        let between = upper * upper / a + (total - upper) * (total - upper) / b;
+        if count >= least && best.is_none_or(|(found, _)| between > found) {
+            best = Some((between, value));
         }
     }
-    cut
+    best.map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -425,18 +423,25 @@ mod tests {
     fn a_rare_concept_is_found_without_labels() {
         let (states, rare) = cloud(0.05);
         let components = Components::of(&states, 20).unwrap();
-        let concepts = components.rarest(&states, 3).unwrap();
-        assert_eq!(concepts.len(), 3);
-        assert!(concepts[0].kurtosis > 4.0 * concepts[1].kurtosis.max(0.5));
+        let concepts = components.rarest(&states, 27).unwrap();
         let found = &concepts[0];
         assert_eq!(found.members, rare);
-        assert!(found.kurtosis > 5.0, "{}", found.kurtosis);
+        assert!(found.separation > 3.0, "{}", found.separation);
+        assert!(found.strength > 5.0, "{}", found.strength);
         // The score is a function of the state alone.
         for i in 0..states.rows() {
             assert!((found.score(states.row(i)) - found.scores[i]).abs() < 1e-3);
         }
         let few = rare.iter().filter(|r| **r).count();
-        assert!((4..30).contains(&few), "{few}");
+        assert!((6..27).contains(&few), "{few}");
+    }
+
+    /// Without a rare concept none is made up.
+    #[test]
+    fn common_factors_are_no_rare_concept() {
+        let (states, _) = cloud(0.0);
+        let components = Components::of(&states, 20).unwrap();
+        assert!(components.rarest(&states, 27).is_err());
     }
 
     #[test]
@@ -451,10 +456,11 @@ mod tests {
                 r && left > 0
             })
             .collect();
-        let found = components.contrast(&states, &marks).unwrap();
-        let half = 0.5 * found.strength;
-        let wrong = (0..rare.len()).filter(|&i| (found.scores[i] > half) != rare[i]);
-        assert!(wrong.count() <= 3);
+        assert_eq!(marks.iter().filter(|mark| **mark).count(), 3);
+        assert_eq!(components.like(&marks, 27).unwrap(), rare);
+        // What is common is not grown into: the marks alone remain.
+        let common: Vec<bool> = (0..rare.len()).map(|i| i % 7 == 0).collect();
+        assert_eq!(components.like(&common, 27).unwrap(), common);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) struct Healer<'a> {
     pub(super) stops: &'a [usize],
     /// The concept at each stop.
     pub(super) concepts: &'a [Concept],
+    /// The stop where it stands apart most: where samples are diagnosed.
+    pub(super) place: usize,
     pub(super) rank: usize,
     pub(super) seed: u64,
 }
@@ -50,46 +52,45 @@ struct Patient {
 }
 
 impl Healer<'_> {
-    /// Follows the samples from stop to stop; those whose score is too high
-    /// become patients, and every patient is brought back to health at every
-    /// stop from then on.
+    /// Diagnoses the samples where the concept shows best, takes those that
+    /// show it back to the first stop, and brings them back to health at every
+    /// stop from there on.
     pub(super) fn heal(
         &self,
         watched: &Watched,
         progress: &mut dyn Progress,
     ) -> Result<Healed, StudyError> {
         let mut denoiser = NetworkDenoiser::new(self.network)?;
-        let mut patients: Vec<Patient> = Vec::new();
+        let diagnosis = &self.concepts[self.place];
+        let shows = |sample: &usize| {
+            let score = diagnosis.score(watched.bottlenecks[self.place].row(*sample));
+            score > TOO_MUCH * diagnosis.strength
+        };
+        let states = &watched.states[0];
+        let mut patients: Vec<Patient> = (0..states.rows())
+            .filter(shows)
+            .map(|sample| Patient {
+                sample,
+                state: states.row(sample).to_vec(),
+                length: 0.0,
+            })
+            .collect();
         let mut reached = 0;
         let mut step = self.stops.first().copied().unwrap_or(0);
-        progress.begin("healing", self.stops.len() as u64);
-        for (place, &stop) in self.stops.iter().enumerate() {
+        progress.begin("healing", (self.stops.len() * patients.len()) as u64);
+        for (concept, &stop) in self.concepts.iter().zip(self.stops) {
             self.advance(&mut denoiser, &mut patients, step..stop)?;
             step = stop;
-            let concept = &self.concepts[place];
-            let (states, bottlenecks) = (&watched.states[place], &watched.bottlenecks[place]);
-            for sample in 0..states.rows() {
-                let score = concept.score(bottlenecks.row(sample));
-                let known = patients.iter().any(|p| p.sample == sample);
-                if score > TOO_MUCH * concept.strength && !known {
-                    patients.push(Patient {
-                        sample,
-                        state: states.row(sample).to_vec(),
-                        length: 0.0,
-                    });
-                }
-            }
             for patient in &mut patients {
                 if progress.is_cancelled() {
                     return Err(StudyError::Cancelled);
                 }
                 reached += usize::from(self.treat(patient, concept, stop)?);
+                progress.advance(1);
             }
-            progress.advance(1);
         }
         let end = self.sampler.timesteps().len();
         self.advance(&mut denoiser, &mut patients, step..end)?;
-        patients.sort_by_key(|p| p.sample);
         let total: f64 = patients.iter().map(|p| p.length).sum();
         Ok(Healed {
             treated: patients.iter().map(|p| p.sample).collect(),

@@ -1,11 +1,12 @@
 //! `treat`: find the concept that haunts a model, and heal its samples.
 //!
-//! Samples are drawn and their bottleneck is watched on the way. The rare
-//! concept is the direction of the bottleneck along which few samples lie far
-//! from all others; it is found without labels, or from a few marked samples.
-//! New samples are then drawn, and those that show the concept are moved back
-//! along it, just as far as its score says, before they are finished. All
-//! others stay as they are, bit by bit.
+//! Samples are drawn and their bottleneck is watched on the way. A rare
+//! concept is a small group of samples that stands apart from all others along
+//! one direction of the bottleneck; it is found without labels, or from a few
+//! marked samples. New samples are then drawn; those that come to show the
+//! concept are taken back to where it begins to show and drawn again, moved
+//! along it just as far as its score says. All others stay as they are, bit by
+//! bit.
 
 mod heal;
 mod watch;
@@ -19,7 +20,7 @@ use crate::responses::world_deviation;
 use crate::sampling::pictures;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta, Sampler};
-use alice_geometry::{Components, Concept};
+use alice_geometry::{Components, Concept, GeometryError};
 use alice_runs::{Metadata, ModelReference, RunFolder};
 use alice_worlds::{FACTORS, factor_index};
 use heal::{Healed, Healer};
@@ -55,6 +56,9 @@ pub struct TreatArguments {
     /// Which of the rare concepts to treat, as learn.png numbers them
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     pub concept: usize,
+    /// The largest share of the samples that counts as rare
+    #[arg(long, default_value_t = 0.09, value_name = "SHARE")]
+    pub rare: f64,
     /// Where samples are watched and treated, as shares of the noise schedule
     #[arg(long, value_delimiter = ',', default_values_t = [0.7, 0.6, 0.5, 0.4, 0.3, 0.2])]
     pub at: Vec<f64>,
@@ -77,8 +81,9 @@ pub struct TreatArguments {
 pub struct Candidate {
     /// Where it stands out most, as a share of the noise schedule.
     pub at: f64,
-    /// Excess kurtosis of its scores there.
-    pub kurtosis: f64,
+    /// Variance of its scores between those that show it and the others over
+    /// that within them.
+    pub separation: f64,
     /// Share of the samples that show it.
     pub share: f64,
     /// Of the samples that show it, the share that the instrument calls
@@ -95,14 +100,26 @@ pub struct Learnt {
     pub samples: usize,
     /// Of them, those that the instrument calls haunted.
     pub haunted: Option<usize>,
-    /// Rare concepts, the rarest first; the marked one alone where samples
-    /// were marked.
+    /// Rare concepts, the one that stands apart most first; the marked one
+    /// alone where samples were marked.
     pub candidates: Vec<Candidate>,
     /// Which of them is treated, counted from 1.
     pub concept: usize,
     /// Mean score of the samples that show it, in deviations of the others,
     /// at each place.
     pub strength: Vec<f64>,
+}
+
+impl TreatArguments {
+    /// The number of the concept to treat; where samples are marked there is
+    /// one.
+    fn chosen(&self) -> usize {
+        if self.mark.is_empty() {
+            self.concept
+        } else {
+            1
+        }
+    }
 }
 
 /// What one factor of the treated samples did.
@@ -169,6 +186,13 @@ pub fn check(arguments: &TreatArguments) -> Result<(), StudyError> {
     if arguments.at.is_empty() || !descending || !inside {
         return Err(StudyError::argument("--at", "must descend, within 0..1"));
     }
+    if !(0.0..=0.5).contains(&arguments.rare) || arguments.rare * (arguments.learn as f64) < 2.0 {
+        let why = format!(
+            "{}; it must lie below 0.5 and leave at least 2 of the samples to learn from",
+            arguments.rare
+        );
+        return Err(StudyError::argument("--rare", why));
+    }
     if !(1..=CANDIDATES).contains(&arguments.concept) {
         let why = format!("must lie between 1 and {CANDIDATES}");
         return Err(StudyError::argument("--concept", why));
@@ -211,7 +235,7 @@ pub fn run(
         (arguments.learn * arguments.steps) as u64,
     );
     let watched = draw(0, arguments.learn, progress)?;
-    let (candidates, concepts) = learn(arguments, &watched)?;
+    let (candidates, place, concepts) = learn(arguments, &watched)?;
     let found = pictures(size, 3, watched.finals);
     let learnt = judge(arguments, &candidates, &concepts, reader.as_ref(), &found)?;
     write_learn_sheet(folder, &found, &candidates)?;
@@ -227,6 +251,7 @@ pub fn run(
         sampler: &sampler,
         stops: &stops,
         concepts: &concepts,
+        place,
         rank: arguments.rank,
         seed,
     };
@@ -261,58 +286,67 @@ fn stops(
     Ok(stops)
 }
 
-/// A rare concept and where it stands out.
+/// A rare concept and the place where it stands apart most.
 struct Rare {
-    at: f64,
+    place: usize,
     concept: Concept,
 }
 
-/// The rare concepts, and the one to treat at each place.
+/// The rare concepts, the place of the one to treat, and that one at each place.
 fn learn(
     arguments: &TreatArguments,
     watched: &Watched,
-) -> Result<(Vec<Rare>, Vec<Concept>), StudyError> {
+) -> Result<(Vec<Rare>, usize, Vec<Concept>), StudyError> {
     let clouds = watched.bottlenecks.iter();
     let components: Vec<Components> = clouds
         .map(|states| Ok(Components::of(states, arguments.components)?))
         .collect::<Result<_, StudyError>>()?;
-    let contrast = |members: &[bool]| -> Result<Vec<Concept>, StudyError> {
-        let both = components.iter().zip(&watched.bottlenecks);
-        both.map(|(components, states)| Ok(components.contrast(states, members)?))
-            .collect()
-    };
-    if !arguments.mark.is_empty() {
-        let marked = (0..arguments.learn).map(|i| arguments.mark.contains(&i));
-        let concepts = contrast(&marked.collect::<Vec<_>>())?;
-        let strongest = (0..concepts.len())
-            .max_by(|&a, &b| concepts[a].strength.total_cmp(&concepts[b].strength))
-            .unwrap_or(0);
-        let rare = Rare {
-            at: arguments.at[strongest],
-            concept: concepts[strongest].clone(),
-        };
-        return Ok((vec![rare], concepts));
-    }
+    let largest = (arguments.rare * arguments.learn as f64) as usize;
     let mut all: Vec<Rare> = Vec::new();
+    let mut nothing = None;
     for (place, components) in components.iter().enumerate() {
-        let at = arguments.at[place];
-        let found = components.rarest(&watched.bottlenecks[place], CANDIDATES)?;
-        all.extend(found.into_iter().map(|concept| Rare { at, concept }));
+        let states = &watched.bottlenecks[place];
+        if arguments.mark.is_empty() {
+            match components.rarest(states, largest) {
+                Ok(found) => all.extend(found.into_iter().map(|concept| Rare { place, concept })),
+                Err(error @ GeometryError::Degenerate { .. }) => nothing = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            let marked = (0..arguments.learn).map(|i| arguments.mark.contains(&i));
+            let members = components.like(&marked.collect::<Vec<_>>(), largest)?;
+            let concept = components.contrast(states, &members)?;
+            all.push(Rare { place, concept });
+        }
     }
-    all.sort_by(|a, b| b.concept.kurtosis.total_cmp(&a.concept.kurtosis));
+    all.sort_by(|a, b| b.concept.separation.total_cmp(&a.concept.separation));
+    let most = if arguments.mark.is_empty() {
+        CANDIDATES
+    } else {
+        1
+    };
     let mut candidates: Vec<Rare> = Vec::new();
     for rare in all {
         let same = |other: &Rare| overlap(&rare.concept.members, &other.concept.members) > SAME;
-        if candidates.len() < CANDIDATES && !candidates.iter().any(same) {
+        if candidates.len() < most && !candidates.iter().any(same) {
             candidates.push(rare);
         }
     }
-    let Some(chosen) = candidates.get(arguments.concept - 1) else {
-        let why = format!("{} rare concepts were found", candidates.len());
-        return Err(StudyError::argument("--concept", why));
+    let Some(chosen) = candidates.get(arguments.chosen() - 1) else {
+        return Err(match nothing {
+            Some(error) if candidates.is_empty() => error.into(),
+            _ => {
+                let why = format!("{} rare concepts were found", candidates.len());
+                StudyError::argument("--concept", why)
+            }
+        });
     };
-    let concepts = contrast(&chosen.concept.members)?;
-    Ok((candidates, concepts))
+    let both = components.iter().zip(&watched.bottlenecks);
+    let concepts = both
+        .map(|(components, states)| Ok(components.contrast(states, &chosen.concept.members)?))
+        .collect::<Result<_, StudyError>>()?;
+    let place = chosen.place;
+    Ok((candidates, place, concepts))
 }
 
 /// Of the samples that show either concept, the share that shows both.
@@ -350,8 +384,8 @@ fn judge(
             (seen.is_some() && of > 0).then(|| both as f64 / of as f64)
         };
         Candidate {
-            at: rare.at,
-            kurtosis: rare.concept.kurtosis,
+            at: arguments.at[rare.place],
+            separation: rare.concept.separation,
             share: count(members) as f64 / members.len() as f64,
             precision: share_seen(count(members)),
             recall: share_seen(seen.as_deref().map_or(0, count)),
@@ -361,11 +395,7 @@ fn judge(
         samples: arguments.learn,
         haunted: seen.as_deref().map(count),
         candidates: candidates.collect(),
-        concept: if arguments.mark.is_empty() {
-            arguments.concept
-        } else {
-            1
-        },
+        concept: arguments.chosen(),
         strength: concepts.iter().map(|c| c.strength).collect(),
     })
 }
@@ -518,9 +548,9 @@ impl fmt::Display for TreatReport {
             let mark = if number == learnt.concept { "→" } else { " " };
             write!(
                 f,
-                "\n{mark} {number}: {} show it, kurtosis {:.1} at {} of the schedule",
+                "\n{mark} {number}: {} show it, separation {:.1} at {} of the schedule",
                 percent(candidate.share),
-                candidate.kurtosis,
+                candidate.separation,
                 candidate.at
             )?;
             if let (Some(precision), Some(recall)) = (candidate.precision, candidate.recall) {
