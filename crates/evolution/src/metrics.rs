@@ -45,9 +45,9 @@ pub fn entropy(points: &[f64], dimension: usize, rank: &[f64]) -> f64 {
 /// point, of the best fitness in the cell. `points` is `[n, d]`.
 ///
 /// Cells are those of round(x), as those of [`entropy`] are, so that the outer
-/// ones reach to ±4.5. That is what reproduces all five published scores; cells
-/// of ⌊x⌋ give 14, 19, 14, 18 and 27 where 35.5, 20, 15.8, 28.3 and 35.2 were
-/// published.
+/// ones reach to ±4.5. That is what reproduces four of the five published
+/// scores (docs/evolution.md): 20.1, 15.6, 28.4 and 35.6 where 20, 15.8, 28.3 and
+/// 35.2 were published. Cells of ⌊x⌋ give 19, 14, 18 and 27.
 #[must_use]
 pub fn quality_diversity(points: &[f64], dimension: usize, fitness: &[f64]) -> f64 {
     let mut cells: HashMap<Vec<i64>, f64> = HashMap::new();

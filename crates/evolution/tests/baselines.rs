@@ -151,7 +151,7 @@ fn open_es_comes_within_a_step_of_the_spheres_centre() -> Result<(), EvolutionEr
     let mut optimizer = OpenEs::new(OpenEsConfig::new(vec![1.0; 10], 40), 0)?;
     let needed = evaluations_to(&mut optimizer, sphere, 1e-3, 8_000);
     assert!(needed.is_some());
-    let distance = sphere(&optimizer.mean()).sqrt();
+    let distance = sphere(optimizer.mean()).sqrt();
     assert!(distance < 0.1, "{distance}");
     Ok(())
 }

@@ -72,13 +72,12 @@ impl Subject {
     }
 }
 
-/// How much less return divides the weight by e.
+/// How much less return divides the weight by e. The paper gives none; with
+/// these, measured on a few seeds, the latent variant solves most.
 pub(super) fn temperature(task: Task) -> f64 {
     match task {
-        Task::CartPole => 50.0,
-        Task::Acrobot => 50.0,
-        Task::MountainCar => 20.0,
-        Task::MountainCarContinuous => 20.0,
-        _ => 100.0,
+        Task::Acrobot | Task::MountainCarContinuous => 5.0,
+        Task::Pendulum => 50.0,
+        _ => 1.0,
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Experiment {
     pub problem: &'static str,
     /// What is compared on the problem.
     pub method: String,
-    /// What the paper reports, in the order of [`Part`]'s columns.
+    /// What `evolve` would be told.
     pub arguments: EvolveArguments,
 }
 
