@@ -5,7 +5,8 @@
 //! `right` and `singular_values` of `bench/peer/published_method.py --basis`.
 //! Prints one line of JSON for each basis: its cost, and its errors against a
 //! basis of the tightest tolerance; with --sweep also over ranks, tolerances,
-//! sizes and warm starts.
+//! sizes and warm starts. MEMORY_MIB in the environment bounds the vectors
+//! that are on their way at once.
 
 use alice_calculus::{Linearization, Model, Tensor};
 use alice_geometry::grassmann::principal_angles;
