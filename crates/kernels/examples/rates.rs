@@ -123,8 +123,6 @@ fn measure(case: &Case) -> Map<String, Value> {
                     y
                 }),
             );
-            let pack = || forward.pack(&weight);
-            set("packing", seconds(pack));
             set(
                 "input adjoint",
                 seconds(|| {

@@ -226,9 +226,12 @@ impl<T: Real> GroupNorm<'_, T> {
             groups.map(|c| c.iter().sum::<f64>() / count).collect()
         };
         let sum = |centre: &[T], square: bool| {
-            grouped(strip_sums(channels, x, |x, sums| {
-                add_deviations(x, centre, square, sums);
-            }))
+            grouped(strip_sums(
+                channels,
+                x,
+                #[inline(always)]
+                |x, sums| add_deviations(x, centre, square, sums),
+            ))
         };
         let mean = sum(&vec![T::ZERO; channels], false);
         let centre: Vec<T> = (0..channels).map(|c| T::from_f64(mean[c / size])).collect();

@@ -1,18 +1,19 @@
 //! Measures bases of a U-Net, for `docs/speed.md`:
-//! `bases FOLDER POINT.safetensors [PUBLISHED.safetensors]`.
+//! `bases [--sweep] FOLDER POINT.safetensors [PUBLISHED.safetensors]...`.
 //!
 //! POINT holds `sample` [1, C, H, W] and `timestep` [1]; PUBLISHED holds the
 //! `right` and `singular_values` of `bench/peer/published_method.py --basis`.
 //! Prints one line of JSON for each basis: its cost, and its errors against a
-//! basis of the tightest tolerance.
+//! basis of the tightest tolerance; with --sweep also over ranks, tolerances,
+//! sizes and warm starts. MEMORY_MIB in the environment bounds the vectors
+//! that are on their way at once.
 
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Linearization, Model, Tensor};
 use alice_geometry::grassmann::principal_angles;
-use alice_geometry::{Block, GolubKahan, Span, Spectrum};
+use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap, Span, Spectrum};
 use alice_networks::UNet2D;
 use alice_random::Stream;
 use alice_runs::TensorFile;
-use alice_studies::Jacobian;
 use serde_json::{Value, json};
 use std::error::Error;
 use std::time::Instant;
@@ -23,9 +24,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const RANK: usize = 50;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (options, arguments): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument == "--sweep");
     let [folder, point, published @ ..] = &arguments[..] else {
-        return Err("usage: bases FOLDER POINT.safetensors [PUBLISHED.safetensors]".into());
+        return Err(
+            "usage: bases [--sweep] FOLDER POINT.safetensors [PUBLISHED.safetensors]...".into(),
+        );
     };
     let nested = std::path::Path::new(folder).join("unet");
     let network = UNet2D::open(if nested.is_dir() {
@@ -96,6 +101,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             json!({"kind": "published", "more": errors(&sigma, &right)?})
         );
     }
+    if options.is_empty() {
+        return Ok(());
+    }
     for tolerance in [1e-2, 1e-3, 1e-5] {
         let method = GolubKahan {
             tolerance,
@@ -152,12 +160,65 @@ fn basis(
         graph.find_input("sample")?,
         graph.find_output("bottleneck")?,
     );
-    let jacobian = Jacobian::new(model, &inputs, x, h)?;
+    let mut linear = Linearization::new(model, &inputs, x, h)?;
+    if let Some(mebibytes) = std::env::var("MEMORY_MIB")
+        .ok()
+        .and_then(|m| m.parse::<usize>().ok())
+    {
+        linear = linear.within(mebibytes << 20);
+    }
+    let jacobian = Jacobian {
+        from: graph.dims(x).to_vec(),
+        to: graph.dims(h).to_vec(),
+        linear,
+    };
     let spectrum = match start {
         None => method.decompose(&jacobian)?,
         Some(start) => method.decompose_from(&jacobian, start)?,
     };
     Ok((spectrum, begun.elapsed().as_secs_f64()))
+}
+
+/// The derivative between flat spaces, in PyTorch's order C·H·W.
+struct Jacobian<'a> {
+    linear: Linearization<'a, f32>,
+    from: Vec<usize>,
+    to: Vec<usize>,
+}
+
+impl Jacobian<'_> {
+    fn apply(
+        &self,
+        block: &Block,
+        dims: &[usize],
+        map: impl Fn(&Tensor<f32>) -> Result<Tensor<f32>, alice_calculus::GraphError>,
+    ) -> Result<Block, GeometryError> {
+        let first = [block.rows(), dims[2], dims[0], dims[1]];
+        Tensor::new(&first, block.as_slice().to_vec())
+            .and_then(|t| t.to_channels_last())
+            .and_then(|t| map(&t))
+            .and_then(|t| t.to_channels_first())
+            .map_err(GeometryError::map)
+            .and_then(|t| Block::from_vec(t.batch(), t.item_len(), t.into_data()))
+    }
+}
+
+impl LinearMap for Jacobian<'_> {
+    fn domain(&self) -> usize {
+        self.from.iter().product()
+    }
+
+    fn codomain(&self) -> usize {
+        self.to.iter().product()
+    }
+
+    fn pushforward(&self, tangents: &Block) -> Result<Block, GeometryError> {
+        self.apply(tangents, &self.from, |t| self.linear.pushforward(t))
+    }
+
+    fn pullback(&self, cotangents: &Block) -> Result<Block, GeometryError> {
+        self.apply(cotangents, &self.to, |t| self.linear.pullback(t))
+    }
 }
 
 fn first(rows: &Block, count: usize) -> Result<Block, alice_geometry::GeometryError> {
