@@ -8,8 +8,6 @@ use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Shifted, rotate, va
 /// Directions of the rest of the picture that a local edit must not move in,
 /// as LOCO Edit takes them.
 const REST: usize = 5;
-/// Largest residual of those, whose singular values lie close together.
-const TOLERANCE: f64 = 1e-2;
 
 /// ∂x̂₀/∂x at a sample and timestep.
 ///
@@ -95,7 +93,6 @@ pub fn inside_and_rest<'a, M: LinearMap>(
     let outside = Selected::new(clean, components(false))?;
     let method = GolubKahan {
         seed,
-        tolerance: TOLERANCE,
         ..GolubKahan::new(REST.min(outside.codomain()))
     };
     let rest = method.decompose(&outside)?.right;

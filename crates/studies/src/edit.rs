@@ -12,7 +12,7 @@ pub use mixture::Mixture;
 use crate::directions::require_same_model;
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
-use crate::invert::{ReconstructionError, difference, read_state, trajectory};
+use crate::invert::{ReconstructionError, difference, read_state, steps_to, trajectory};
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::reader::{Reader, along_walk};
@@ -184,18 +184,6 @@ impl EditArguments {
             fraction: self.stochastic,
         }
     }
-
-    /// The number of inversion steps whose end is nearest to `at`.
-    fn inversion_steps(&self, inverse: &DdimInverse) -> Result<usize, StudyError> {
-        if !(self.at > 0.0 && self.at <= 1.0) {
-            return Err(StudyError::argument("--at", "must lie between 0 and 1"));
-        }
-        let wanted = self.at * inverse.schedule().train_steps() as f64;
-        let grid = inverse.timesteps();
-        let distance = |i: &usize| (grid[*i] as f64 - wanted).abs();
-        let nearest = (0..grid.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        Ok(nearest.unwrap_or(0) + 1)
-    }
 }
 
 /// Refuses arguments that do not fit the model, and files that cannot be read.
@@ -205,7 +193,7 @@ impl EditArguments {
 pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     arguments.walk()?;
     let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
-    arguments.inversion_steps(&inverse)?;
+    steps_to(&inverse, arguments.at)?;
     Ddim::new(&model.schedule, arguments.steps, arguments.eta())?;
     Reader::for_model(model, arguments.puppets)?;
     let clean = read_state(&arguments.picture, arguments.resize, model)?;
@@ -245,7 +233,7 @@ pub fn run(
     let network = model.at((clean.dims()[1], clean.dims()[2]))?;
     let mut denoiser = NetworkDenoiser::new(&network)?;
     let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
-    let steps = arguments.inversion_steps(&inverse)?;
+    let steps = steps_to(&inverse, arguments.at)?;
     let timestep = inverse.timesteps()[steps - 1];
     progress.begin("inverting", steps as u64);
     let states = trajectory(&mut denoiser, &inverse, clean.data(), steps, 0, progress)?;

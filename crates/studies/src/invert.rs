@@ -127,6 +127,22 @@ pub fn read_state(
     Ok(Tensor::new(&[1, size.0, size.1, channels], values)?)
 }
 
+/// The number of inversion steps whose end is nearest to a share of the noise
+/// schedule.
+///
+/// # Errors
+/// When the share is not above 0, or above 1.
+pub(crate) fn steps_to(inverse: &DdimInverse, at: f64) -> Result<usize, StudyError> {
+    if !(at > 0.0 && at <= 1.0) {
+        return Err(StudyError::argument("--at", "must lie between 0 and 1"));
+    }
+    let wanted = at * inverse.schedule().train_steps() as f64;
+    let grid = inverse.timesteps();
+    let distance = |i: &usize| (grid[*i] as f64 - wanted).abs();
+    let nearest = (0..grid.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    Ok(nearest.unwrap_or(0) + 1)
+}
+
 /// Inverts a clean state; returns the states on the way, the clean one first.
 ///
 /// # Errors

@@ -12,10 +12,6 @@ use alice_geometry::{
 use alice_random::Stream;
 use serde::{Deserialize, Serialize};
 
-/// Largest residual of singular vectors whose values lie close together, as
-/// those of ∂ε/∂x and ∂x̂₀/∂x do: an edit sees no more.
-const TOLERANCE: f64 = 1e-2;
-
 /// A way to edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,10 +156,6 @@ pub(super) fn learn(
         Technique::Principal => plain(principal.clone()),
         Technique::Noise => {
             let noise = noise_jacobian(lab.model, lab.network, state, lab.timestep)?;
-            let method = GolubKahan {
-                tolerance: TOLERANCE,
-                ..method
-            };
             plain(method.decompose(&noise)?.right)
         }
         Technique::Published => {
@@ -181,7 +173,6 @@ pub(super) fn learn(
             let (inside, rest) = inside_and_rest(&clean, aim.region, lab.seed)?;
             let method = GolubKahan {
                 seed: lab.seed,
-                tolerance: TOLERANCE,
                 ..GolubKahan::new(rank.min(inside.codomain()))
             };
             let mut right = method.decompose(&inside)?.right;

@@ -8,7 +8,7 @@
 use super::MeasureArguments;
 use crate::bottleneck::Bottleneck;
 use crate::directions::{read_row, require_same_model};
-use crate::invert::{read_state, trajectory};
+use crate::invert::{read_state, steps_to, trajectory};
 use crate::points::spectrum_at;
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use alice_calculus::Tensor;
@@ -74,12 +74,8 @@ pub(super) fn run(
     let states: Vec<Tensor<f32>> = states.collect::<Result<_, _>>()?;
     let network = model.at((states[0].dims()[1], states[0].dims()[2]))?;
     let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
-    let wanted = arguments.at[0] * model.schedule.num_train_timesteps as f64;
-    let grid = inverse.timesteps();
-    let distance = |i: &usize| (grid[*i] as f64 - wanted).abs();
-    let nearest = (0..grid.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    let steps = nearest.unwrap_or(0) + 1;
-    let timestep = grid[steps - 1];
+    let steps = steps_to(&inverse, arguments.at[0])?;
+    let timestep = inverse.timesteps()[steps - 1];
     let map = Bottleneck::new(&network, timestep as f64)?;
     let mut denoiser = NetworkDenoiser::new(&network)?;
     progress.begin("measuring pictures", (states.len() * steps) as u64);
