@@ -75,12 +75,53 @@ fn an_interrupted_comparison_goes_on() {
     home.refused(&format!("{TINY} --seed 5 --out run"), &["run"]);
 }
 
+/// A network of the instrument's size that has seen few puppets.
+fn write_puppets(home: &Home) {
+    let recipe = serde_json::json!({
+        "name": "small",
+        "world": { "haunted_share": 0.1 },
+        "size": 32,
+        "seed": 5,
+        "network": {
+            "_class_name": "UNet2DModel",
+            "sample_size": 32,
+            "block_out_channels": [4, 8],
+            "down_block_types": ["DownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "UpBlock2D"],
+            "layers_per_block": 1,
+            "attention_head_dim": 4,
+            "norm_num_groups": 2
+        },
+        "scheduler": {
+            "_class_name": "DDIMScheduler",
+            "num_train_timesteps": 100,
+            "beta_schedule": "squaredcos_cap_v2",
+            "prediction_type": "v_prediction",
+            "timestep_spacing": "trailing",
+            "clip_sample": false
+        },
+        "batch": 2,
+        "steps": 30,
+        "learning_rate": 0.01,
+        "warmup": 5,
+        "cooldown": 10,
+        "clip_norm": 1.0,
+        "average_decay": 0.5,
+        "timesteps": "importance",
+        "checkpoint_every": 100,
+        "sheet_every": 1000
+    });
+    fs::write(home.path("small.json"), recipe.to_string()).unwrap();
+    home.json("train --recipe small.json --out puppets");
+}
+
 #[test]
 fn the_table_has_every_technique() {
     let home = Home::new();
+    write_puppets(&home);
     let report = home.json(
-        "compare --count 3 --steps 6 --rank 3 --iterations 2 --pairs 0 --spaces 2 --times 0.6 \
-         --space-rank 3 --learn 8 --leak-samples 2 --out run",
+        "compare --model puppets/model --puppets --count 3 --steps 6 --rank 2 --iterations 2 --pairs 0 --spaces 2 --times 0.6 \
+         --space-rank 2 --learn 8 --leak-samples 1 --out run",
     );
     let report = &report["report"];
     let rows = report["techniques"].as_array().unwrap();
