@@ -14,11 +14,12 @@ const LAYERS: &[&[&str]] = &[
         "alice-geometry",
         "alice-worlds",
         "alice-evolution",
+        "alice-text",
     ],
     &["alice-calculus"],
     &["alice-networks"],
     &["alice-diffusion"],
-    &["alice-training"],
+    &["alice-training", "alice-pipelines"],
     &["alice-instruments"],
     &["alice-studies"],
     &["alice"],
@@ -32,6 +33,7 @@ const APART: &[(&str, &[&str])] = &[
     ("alice-worlds", &["alice-random"]),
     ("alice-kernels", &[]),
     ("alice-runs", &[]),
+    ("alice-text", &["alice-runs"]),
 ];
 
 /// Licences that go with MIT OR Apache-2.0.
