@@ -158,7 +158,7 @@ impl Components {
             add_scaled(&mut difference, share, states.row(i));
         }
         let scores: Vec<f64> = raw.iter().map(|v| (v - centre) / spread).collect();
-        let separation = variance_ratio(&inside, &outside);
+        let separation = standard_distance(&inside, &outside);
         Ok(Concept {
             weights,
             offset,
@@ -324,7 +324,9 @@ pub struct Concept {
     pub offset: f64,
     /// Mean of the states with the concept minus mean of those without, `[h]`.
     pub difference: Vec<f32>,
-    /// Variance of the scores between the two groups over that within them.
+    /// How far the mean score of those that show it lies from that of the
+    /// others, in deviations within the two groups. Unlike the share of the
+    /// variance between them it does not prefer the larger of two groups.
     pub separation: f64,
     /// Which states show it.
     pub members: Vec<bool>,
@@ -351,12 +353,12 @@ fn variance(values: &[f64], mean: f64) -> f64 {
     values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64
 }
 
-/// Variance between two groups over that within them.
-fn variance_ratio(a: &[f64], b: &[f64]) -> f64 {
+/// The distance of the means of two groups in deviations within them.
+fn standard_distance(a: &[f64], b: &[f64]) -> f64 {
     let (n, m) = (a.len() as f64, b.len() as f64);
     let (centre_a, centre_b) = (mean(a), mean(b));
-    let within = n * variance(a, centre_a) + m * variance(b, centre_b);
-    n * m / (n + m) * (centre_a - centre_b).powi(2) / within.max(f64::MIN_POSITIVE)
+    let within = (n * variance(a, centre_a) + m * variance(b, centre_b)) / (n + m);
+    (centre_a - centre_b) / within.sqrt().max(f64::MIN_POSITIVE)
 }
 
 fn inner(a: &[f64], b: &[f64]) -> f64 {

@@ -5,7 +5,8 @@
 
 use crate::Real;
 use crate::fill::filled;
-use crate::gather::{OuterSum, PackedMatrix};
+use crate::gather::PackedMatrix;
+use crate::outer::OuterSum;
 use crate::scratch::Scratch;
 use crate::simd::{LANES, Lanes, slices_mut, vectorized};
 use rayon::prelude::*;

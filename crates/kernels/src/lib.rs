@@ -9,6 +9,7 @@ pub mod layer_norm;
 pub mod layout;
 mod microkernel;
 pub mod norm;
+mod outer;
 pub mod pointwise;
 mod real;
 mod scratch;

@@ -106,8 +106,12 @@ impl Estimate {
         let half = z / scale * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
         Some(Self {
             value: p,
-            low: (middle - half).max(0.0),
-            high: (middle + half).min(1.0),
+            low: if successes == 0 { 0.0 } else { middle - half },
+            high: if successes == count {
+                1.0
+            } else {
+                middle + half
+            },
             count,
         })
     }

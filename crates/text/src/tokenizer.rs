@@ -10,7 +10,7 @@ use tokenizers::normalizers::{Lowercase, NFC, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as Splits;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
@@ -140,6 +140,7 @@ fn from_vocabulary(folder: &Path) -> Result<Tokenizer, TextError> {
     let split = Split::new(words, SplitDelimiterBehavior::Removed, true)
         .map_err(|e| broken(e.to_string()))?;
     let mut tokenizer = Tokenizer::new(model);
+    tokenizer.add_special_tokens(&[START, END].map(|token| AddedToken::from(token, true)));
     tokenizer
         .with_normalizer(Some(Sequence::new(vec![
             NFC.into(),

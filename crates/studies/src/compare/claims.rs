@@ -164,7 +164,7 @@ pub(super) fn spaces(
 ///
 /// Cost: O(C · H · W · (H + W)) for the plain transform.
 pub(super) fn frequency(direction: &[f32], (height, width): (usize, usize)) -> f64 {
-    let (mut sum, mut power) = (0.0, 0.0);
+    let (mut sum, mut power, mut constant) = (0.0, 0.0, 0.0);
     for channel in direction.chunks_exact(height * width) {
         let real: Vec<(f64, f64)> = channel.iter().map(|&v| (f64::from(v), 0.0)).collect();
         let rows = transform(&real, height, width, false);
@@ -176,10 +176,17 @@ pub(super) fn frequency(direction: &[f32], (height, width): (usize, usize)) -> f
             if at > 0 {
                 sum += radius * (re * re + im * im);
                 power += re * re + im * im;
+            } else {
+                constant += re * re + im * im;
             }
         }
     }
-    if power > 0.0 { sum / power } else { 0.0 }
+    // Below this share there is only the rounding of the mean.
+    if power > 1e-20 * constant {
+        sum / power
+    } else {
+        0.0
+    }
 }
 
 /// The discrete Fourier transform along the rows, or along the columns.

@@ -81,8 +81,8 @@ pub struct TreatArguments {
 pub struct Candidate {
     /// Where it stands out most, as a share of the noise schedule.
     pub at: f64,
-    /// Variance of its scores between those that show it and the others over
-    /// that within them.
+    /// How far the mean score of those that show it lies from that of the
+    /// others, in deviations within the two groups.
     pub separation: f64,
     /// Share of the samples that show it.
     pub share: f64,
@@ -548,7 +548,7 @@ impl fmt::Display for TreatReport {
             let mark = if number == learnt.concept { "→" } else { " " };
             write!(
                 f,
-                "\n{mark} {number}: {} show it, separation {:.1} at {} of the schedule",
+                "\n{mark} {number}: {} show it, {:.1} deviations apart at {} of the schedule",
                 percent(candidate.share),
                 candidate.separation,
                 candidate.at
