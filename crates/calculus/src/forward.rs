@@ -1,7 +1,7 @@
 //! The value of each operation, and what its linear map needs.
 
-use crate::graph::{Op, SinusoidalEmbedding};
 use crate::model::Model;
+use crate::op::{Op, SinusoidalEmbedding};
 use crate::{Parameter, Tensor};
 use alice_kernels::Real;
 use alice_kernels::activation::geglu;

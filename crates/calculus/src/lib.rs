@@ -10,6 +10,7 @@ mod error;
 mod forward;
 mod graph;
 mod model;
+mod op;
 mod parameters;
 mod pullback;
 mod pushforward;
@@ -19,8 +20,9 @@ mod tensor;
 
 pub use alice_kernels::activation::Activation;
 pub use error::GraphError;
-pub use graph::{Graph, SinusoidalEmbedding, Value};
+pub use graph::{Graph, Value};
 pub use model::Model;
+pub use op::SinusoidalEmbedding;
 pub use parameters::Parameters;
 pub use spec::{Padding, Parameter, ParameterKind, ParameterSpec};
 pub use tape::{Linearization, Memory, gradient};

@@ -1,6 +1,7 @@
 //! A graph with its parameters, ready to run.
 
-use crate::graph::{Graph, Op, Value};
+use crate::graph::{Graph, Value};
+use crate::op::Op;
 use crate::{GraphError, Parameter, Parameters, Tensor};
 use alice_kernels::Real;
 use alice_kernels::convolution::{Convolution, Direction, PackedWeights, Plan};

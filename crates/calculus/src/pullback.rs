@@ -2,8 +2,8 @@
 
 use crate::Tensor;
 use crate::forward::{Residual, table_row};
-use crate::graph::Op;
 use crate::model::Model;
+use crate::op::Op;
 use alice_kernels::Real;
 use alice_kernels::activation::geglu_pullback;
 use alice_kernels::convolution::Direction;

@@ -2,8 +2,8 @@
 
 use crate::Tensor;
 use crate::forward::Residual;
-use crate::graph::Op;
 use crate::model::Model;
+use crate::op::Op;
 use alice_kernels::Real;
 use alice_kernels::activation::geglu_pushforward;
 use alice_kernels::convolution::Direction;

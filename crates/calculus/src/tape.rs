@@ -1,8 +1,9 @@
 //! One primal pass, and the derivatives through what it kept.
 
 use crate::forward::{Keep, Residual};
-use crate::graph::{Graph, Op, Value};
+use crate::graph::{Graph, Value};
 use crate::model::Model;
+use crate::op::Op;
 use crate::{GraphError, Tensor};
 use alice_kernels::Real;
 use alice_kernels::pointwise::add_scaled;

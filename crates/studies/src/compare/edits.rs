@@ -95,6 +95,9 @@ struct Bench<'a> {
     principal_seconds: f64,
 }
 
+/// The direction that each technique offers.
+type Choices = Vec<(Technique, Direction)>;
+
 impl Bench<'_> {
     fn aim<'r>(&self, region: &'r Region) -> Aim<'r> {
         Aim {
@@ -155,7 +158,7 @@ impl Bench<'_> {
         sample: usize,
         region: &Region,
         edits: Vec<(Technique, Direction)>,
-    ) -> Result<(Vec<(Technique, Direction)>, Vec<Vec<f32>>), StudyError> {
+    ) -> Result<(Choices, Vec<Vec<f32>>), StudyError> {
         let (aim, state) = (self.aim(region), &self.lab.states[sample]);
         let trial = draw(self.lab, state, &edits, 1, aim)?;
         let before = self.lab.pictures.get(sample);
