@@ -40,6 +40,27 @@ pub(crate) fn name<T: PartialEq>(choice: T, names: &[(&'static str, T)]) -> &'st
     found.map_or("", |(name, _)| name)
 }
 
+/// Channels of a U-Net's time embedding after its layers. diffusers takes 0 as
+/// not given.
+pub(crate) fn time_channels(dim: Option<usize>, block_out_channels: &[usize]) -> usize {
+    let first = block_out_channels.first().copied().unwrap_or(0);
+    dim.filter(|&dim| dim > 0).unwrap_or(4 * first)
+}
+
+/// An error unless the extents of a U-Net's samples lie in range.
+pub(crate) fn check_samples(
+    size: Option<(usize, usize)>,
+    in_channels: usize,
+    out_channels: usize,
+) -> Result<(), NetworkError> {
+    if let Some((height, width)) = size {
+        check_range("sample_size", height, 1..=16_384)?;
+        check_range("sample_size", width, 1..=16_384)?;
+    }
+    check_range("in_channels", in_channels, 1..=4096)?;
+    check_range("out_channels", out_channels, 1..=4096)
+}
+
 /// An error unless the channels of a block divide into groups.
 pub(crate) fn check_groups(
     field: &'static str,

@@ -43,10 +43,7 @@ impl Latents {
     /// # Errors
     /// When the latents are of another shape.
     pub fn decode(&self, latents: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
-        let (scaling, shift) = (
-            self.config.scaling_factor as f32,
-            self.config.shift_factor as f32,
-        );
+        let (scaling, shift) = self.scaling_and_shift();
         let values = latents.data().iter().map(|v| v / scaling + shift).collect();
         let latents = Tensor::new(latents.dims(), values)?;
         self.run(&latents, ("latent", "decoded"), 1)
@@ -60,10 +57,7 @@ impl Latents {
     /// multiples of [`Self::scale`].
     pub fn encode(&self, pictures: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
         let moments = self.run(pictures, ("picture", "moments"), self.scale())?;
-        let (scaling, shift) = (
-            self.config.scaling_factor as f32,
-            self.config.shift_factor as f32,
-        );
+        let (scaling, shift) = self.scaling_and_shift();
         let channels = self.channels();
         let means = moments.data().chunks_exact(2 * channels);
         let values = means
@@ -71,6 +65,11 @@ impl Latents {
             .collect();
         let dims = moments.dims();
         Ok(Tensor::new(&[dims[0], dims[1], dims[2], channels], values)?)
+    }
+
+    fn scaling_and_shift(&self) -> (f32, f32) {
+        let config = &self.config;
+        (config.scaling_factor as f32, config.shift_factor as f32)
     }
 
     /// One network over items whose sides are `scale` times those of latents.

@@ -2,7 +2,7 @@
 
 use super::{BlockType, ClassEmbedding, TimeEmbedding, UNet2DConfig};
 use crate::NetworkError;
-use crate::fields::{check_groups, check_range, invalid};
+use crate::fields::{check_groups, check_range, check_samples, invalid};
 
 impl UNet2DConfig {
     /// Checks the inputs whose values, not only shapes, the network restricts.
@@ -49,12 +49,7 @@ impl UNet2DConfig {
     }
 
     fn check_ranges(&self) -> Result<(), NetworkError> {
-        if let Some((height, width)) = self.sample_size {
-            check_range("sample_size", height, 1..=16_384)?;
-            check_range("sample_size", width, 1..=16_384)?;
-        }
-        check_range("in_channels", self.in_channels, 1..=4096)?;
-        check_range("out_channels", self.out_channels, 1..=4096)?;
+        check_samples(self.sample_size, self.in_channels, self.out_channels)?;
         check_range("layers_per_block", self.layers_per_block, 1..=16)?;
         check_range("downsample_padding", self.downsample_padding, 0..=1)?;
         check_range("norm_eps", self.norm_eps, f64::MIN_POSITIVE..=1.0)?;

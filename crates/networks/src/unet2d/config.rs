@@ -1,5 +1,7 @@
 //! What `config.json` says about a U-Net.
 
+use crate::fields::time_channels;
+
 /// What a down or up block is made of, besides its residual blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockType {
@@ -161,11 +163,7 @@ impl UNet2DConfig {
     /// Channels of the time embedding after its layers.
     #[must_use]
     pub fn time_embedding_channels(&self) -> usize {
-        let first = self.block_out_channels.first().copied().unwrap_or(0);
-        // Python's `or`: diffusers takes 0 as not given.
-        self.time_embedding_dim
-            .filter(|&dim| dim > 0)
-            .unwrap_or(4 * first)
+        time_channels(self.time_embedding_dim, &self.block_out_channels)
     }
 
     /// How often the picture is halved: 2 to this power divides its sides.

@@ -1,7 +1,7 @@
 //! What `config.json` says about a conditional U-Net.
 
 use crate::NetworkError;
-use crate::fields::{check_groups, check_range, invalid};
+use crate::fields::{check_groups, check_range, check_samples, invalid, time_channels};
 use crate::unet2d::{ClassEmbedding, TimeConditioning};
 
 /// What a down or up block is made of, besides its residual blocks.
@@ -127,11 +127,7 @@ impl UNet2DConditionConfig {
     /// Channels of the time embedding after its layers.
     #[must_use]
     pub fn time_embedding_channels(&self) -> usize {
-        let first = self.block_out_channels.first().copied().unwrap_or(0);
-        // Python's `or`: diffusers takes 0 as not given.
-        self.time_embedding_dim
-            .filter(|&dim| dim > 0)
-            .unwrap_or(4 * first)
+        time_channels(self.time_embedding_dim, &self.block_out_channels)
     }
 
     /// How often the picture is halved.
@@ -145,12 +141,7 @@ impl UNet2DConditionConfig {
     /// # Errors
     /// Naming the first field that does not fit.
     pub fn check(&self) -> Result<(), NetworkError> {
-        if let Some((height, width)) = self.sample_size {
-            check_range("sample_size", height, 1..=16_384)?;
-            check_range("sample_size", width, 1..=16_384)?;
-        }
-        check_range("in_channels", self.in_channels, 1..=4096)?;
-        check_range("out_channels", self.out_channels, 1..=4096)?;
+        check_samples(self.sample_size, self.in_channels, self.out_channels)?;
         check_range("downsample_padding", self.downsample_padding, 0..=1)?;
         check_range("norm_eps", self.norm_eps, f64::MIN_POSITIVE..=1.0)?;
         check_range("dropout", self.dropout, 0.0..=1.0)?;
