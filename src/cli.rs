@@ -1,10 +1,14 @@
 //! What can be typed.
 
+use alice_studies::ModelOptions;
 use alice_studies::compare::CompareArguments;
 use alice_studies::discover::DiscoverArguments;
 use alice_studies::edit::EditArguments;
 use alice_studies::evolve::EvolveArguments;
 use alice_studies::global::GlobalArguments;
+use alice_studies::grid::GridArguments;
+use alice_studies::img2img::Img2imgArguments;
+use alice_studies::inpaint::InpaintArguments;
 use alice_studies::invert::InvertArguments;
 use alice_studies::measure::MeasureArguments;
 use alice_studies::predict::PredictArguments;
@@ -95,6 +99,47 @@ Examples:
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Draw pictures like another one
+    #[command(after_help = "\
+Examples:
+  alice img2img runs/sample-001/0000.png --strength 0.5
+  alice img2img sketch.png --resize --model stable-diffusion-v1-5 --prompt 'a watercolour of a cat'")]
+    Img2img {
+        #[command(flatten)]
+        study: Img2imgArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Draw a part of a picture anew
+    #[command(after_help = "\
+Examples:
+  alice inpaint runs/sample-001/0000.png --mask mask.png
+  alice inpaint photo.png --mask hat.png --model stable-diffusion-inpainting --prompt 'a red hat'")]
+    Inpaint {
+        #[command(flatten)]
+        study: InpaintArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Draw a picture for every combination of two or three parameters
+    #[command(after_help = "\
+Examples:
+  alice grid --x steps=5,10,20,50 --y sampler=ddim,dpm++-2m,unipc
+  alice grid --x seed=0..8 --y strength=0.2,0.5,0.8 --picture runs/sample-001/0000.png
+  alice grid --model stable-diffusion-v1-5 --prompt 'a cat by ARTIST' --y prompt:ARTIST@artists.txt --x seed=0..4
+Interrupted, the same command with --out goes on.")]
+    Grid {
+        #[command(flatten)]
+        study: GridArguments,
+        #[command(flatten)]
+        model: ModelOption,
+        #[command(flatten)]
+        run: RunOptions,
+    },
     /// Find the noise that a model makes a picture from
     #[command(after_help = "\
 Example:
@@ -178,7 +223,7 @@ Example:
         #[command(flatten)]
         study: PredictArguments,
         #[command(flatten)]
-        model: ModelOption,
+        model: ModelPath,
     },
     /// Train a model, or go on with a run that was interrupted
     #[command(after_help = "\
@@ -226,7 +271,7 @@ Examples:
         #[arg(value_name = "PNG|RUN")]
         path: PathBuf,
         #[command(flatten)]
-        model: ModelOption,
+        model: ModelPath,
         #[command(flatten)]
         place: PlaceOptions,
     },
@@ -234,10 +279,59 @@ Examples:
 
 /// Which model.
 #[derive(Args, Clone, Debug)]
-pub struct ModelOption {
+pub struct ModelPath {
     /// A diffusers U-Net or pipeline folder [default: the bundled puppets-32]
-    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub model: Option<PathBuf>,
+}
+
+/// Which model, and what it is told.
+#[derive(Args, Clone, Debug)]
+pub struct ModelOption {
+    /// Which.
+    #[command(flatten)]
+    pub path: ModelPath,
+    /// What the pictures show, for models that read text; (x) counts more, [x] less, (x:1.5) as much as it says
+    #[arg(long, value_name = "TEXT", requires = "model", help_heading = "Model")]
+    pub prompt: Option<String>,
+    /// What they do not show
+    #[arg(long, value_name = "TEXT", requires = "model", help_heading = "Model")]
+    pub negative: Option<String>,
+    /// How strongly the prompt counts [default: 7.5]
+    #[arg(
+        long,
+        value_name = "SCALE",
+        requires = "model",
+        help_heading = "Model",
+        allow_negative_numbers = true
+    )]
+    pub guidance: Option<f64>,
+    /// How far guided contrast is brought back, from 0 to 1 [default: 0]
+    #[arg(long, value_name = "SHARE", requires = "model", help_heading = "Model")]
+    pub guidance_rescale: Option<f64>,
+    /// Width and height in pixels [default: those the model was trained on]
+    #[arg(
+        long,
+        value_name = "WIDTHxHEIGHT",
+        requires = "model",
+        help_heading = "Model"
+    )]
+    pub size: Option<String>,
+}
+
+impl ModelOption {
+    /// What the model is told.
+    #[must_use]
+    pub fn options(&self) -> ModelOptions {
+        ModelOptions {
+            prompt: self.prompt.clone(),
+            negative: self.negative.clone(),
+            guidance: self.guidance,
+            guidance_rescale: self.guidance_rescale,
+            size: self.size.clone(),
+            lora: Vec::new(),
+        }
+    }
 }
 
 /// What every run has.

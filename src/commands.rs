@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Command, ModelOption, PlaceOptions, RunOptions};
 use crate::{interrupt, progress};
 use alice_studies::study::{Job, Outcome, Study};
-use alice_studies::{DiffusionModel, Progress, StudyError, predict, replay};
+use alice_studies::{DiffusionModel, ModelOptions, Progress, StudyError, predict, replay};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
     let progress = progress.as_mut();
     let (value, text) = match cli.command {
         Command::Predict { study, model } => {
-            let model = DiffusionModel::open(model.model.as_deref())?;
+            let model = DiffusionModel::open(model.model.as_deref(), &ModelOptions::default())?;
             let report = predict::run(&study, &model, progress)?;
             (
                 json!({ "verb": "predict", "report": report }),
@@ -45,7 +45,11 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
 /// The job of a command that makes a run.
 fn job(command: Command) -> Result<Job, StudyError> {
     let with_model = |study, model: ModelOption, run: RunOptions| {
-        new_job(study, model.model, run.seed.unwrap_or(0), run.place)
+        let options = model.options();
+        Job {
+            options,
+            ..new_job(study, model.path.model, run.seed.unwrap_or(0), run.place)
+        }
     };
     Ok(match command {
         Command::Compare { study, model, run } => with_model(Study::Compare(study), model, run),
@@ -53,6 +57,9 @@ fn job(command: Command) -> Result<Job, StudyError> {
         Command::Edit { study, model, run } => with_model(Study::Edit(study), model, run),
         Command::Measure { study, model, run } => with_model(Study::Measure(study), model, run),
         Command::Sample { study, model, run } => with_model(Study::Sample(study), model, run),
+        Command::Img2img { study, model, run } => with_model(Study::Img2img(study), model, run),
+        Command::Inpaint { study, model, run } => with_model(Study::Inpaint(study), model, run),
+        Command::Grid { study, model, run } => with_model(Study::Grid(study), model, run),
         Command::Invert { study, model, run } => with_model(Study::Invert(study), model, run),
         Command::Survey { study, model, run } => with_model(Study::Survey(study), model, run),
         Command::Global { study, model, run } => with_model(Study::Global(study), model, run),
@@ -79,6 +86,7 @@ fn new_job(study: Study, model: Option<PathBuf>, seed: u64, place: PlaceOptions)
     Job {
         study,
         model,
+        options: ModelOptions::default(),
         recorded: None,
         seed,
         out: place.out,
@@ -87,7 +95,10 @@ fn new_job(study: Study, model: Option<PathBuf>, seed: u64, place: PlaceOptions)
 }
 
 fn run_job(job: Job, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
-    let resumes = matches!(job.study, Study::Train(_) | Study::Evolve(_));
+    let resumes = matches!(
+        job.study,
+        Study::Train(_) | Study::Evolve(_) | Study::Compare(_) | Study::Grid(_)
+    );
     let prepared = job.prepare()?;
     let folder = prepared.folder().display().to_string();
     interrupt::set_hint(if resumes {

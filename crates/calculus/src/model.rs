@@ -16,6 +16,8 @@ pub struct Model<T> {
     parameters: Parameters<T>,
     /// By node.
     products: Vec<[Product<T>; 2]>,
+    /// Inputs that are given once for all.
+    bound: Vec<(String, Tensor<T>)>,
 }
 
 /// A convolution's product in one direction, made at its first use.
@@ -50,7 +52,27 @@ impl<T: Real> Model<T> {
             graph,
             parameters,
             products,
+            bound: Vec::new(),
         })
+    }
+
+    /// From now on gives the input `name` this value wherever it is left out:
+    /// what a prompt is to a network, say. A batch of one serves every batch.
+    ///
+    /// # Errors
+    /// When there is no such input, or it has another shape.
+    pub fn bind(&mut self, name: &str, value: Tensor<T>) -> Result<(), GraphError> {
+        let dims = self.graph.dims(self.graph.find_input(name)?);
+        if value.dims().get(1..) != Some(dims) || value.batch() != 1 {
+            return Err(GraphError::Input {
+                name: name.to_owned(),
+                expected: format!("[1, {}]", join(dims)),
+                found: value.dims().to_vec(),
+            });
+        }
+        self.bound.retain(|(bound, _)| bound != name);
+        self.bound.push((name.to_owned(), value));
+        Ok(())
     }
 
     /// The graph.
@@ -76,7 +98,11 @@ impl<T: Real> Model<T> {
     /// The same model in another precision.
     #[must_use]
     pub fn cast<U: Real>(&self) -> Model<U> {
-        Model::new(self.graph.clone(), self.parameters.cast()).expect("the graph is the same")
+        let mut model =
+            Model::new(self.graph.clone(), self.parameters.cast()).expect("the graph is the same");
+        let cast = |(name, value): &(String, Tensor<T>)| (name.clone(), value.cast());
+        model.bound = self.bound.iter().map(cast).collect();
+        model
     }
 
     /// How a node's product runs in one direction.
@@ -161,13 +187,16 @@ impl<T: Real> Model<T> {
     ) -> Result<Vec<Option<Arc<Tensor<T>>>>, GraphError> {
         let mut values = vec![None; self.graph.nodes.len()];
         let mut batch = 1;
-        for (name, tensor) in inputs {
+        let left_out = |(name, _): &&(String, Tensor<T>)| !inputs.iter().any(|(n, _)| n == name);
+        let bound = self.bound.iter().filter(left_out);
+        let bound = bound.map(|(name, value)| (name.as_str(), value));
+        for (name, tensor) in inputs.iter().copied().chain(bound) {
             let value = self.graph.find_input(name)?;
             let dims = self.graph.dims(value);
             let batch_fits = batch == 1 || tensor.batch() == batch || tensor.batch() == 1;
             if tensor.dims().get(1..) != Some(dims) || tensor.batch() == 0 || !batch_fits {
                 return Err(GraphError::Input {
-                    name: (*name).to_owned(),
+                    name: name.to_owned(),
                     expected: if batch_fits {
                         format!("[N, {}]", join(dims))
                     } else {
@@ -177,7 +206,7 @@ impl<T: Real> Model<T> {
                 });
             }
             batch = batch.max(tensor.batch());
-            values[value.0] = Some(*tensor);
+            values[value.0] = Some(tensor);
         }
         for (name, Value(index)) in self.graph.inputs() {
             if needed[index] && values[index].is_none() {

@@ -3,12 +3,13 @@
 use crate::{Graph, GraphError, Parameter, ParameterKind, ParameterSpec};
 use alice_kernels::Real;
 use alice_kernels::layout::permute_items;
+use std::sync::Arc;
 
 /// Values for every parameter of a graph, in the kernels' layout
-/// ([`ParameterKind`] says which).
+/// ([`ParameterKind`] says which). Copies share them until one is changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters<T> {
-    values: Vec<Vec<T>>,
+    values: Arc<Vec<Vec<T>>>,
 }
 
 impl<T: Real> Parameters<T> {
@@ -30,7 +31,7 @@ impl<T: Real> Parameters<T> {
             values
         });
         Self {
-            values: values.collect(),
+            values: Arc::new(values.collect()),
         }
     }
 
@@ -54,7 +55,9 @@ impl<T: Real> Parameters<T> {
             }
             values.push(into_kernel_layout(spec.kind, found));
         }
-        Ok(Self { values })
+        Ok(Self {
+            values: Arc::new(values),
+        })
     }
 
     /// The values of a parameter in PyTorch's layout, as files hold them.
@@ -77,7 +80,7 @@ impl<T: Real> Parameters<T> {
 
     /// All values, in the graph's order, to change.
     pub fn values_mut(&mut self) -> &mut [Vec<T>] {
-        &mut self.values
+        Arc::make_mut(&mut self.values).as_mut_slice()
     }
 
     /// The number of values of all parameters.
@@ -91,7 +94,7 @@ impl<T: Real> Parameters<T> {
     pub fn cast<U: Real>(&self) -> Parameters<U> {
         let cast = |v: &Vec<T>| v.iter().map(|x| U::from_f64(x.to_f64())).collect();
         Parameters {
-            values: self.values.iter().map(cast).collect(),
+            values: Arc::new(self.values.iter().map(cast).collect()),
         }
     }
 
@@ -104,7 +107,7 @@ impl<T: Real> Parameters<T> {
                 found: self.values.len(),
             });
         }
-        for (spec, values) in graph.parameters().iter().zip(&self.values) {
+        for (spec, values) in graph.parameters().iter().zip(self.values.iter()) {
             if values.len() != spec.kind.len() {
                 return Err(GraphError::Input {
                     name: spec.name.clone(),

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result, check_length};
 use crate::prediction::PredictionType;
 use crate::schedule::NoiseSchedule;
+use crate::solver_config::SolverConfig;
 use crate::timesteps::TimestepSpacing;
 
 /// More training steps than this are taken for a damaged file.
@@ -56,12 +57,14 @@ pub struct ScheduleConfig {
     pub set_alpha_to_one: bool,
     /// Added to the timesteps of leading spacing.
     pub steps_offset: usize,
-    /// How sampling steps are spread.
-    pub timestep_spacing: TimestepSpacing,
+    /// How sampling steps are spread; each sampler's own way if `None`.
+    pub timestep_spacing: Option<TimestepSpacing>,
     /// Whether the schedule is rescaled to end without signal.
     pub rescale_betas_zero_snr: bool,
     /// The noise of DDPM steps.
     pub variance_type: VarianceType,
+    /// What samplers of higher order are told.
+    pub solver: SolverConfig,
 }
 
 impl Default for ScheduleConfig {
@@ -78,9 +81,10 @@ impl Default for ScheduleConfig {
             clip_sample_range: 1.0,
             set_alpha_to_one: true,
             steps_offset: 0,
-            timestep_spacing: TimestepSpacing::Leading,
+            timestep_spacing: None,
             rescale_betas_zero_snr: false,
             variance_type: VarianceType::FixedSmall,
+            solver: SolverConfig::default(),
         }
     }
 }
@@ -124,12 +128,14 @@ impl ScheduleConfig {
         }
     }
 
-    /// The timesteps of a sampler with `steps` steps, descending.
+    /// The timesteps of a sampler with `steps` steps, descending; leading if
+    /// the configuration does not say.
     ///
     /// # Errors
     /// As [`TimestepSpacing::timesteps`].
     pub fn timesteps(&self, steps: usize) -> Result<Vec<usize>> {
         self.timestep_spacing
+            .unwrap_or(TimestepSpacing::Leading)
             .timesteps(self.num_train_timesteps, steps, self.steps_offset)
     }
 

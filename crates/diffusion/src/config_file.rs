@@ -1,10 +1,12 @@
 //! `scheduler_config.json` of the diffusers layout, read and written.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::config::{BetaSchedule, ScheduleConfig, VarianceType};
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
+use crate::solver_config::SolverConfig;
 use crate::timesteps::TimestepSpacing;
 
 /// The file as it is: everything optional, names not yet understood.
@@ -25,6 +27,7 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     set_alpha_to_one: Option<bool>,
     steps_offset: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     timestep_spacing: Option<String>,
     rescale_betas_zero_snr: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +35,7 @@ struct File {
 }
 
 /// Schedulers whose files describe a β schedule over discrete timesteps.
-const CLASSES: [&str; 16] = [
+const CLASSES: [&str; 17] = [
     "DDPMScheduler",
     "DDIMScheduler",
     "DDIMInverseScheduler",
@@ -49,6 +52,17 @@ const CLASSES: [&str; 16] = [
     "DPMSolverMultistepScheduler",
     "DPMSolverSinglestepScheduler",
     "UniPCMultistepScheduler",
+    "LCMScheduler",
+];
+
+/// Those that clip x̂₀ unless the file says otherwise.
+const CLIPPING: [&str; 6] = [
+    "DDPMScheduler",
+    "DDIMScheduler",
+    "DDIMInverseScheduler",
+    "DDPMParallelScheduler",
+    "DDIMParallelScheduler",
+    "LCMScheduler",
 ];
 
 const CLASSES_EXPECTED: &str = "a scheduler with discrete betas, such as DDPMScheduler, \
@@ -80,24 +94,23 @@ impl ScheduleConfig {
     /// change the numbers; those of
     /// [`ScheduleConfig::schedule`].
     pub fn from_json(text: &str) -> Result<Self> {
-        let file: File = serde_json::from_str(text)?;
+        // Python writes infinities, which JSON does not have.
+        let text = text.replace("-Infinity", "null");
+        let value: Value = serde_json::from_str(&text)?;
+        let solver = SolverConfig::from_value(&value)?;
+        let file: File = serde_json::from_value(value)?;
         let default = Self::default();
-        if file.thresholding == Some(true) {
-            return Err(Error::Unsupported {
-                field: "thresholding",
-                value: "true".into(),
-                expected: "false",
-            });
-        }
         let known = |name: &str| CLASSES.contains(&name).then(|| name.to_string());
+        let class_name = named(
+            "_class_name",
+            file.class_name,
+            default.class_name,
+            CLASSES_EXPECTED,
+            known,
+        )?;
+        let clips = CLIPPING.contains(&class_name.as_str());
+        let to_one = class_name != "PNDMScheduler";
         let config = Self {
-            class_name: named(
-                "_class_name",
-                file.class_name,
-                default.class_name,
-                CLASSES_EXPECTED,
-                known,
-            )?,
             num_train_timesteps: file
                 .num_train_timesteps
                 .unwrap_or(default.num_train_timesteps),
@@ -118,16 +131,16 @@ impl ScheduleConfig {
                 "epsilon, v_prediction or sample",
                 PredictionType::parse,
             )?,
-            clip_sample: file.clip_sample.unwrap_or(default.clip_sample),
+            clip_sample: file.clip_sample.unwrap_or(clips),
             clip_sample_range: file.clip_sample_range.unwrap_or(default.clip_sample_range),
-            set_alpha_to_one: file.set_alpha_to_one.unwrap_or(default.set_alpha_to_one),
+            set_alpha_to_one: file.set_alpha_to_one.unwrap_or(to_one),
             steps_offset: file.steps_offset.unwrap_or(default.steps_offset),
             timestep_spacing: named(
                 "timestep_spacing",
                 file.timestep_spacing,
-                default.timestep_spacing,
+                None,
                 "leading, linspace or trailing",
-                TimestepSpacing::parse,
+                |name| TimestepSpacing::parse(name).map(Some),
             )?,
             rescale_betas_zero_snr: file
                 .rescale_betas_zero_snr
@@ -139,6 +152,8 @@ impl ScheduleConfig {
                 "fixed_small, fixed_small_log or fixed_large",
                 VarianceType::parse,
             )?,
+            solver,
+            class_name,
         };
         config.schedule()?;
         Ok(config)
@@ -163,11 +178,15 @@ impl ScheduleConfig {
             thresholding: Some(false),
             set_alpha_to_one: (!ddpm || !self.set_alpha_to_one).then_some(self.set_alpha_to_one),
             steps_offset: Some(self.steps_offset),
-            timestep_spacing: Some(self.timestep_spacing.name().into()),
+            timestep_spacing: self.timestep_spacing.map(|spacing| spacing.name().into()),
             rescale_betas_zero_snr: Some(self.rescale_betas_zero_snr),
             variance_type: (ddpm || self.variance_type != VarianceType::FixedSmall)
                 .then(|| self.variance_type.name().into()),
         };
-        Ok(serde_json::to_string_pretty(&file)?)
+        let mut value = serde_json::to_value(&file)?;
+        if let Value::Object(fields) = &mut value {
+            fields.extend(self.solver.fields());
+        }
+        Ok(serde_json::to_string_pretty(&value)?)
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{Sampler, StepOutput, each_value, required_noise};
+use crate::sampler::{History, Sampler, StepOutput, each_value, entry, required_noise};
 use crate::schedule::NoiseSchedule;
 
 /// How stochastic each DDIM step is: 0 is deterministic, 1 adds DDPM's noise.
@@ -76,6 +76,7 @@ impl Eta {
 pub struct Ddim {
     schedule: NoiseSchedule,
     timesteps: Vec<usize>,
+    times: Vec<f64>,
     stride: usize,
     prediction: PredictionType,
     clip: Option<f64>,
@@ -103,6 +104,7 @@ impl Ddim {
             clip: config.clip(),
             final_alpha_bar: config.final_alpha_bar(&schedule),
             eta,
+            times: timesteps.iter().map(|&t| t as f64).collect(),
             timesteps,
             schedule,
         })
@@ -126,6 +128,12 @@ impl Ddim {
     pub fn eta(&self, timestep: usize) -> f64 {
         self.eta.at(timestep, self.schedule.train_steps())
     }
+
+    /// The training steps that are visited, descending.
+    #[must_use]
+    pub fn timesteps(&self) -> &[usize] {
+        &self.timesteps
+    }
 }
 
 impl Sampler for Ddim {
@@ -133,22 +141,29 @@ impl Sampler for Ddim {
         &self.schedule
     }
 
-    fn timesteps(&self) -> &[usize] {
-        &self.timesteps
+    fn times(&self) -> &[f64] {
+        &self.times
     }
 
-    fn uses_noise(&self, timestep: usize) -> bool {
-        self.eta(timestep) > 0.0
+    fn alpha_bar(&self, index: usize) -> Result<f64> {
+        self.schedule.alpha_bar(entry(&self.timesteps, index)?)
+    }
+
+    fn uses_noise(&self, index: usize) -> bool {
+        let timestep = self.timesteps.get(index);
+        timestep.is_some_and(|&timestep| self.eta(timestep) > 0.0)
     }
 
     fn step(
         &self,
+        index: usize,
         model_output: &[f32],
-        timestep: usize,
         sample: &[f32],
         noise: Option<&[f32]>,
+        _history: &mut History,
     ) -> Result<StepOutput> {
-        let noise = required_noise(self.uses_noise(timestep), noise, timestep)?;
+        let timestep = entry(&self.timesteps, index)?;
+        let noise = required_noise(self.uses_noise(index), noise, self.times[index])?;
         self.schedule.check_signal(self.prediction, timestep)?;
         let previous = timestep.checked_sub(self.stride);
         let alpha_bar = self.schedule.alpha_bar(timestep)?;

@@ -13,7 +13,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{Sampler, StepOutput, each_value};
+use crate::sampler::{History, Sampler, StepOutput, each_value, entry};
 use crate::schedule::NoiseSchedule;
 use crate::timesteps::TimestepSpacing;
 
@@ -25,6 +25,7 @@ use crate::timesteps::TimestepSpacing;
 pub struct DdimInverse {
     schedule: NoiseSchedule,
     timesteps: Vec<usize>,
+    times: Vec<f64>,
     stride: usize,
     prediction: PredictionType,
     clip: Option<f64>,
@@ -38,7 +39,7 @@ impl DdimInverse {
     /// As [`Ddim::new`](crate::Ddim::new), and [`Error::Unsupported`] for
     /// linspace spacing, which has no inversion with a fixed stride.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
-        if config.timestep_spacing == TimestepSpacing::Linspace {
+        if config.timestep_spacing == Some(TimestepSpacing::Linspace) {
             return Err(Error::Unsupported {
                 field: "timestep_spacing",
                 value: "linspace".into(),
@@ -56,13 +57,21 @@ impl DdimInverse {
             prediction: config.prediction_type,
             clip: config.clip(),
             initial_alpha_bar: config.final_alpha_bar(&schedule),
+            times: timesteps.iter().map(|&t| t as f64).collect(),
             timesteps,
             schedule,
         })
     }
 
+    /// The training steps that are visited, ascending.
+    #[must_use]
+    pub fn timesteps(&self) -> &[usize] {
+        &self.timesteps
+    }
+
     /// (ᾱ before the step, ᾱ after it).
-    fn levels(&self, timestep: usize) -> Result<(f64, f64)> {
+    fn levels(&self, index: usize) -> Result<(f64, f64)> {
+        let timestep = entry(&self.timesteps, index)?;
         let source = match timestep.checked_sub(self.stride) {
             Some(t) => self.schedule.alpha_bar(t)?,
             None => self.initial_alpha_bar,
@@ -70,7 +79,7 @@ impl DdimInverse {
         Ok((source, self.schedule.alpha_bar(timestep)?))
     }
 
-    /// A better state at `timestep`, from the network's output at the state
+    /// A better state after step `index`, from the network's output at the state
     /// `reached` so far: one fixed-point iteration on the inverse of the
     /// unclipped DDIM step that leads from it back to `sample`.
     ///
@@ -78,15 +87,15 @@ impl DdimInverse {
     /// All slices have one length.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::Timestep`].
+    /// [`Error::Length`], [`Error::Evaluation`].
     pub fn refine(
         &self,
+        index: usize,
         model_output: &[f32],
-        timestep: usize,
         sample: &[f32],
         reached: &[f32],
     ) -> Result<StepOutput> {
-        let (source, level) = self.levels(timestep)?;
+        let (source, level) = self.levels(index)?;
         let scale = (level / source).sqrt();
         let direction = (1.0 - level).sqrt() - scale * (1.0 - source).sqrt();
         each_value(model_output, sample, Some(reached), |x, output, reached| {
@@ -102,11 +111,17 @@ impl Sampler for DdimInverse {
         &self.schedule
     }
 
-    fn timesteps(&self) -> &[usize] {
-        &self.timesteps
+    fn times(&self) -> &[f64] {
+        &self.times
     }
 
-    fn uses_noise(&self, _timestep: usize) -> bool {
+    /// Of the state before the step: inversion evaluates the network there,
+    /// though it tells it the timestep after the step.
+    fn alpha_bar(&self, index: usize) -> Result<f64> {
+        Ok(self.levels(index)?.0)
+    }
+
+    fn uses_noise(&self, _index: usize) -> bool {
         false
     }
 
@@ -115,12 +130,13 @@ impl Sampler for DdimInverse {
     /// where ε̂ exists only at the level of t.
     fn step(
         &self,
+        index: usize,
         model_output: &[f32],
-        timestep: usize,
         sample: &[f32],
         _noise: Option<&[f32]>,
+        _history: &mut History,
     ) -> Result<StepOutput> {
-        let (source, level) = self.levels(timestep)?;
+        let (source, level) = self.levels(index)?;
         let clean_sample = self.prediction == PredictionType::Sample && source == 1.0;
         let epsilon_level = if clean_sample { level } else { source };
         let (signal, direction) = (level.sqrt(), (1.0 - level).sqrt());

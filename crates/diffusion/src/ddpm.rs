@@ -8,9 +8,9 @@
 //! ```
 
 use crate::config::{ScheduleConfig, VarianceType};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::prediction::PredictionType;
-use crate::sampler::{Sampler, StepOutput, each_value, required_noise};
+use crate::sampler::{History, Sampler, StepOutput, each_value, entry, required_noise};
 use crate::schedule::NoiseSchedule;
 
 /// The DDPM (ancestral) sampler.
@@ -18,6 +18,7 @@ use crate::schedule::NoiseSchedule;
 pub struct Ddpm {
     schedule: NoiseSchedule,
     timesteps: Vec<usize>,
+    times: Vec<f64>,
     prediction: PredictionType,
     clip: Option<f64>,
     variance_type: VarianceType,
@@ -40,6 +41,7 @@ impl Ddpm {
             prediction: config.prediction_type,
             clip: config.clip(),
             variance_type: config.variance_type,
+            times: timesteps.iter().map(|&t| t as f64).collect(),
             timesteps,
             schedule,
         })
@@ -62,12 +64,6 @@ impl Ddpm {
     fn level(&self, timestep: Option<usize>) -> Result<f64> {
         timestep.map_or(Ok(1.0), |t| self.schedule.alpha_bar(t))
     }
-
-    fn previous(&self, timestep: usize) -> Result<Option<usize>> {
-        let index = self.timesteps.iter().position(|&t| t == timestep);
-        let index = index.ok_or(Error::OffGrid { timestep })?;
-        Ok(self.timesteps.get(index + 1).copied())
-    }
 }
 
 impl Sampler for Ddpm {
@@ -75,23 +71,29 @@ impl Sampler for Ddpm {
         &self.schedule
     }
 
-    fn timesteps(&self) -> &[usize] {
-        &self.timesteps
+    fn times(&self) -> &[f64] {
+        &self.times
     }
 
-    fn uses_noise(&self, timestep: usize) -> bool {
-        timestep > 0
+    fn alpha_bar(&self, index: usize) -> Result<f64> {
+        self.schedule.alpha_bar(entry(&self.timesteps, index)?)
+    }
+
+    fn uses_noise(&self, index: usize) -> bool {
+        self.timesteps.get(index).is_some_and(|&t| t > 0)
     }
 
     fn step(
         &self,
+        index: usize,
         model_output: &[f32],
-        timestep: usize,
         sample: &[f32],
         noise: Option<&[f32]>,
+        _history: &mut History,
     ) -> Result<StepOutput> {
-        let noise = required_noise(self.uses_noise(timestep), noise, timestep)?;
-        let previous = self.previous(timestep)?;
+        let timestep = entry(&self.timesteps, index)?;
+        let noise = required_noise(self.uses_noise(index), noise, self.times[index])?;
+        let previous = self.timesteps.get(index + 1).copied();
         let alpha_bar = self.schedule.alpha_bar(timestep)?;
         let next = self.level(previous)?;
         let alpha = alpha_bar / next;

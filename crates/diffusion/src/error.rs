@@ -52,11 +52,13 @@ pub enum Error {
         /// The number of training steps.
         train_steps: usize,
     },
-    /// A timestep that is not one of the sampler's.
-    #[error("timestep {timestep} is not on the sampler's grid")]
-    OffGrid {
-        /// The timestep.
-        timestep: usize,
+    /// An evaluation beyond the sampler's grid.
+    #[error("evaluation {index} of a sampler that has {count}")]
+    Evaluation {
+        /// The index asked for.
+        index: usize,
+        /// The number of evaluations.
+        count: usize,
     },
     /// A range of step indices that does not fit the sampler.
     #[error("steps {start}..{end} do not fit a sampler of {steps} steps")]
@@ -89,10 +91,10 @@ pub enum Error {
         count: usize,
     },
     /// A stochastic step was given no noise.
-    #[error("the step at timestep {timestep} is stochastic and needs noise")]
+    #[error("the step at timestep {time} is stochastic and needs noise")]
     NoiseMissing {
         /// The timestep.
-        timestep: usize,
+        time: f64,
     },
     /// A number outside its range.
     #[error("{what} = {value} must be {expected}")]
@@ -114,34 +116,34 @@ pub enum Error {
         timestep: usize,
     },
     /// The model failed.
-    #[error("the model failed at step {step} (timestep {timestep})")]
+    #[error("the model failed at step {step} (timestep {time})")]
     Model {
         /// Step index on the sampler's grid.
         step: usize,
         /// The timestep.
-        timestep: usize,
+        time: f64,
         /// The model's error.
         source: BoxError,
     },
     /// The network's output, or the state after a step, has NaN or infinity.
-    #[error("{what} is not finite at step {step} (timestep {timestep}), item {item}")]
+    #[error("{what} is not finite at step {step} (timestep {time}), item {item}")]
     NotFinite {
         /// The model's output, or the state.
         what: &'static str,
         /// Step index on the sampler's grid.
         step: usize,
         /// The timestep.
-        timestep: usize,
+        time: f64,
         /// The first item of the batch concerned.
         item: usize,
     },
     /// The observer asked to stop.
-    #[error("cancelled after step {step} (timestep {timestep})")]
+    #[error("cancelled after step {step} (timestep {time})")]
     Cancelled {
         /// Index of the last step done.
         step: usize,
         /// Its timestep.
-        timestep: usize,
+        time: f64,
     },
 }
 

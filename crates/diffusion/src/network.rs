@@ -1,15 +1,111 @@
 //! A network as a denoiser.
 
+use std::ops::Deref;
+
 use alice_calculus::{GraphError, Model, Tensor, Value};
 
 use crate::error::BoxError;
 use crate::trajectory::Denoiser;
+
+/// How strongly a condition counts against its opposite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guidance {
+    /// w in n + w · (p − n), with p and n the predictions for the condition
+    /// and for its opposite (Ho and Salimans, arXiv 2207.12598). At 1 the
+    /// opposite is not evaluated.
+    pub scale: f64,
+    /// How far the guided prediction's deviation is brought back to that of p,
+    /// from 0 to 1 (Lin et al., arXiv 2305.08891, section 3.4).
+    pub rescale: f64,
+}
+
+/// A model with the inputs `sample` and `timestep` and the output
+/// `prediction`, all other inputs bound to what conditions it. What is
+/// linearised is the model; what samplers see is guided away from the
+/// opposite of its condition.
+#[derive(Clone, Debug)]
+pub struct Network {
+    model: Model<f32>,
+    opposite: Option<Opposite>,
+}
+
+/// What the model is guided away from.
+#[derive(Clone, Debug)]
+struct Opposite {
+    inputs: Vec<(String, Tensor<f32>)>,
+    guidance: Guidance,
+}
+
+impl From<Model<f32>> for Network {
+    fn from(model: Model<f32>) -> Self {
+        Self {
+            model,
+            opposite: None,
+        }
+    }
+}
+
+impl Deref for Network {
+    type Target = Model<f32>;
+
+    fn deref(&self) -> &Model<f32> {
+        &self.model
+    }
+}
+
+impl Network {
+    /// Binds what conditions the model and what it is guided away from, in the
+    /// place of what was bound before: each input's name and value, a batch of
+    /// one.
+    ///
+    /// # Errors
+    /// When there is no such input, or it has another shape.
+    pub fn tell(
+        &mut self,
+        condition: Vec<(String, Tensor<f32>)>,
+        opposite: Vec<(String, Tensor<f32>)>,
+        guidance: Guidance,
+    ) -> Result<(), GraphError> {
+        for (name, value) in &opposite {
+            self.model.bind(name, value.clone())?;
+        }
+        for (name, value) in condition {
+            self.model.bind(&name, value)?;
+        }
+        let needed = guidance.scale != 1.0;
+        self.opposite = needed.then_some(Opposite {
+            inputs: opposite,
+            guidance,
+        });
+        Ok(())
+    }
+
+    /// Binds one more input, for the condition and its opposite.
+    ///
+    /// # Errors
+    /// When there is no such input, or it has another shape.
+    pub fn bind(&mut self, name: &str, value: Tensor<f32>) -> Result<(), GraphError> {
+        self.model.bind(name, value)
+    }
+
+    /// It as samplers see it.
+    ///
+    /// # Errors
+    /// When the graph lacks an input or the output.
+    pub fn denoiser(&self) -> Result<NetworkDenoiser<'_>, GraphError> {
+        Ok(NetworkDenoiser {
+            opposite: self.opposite.as_ref(),
+            ..NetworkDenoiser::new(&self.model)?
+        })
+    }
+}
 
 /// A model with the inputs `sample` and `timestep` and the output
 /// `prediction`, seen by samplers. States are channels last.
 #[derive(Clone, Debug)]
 pub struct NetworkDenoiser<'a> {
     model: &'a Model<f32>,
+    opposite: Option<&'a Opposite>,
     prediction: Value,
     bottleneck: Option<Value>,
     dims: Vec<usize>,
@@ -27,6 +123,7 @@ impl<'a> NetworkDenoiser<'a> {
         graph.find_input("timestep")?;
         Ok(Self {
             model,
+            opposite: None,
             prediction: graph.find_output("prediction")?,
             bottleneck: graph.find_output("bottleneck").ok(),
             dims,
@@ -59,6 +156,21 @@ impl<'a> NetworkDenoiser<'a> {
     pub fn dim(&self) -> usize {
         self.dims.iter().product()
     }
+
+    /// The prediction for one block of states, with other inputs than the
+    /// bound ones if they are given.
+    fn evaluate(
+        &self,
+        given: &[(&str, &Tensor<f32>)],
+        instead: &[(String, Tensor<f32>)],
+        shifts: &[(Value, &Tensor<f32>)],
+    ) -> Result<Vec<f32>, GraphError> {
+        let instead = instead.iter().map(|(name, value)| (name.as_str(), value));
+        let inputs: Vec<(&str, &Tensor<f32>)> = given.iter().copied().chain(instead).collect();
+        let outputs = [self.prediction];
+        let mut found = self.model.evaluate_shifted(&inputs, shifts, &outputs)?;
+        Ok(found.swap_remove(0).into_data())
+    }
 }
 
 impl Denoiser for NetworkDenoiser<'_> {
@@ -70,12 +182,14 @@ impl Denoiser for NetworkDenoiser<'_> {
     ) -> std::result::Result<Vec<f32>, BoxError> {
         // Blocks bound the memory of the activations.
         const BLOCK: usize = 32;
-        let dim = self.dim();
+        const BLOCK_VALUES: usize = 1 << 17;
+        let dim = self.dim().max(1);
+        let most = (BLOCK_VALUES / dim).clamp(1, BLOCK);
         let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
         let mut out = Vec::with_capacity(x.len());
         let mut first = 0;
-        for block in x.chunks(BLOCK * dim.max(1)) {
-            let items = block.len() / dim.max(1);
+        for block in x.chunks(most * dim) {
+            let items = block.len() / dim;
             let dims: Vec<usize> = std::iter::once(items).chain(self.dims.clone()).collect();
             let sample = Tensor::new(&dims, block.to_vec())?;
             let inputs = [("sample", &sample), ("timestep", &time)];
@@ -88,13 +202,43 @@ impl Denoiser for NetworkDenoiser<'_> {
             let shift = shift.transpose()?;
             let shifts: Vec<(Value, &Tensor<f32>)> =
                 self.bottleneck.into_iter().zip(&shift).collect();
-            let outputs = [self.prediction];
-            for value in self.model.evaluate_shifted(&inputs, &shifts, &outputs)? {
-                out.extend(value.into_data());
+            let mut prediction = self.evaluate(&inputs, &[], &shifts)?;
+            if let Some(Opposite {
+                inputs: other,
+                guidance,
+            }) = self.opposite
+            {
+                let away = self.evaluate(&inputs, other, &shifts)?;
+                guide(&mut prediction, &away, dim, *guidance);
             }
+            out.extend(prediction);
             first += items;
         }
         debug_assert_eq!(out.len(), count * dim);
         Ok(out)
     }
+}
+
+/// n + w · (p − n) in the place of p, rescaled state by state.
+fn guide(prediction: &mut [f32], away: &[f32], dim: usize, guidance: Guidance) {
+    let scale = guidance.scale as f32;
+    let states = prediction.chunks_exact_mut(dim).zip(away.chunks_exact(dim));
+    for (state, away) in states {
+        let before = deviation(state);
+        for (p, n) in state.iter_mut().zip(away) {
+            *p = n + scale * (*p - n);
+        }
+        if guidance.rescale > 0.0 {
+            let ratio = before / deviation(state).max(f64::MIN_POSITIVE);
+            let factor = 1.0 + guidance.rescale * (ratio - 1.0);
+            state.iter_mut().for_each(|v| *v *= factor as f32);
+        }
+    }
+}
+
+fn deviation(values: &[f32]) -> f64 {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+    let square = |v: &f32| (f64::from(*v) - mean).powi(2);
+    (values.iter().map(square).sum::<f64>() / n).sqrt()
 }

@@ -1,5 +1,7 @@
 //! What every sampler is.
 
+use std::collections::VecDeque;
+
 use crate::error::{Error, Result, check_length};
 use crate::schedule::NoiseSchedule;
 
@@ -12,41 +14,99 @@ pub struct StepOutput {
     pub pred_original: Vec<f32>,
 }
 
-/// A sampler: a grid of timesteps and a pure step between them.
+/// What a sampler remembers of a run: outputs of the network before this one,
+/// and where a step of several evaluations began. A run that begins in the
+/// middle begins with an empty history, at first order.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// In the form the sampler keeps them, newest first.
+    pub(crate) outputs: VecDeque<Vec<f32>>,
+    /// The state where the step under way began.
+    pub(crate) anchor: Option<Vec<f32>>,
+    /// What the evaluations of the step under way add up to.
+    pub(crate) sum: Vec<f32>,
+    /// The order of the step before.
+    pub(crate) order: usize,
+}
+
+impl History {
+    /// Keeps `output`, and at most `most` in all.
+    pub(crate) fn push(&mut self, output: Vec<f32>, most: usize) {
+        self.outputs.push_front(output);
+        self.outputs.truncate(most);
+    }
+}
+
+/// A sampler: a grid of evaluations of the network, and what to do after each.
+///
+/// States are variance preserving for all of them, x = √ᾱ·x₀ + √(1 − ᾱ)·ε,
+/// also where a paper writes its method in y = x/√ᾱ = x₀ + σ·ε: the network
+/// takes states as they are, and a run may change samplers half-way.
 pub trait Sampler: Send + Sync {
     /// The training schedule.
     fn schedule(&self) -> &NoiseSchedule;
 
-    /// The timesteps in the order in which they are visited.
-    fn timesteps(&self) -> &[usize];
+    /// What the network is told at each evaluation, in order: training steps,
+    /// or fractions between two of them.
+    fn times(&self) -> &[f64];
 
-    /// Whether the step at `timestep` draws noise.
-    fn uses_noise(&self, timestep: usize) -> bool;
+    /// ᾱ of the state that evaluation `index` sees.
+    ///
+    /// # Errors
+    /// [`Error::Evaluation`] beyond the grid.
+    fn alpha_bar(&self, index: usize) -> Result<f64>;
 
-    /// One step from the state `sample` at `timestep`.
+    /// Whether the step after evaluation `index` draws noise.
+    fn uses_noise(&self, index: usize) -> bool;
+
+    /// Whether a run may begin at evaluation `index`: not in the middle of a
+    /// step of several evaluations.
+    fn begins_step(&self, _index: usize) -> bool {
+        true
+    }
+
+    /// The deviation of the state that all steps begin at, 1 or a little less.
+    fn initial_deviation(&self) -> f64 {
+        1.0
+    }
+
+    /// What follows evaluation `index`, which gave `model_output` at the state
+    /// `sample`.
     ///
     /// # Shapes
     /// All slices have one and the same length: any batch of any shape.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::Timestep`], [`Error::OffGrid`],
+    /// [`Error::Length`], [`Error::Evaluation`],
     /// [`Error::NoiseMissing`] for a stochastic step without noise.
     fn step(
         &self,
+        index: usize,
         model_output: &[f32],
-        timestep: usize,
         sample: &[f32],
         noise: Option<&[f32]>,
+        history: &mut History,
     ) -> Result<StepOutput>;
 
-    /// On a descending grid: the index of the first timestep that is at most
-    /// `timestep`; the number of steps if there is none. Steps `..index` lead
-    /// down towards `timestep`, steps `index..` go on from there.
-    fn index_at(&self, timestep: usize) -> usize {
-        let grid = self.timesteps();
-        grid.iter()
-            .position(|&t| t <= timestep)
-            .unwrap_or(grid.len())
+    /// On a descending grid: the first evaluation at a time of at most `time`
+    /// that begins a step; the number of evaluations if there is none. The
+    /// evaluations `..index` lead down towards it, `index..` go on from there.
+    fn index_at(&self, time: f64) -> usize {
+        let times = self.times();
+        (0..times.len())
+            .find(|&index| times[index] <= time && self.begins_step(index))
+            .unwrap_or(times.len())
+    }
+
+    /// The evaluation at which the last `strength` of all steps begin (of ten
+    /// steps and a strength of 0.8, the third): where a clean picture, made
+    /// noisy, goes on.
+    fn index_of_strength(&self, strength: f64) -> usize {
+        let count = self.times().len();
+        let begins: Vec<usize> = (0..count).filter(|&i| self.begins_step(i)).collect();
+        let kept = (begins.len() as f64 * strength.clamp(0.0, 1.0)) as usize;
+        let index = begins.get(begins.len() - kept);
+        index.copied().unwrap_or(count)
     }
 }
 
@@ -74,15 +134,30 @@ pub(crate) fn each_value(
     Ok(output)
 }
 
+/// Σ c_k·v_k, value by value, summed in `f64`.
+pub(crate) fn combination(terms: &[(f64, &[f32])]) -> Vec<f32> {
+    let dim = terms.iter().map(|(_, v)| v.len()).min().unwrap_or(0);
+    let sum = |j: usize| terms.iter().map(|(c, v)| c * f64::from(v[j])).sum::<f64>();
+    (0..dim).map(|j| sum(j) as f32).collect()
+}
+
 /// The noise of a stochastic step, none for a deterministic one.
 pub(crate) fn required_noise(
     stochastic: bool,
     noise: Option<&[f32]>,
-    timestep: usize,
+    time: f64,
 ) -> Result<Option<&[f32]>> {
     match (stochastic, noise) {
-        (true, None) => Err(Error::NoiseMissing { timestep }),
+        (true, None) => Err(Error::NoiseMissing { time }),
         (true, noise) => Ok(noise),
         (false, _) => Ok(None),
     }
+}
+
+/// The entry of a grid, or an error.
+pub(crate) fn entry<T: Copy>(grid: &[T], index: usize) -> Result<T> {
+    grid.get(index).copied().ok_or(Error::Evaluation {
+        index,
+        count: grid.len(),
+    })
 }

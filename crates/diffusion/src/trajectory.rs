@@ -1,6 +1,6 @@
 //! Drivers: a network, a sampler and a batch of states become a trajectory.
 //!
-//! Every draw names its stream by (seed, purpose, item, timestep), so that
+//! Every draw names its stream by (seed, purpose, item, evaluation), so that
 //! sample i depends neither on the batch it is computed in nor on where a
 //! partial trajectory begins.
 
@@ -9,8 +9,8 @@ use std::ops::{ControlFlow, Range};
 use alice_random::Stream;
 
 use crate::ddim_inverse::DdimInverse;
-use crate::error::{BoxError, Error, Result, item_size};
-use crate::sampler::Sampler;
+use crate::error::{BoxError, Error, Result, check_length, item_size};
+use crate::sampler::{History, Sampler};
 
 /// A network as samplers see it.
 pub trait Denoiser {
@@ -78,7 +78,7 @@ pub struct StepReport<'a> {
     /// The steps of this run, as indices on the sampler's grid.
     pub range: (usize, usize),
     /// The timestep at which the network was evaluated.
-    pub timestep: usize,
+    pub time: f64,
     /// The state after the step, [N, dim].
     pub sample: &'a [f32],
     /// x̂₀, [N, dim].
@@ -88,6 +88,36 @@ pub struct StepReport<'a> {
 /// Called after each step; `Break` ends the run with [`Error::Cancelled`].
 pub type Observer<'a> = dyn FnMut(&StepReport<'_>) -> ControlFlow<()> + 'a;
 
+/// What of every state follows a clean one, made noisy to the level that is
+/// due: the part of a picture that inpainting keeps (Lugmayr et al., "RePaint",
+/// arXiv 2201.09865, equation 8, without resampling).
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// By value of a state: whether it is held.
+    pub values: Vec<bool>,
+    /// The clean state, [dim].
+    pub clean: Vec<f32>,
+    /// The noise that each item's clean state is given, [N, dim].
+    pub noise: Vec<f32>,
+}
+
+impl Held {
+    fn apply(&self, states: &mut [f32], alpha_bar: f64) -> Result<()> {
+        let dim = self.clean.len();
+        check_length("what is held", dim, self.values.len())?;
+        check_length("the noise of what is held", states.len(), self.noise.len())?;
+        item_size("the states", states.len(), states.len() / dim.max(1))?;
+        let (signal, noise) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
+        for (j, (x, z)) in states.iter_mut().zip(&self.noise).enumerate() {
+            if self.values[j % dim] {
+                let clean = f64::from(self.clean[j % dim]);
+                *x = (signal * clean + noise * f64::from(*z)) as f32;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A run of a sampler over all of its steps, or over a part of them.
 #[derive(Clone)]
 pub struct Trajectory<'a> {
@@ -95,6 +125,7 @@ pub struct Trajectory<'a> {
     draws: Draws,
     steps: Range<usize>,
     alike: bool,
+    held: Option<&'a Held>,
 }
 
 impl<'a> Trajectory<'a> {
@@ -104,9 +135,17 @@ impl<'a> Trajectory<'a> {
         Self {
             sampler,
             draws,
-            steps: 0..sampler.timesteps().len(),
+            steps: 0..sampler.times().len(),
             alike: false,
+            held: None,
         }
+    }
+
+    /// A part of every state follows a clean one.
+    #[must_use]
+    pub fn holding(mut self, held: Option<&'a Held>) -> Self {
+        self.held = held;
+        self
     }
 
     /// Every item draws the noise of the batch's first: frames of one walk
@@ -142,29 +181,32 @@ impl<'a> Trajectory<'a> {
     ) -> Result<Vec<f32>> {
         check_range(&self.steps, self.sampler)?;
         let dim = item_size("the state", state.len(), count)?;
+        let mut history = History::default();
         for step in self.steps.clone() {
-            let timestep = self.sampler.timesteps()[step];
-            let output = evaluate(model, &state, count, step, timestep)?;
-            let noise = self.sampler.uses_noise(timestep).then(|| {
+            let time = self.sampler.times()[step];
+            if let Some(held) = self.held {
+                held.apply(&mut state, self.sampler.alpha_bar(step)?)?;
+            }
+            let output = evaluate(model, &state, count, step, time)?;
+            let noise = self.sampler.uses_noise(step).then(|| {
                 let streams = if self.alike { count.min(1) } else { count };
-                let noise = self
-                    .draws
-                    .normals("step noise", timestep as u64, streams, dim);
+                let noise = self.draws.normals("step noise", step as u64, streams, dim);
                 noise.repeat(count / streams.max(1))
             });
+            let noise = noise.as_deref();
             let next = self
                 .sampler
-                .step(&output, timestep, &state, noise.as_deref())?;
+                .step(step, &output, &state, noise, &mut history)?;
             state = next.prev_sample;
-            check_finite("the state", &state, count, step, timestep)?;
-            report(
-                observer,
-                step,
-                &self.steps,
-                timestep,
-                &state,
-                &next.pred_original,
-            )?;
+            check_finite("the state", &state, count, step, time)?;
+            let original = &next.pred_original;
+            report(observer, step, &self.steps, time, &state, original)?;
+        }
+        if let Some(held) = self
+            .held
+            .filter(|_| self.steps.end == self.sampler.times().len())
+        {
+            held.apply(&mut state, 1.0)?;
         }
         Ok(state)
     }
@@ -193,29 +235,22 @@ pub fn invert(
     check_range(&steps, inverse)?;
     item_size("the state", state.len(), count)?;
     for step in steps.clone() {
-        let timestep = inverse.timesteps()[step];
-        let output = evaluate(model, &state, count, step, timestep)?;
-        let mut next = inverse.step(&output, timestep, &state, None)?;
+        let time = inverse.times()[step];
+        let output = evaluate(model, &state, count, step, time)?;
+        let mut next = inverse.step(step, &output, &state, None, &mut History::default())?;
         for _ in 0..refinements {
-            let output = evaluate(model, &next.prev_sample, count, step, timestep)?;
-            next = inverse.refine(&output, timestep, &state, &next.prev_sample)?;
+            let output = evaluate(model, &next.prev_sample, count, step, time)?;
+            next = inverse.refine(step, &output, &state, &next.prev_sample)?;
         }
         state = next.prev_sample;
-        check_finite("the state", &state, count, step, timestep)?;
-        report(
-            observer,
-            step,
-            &steps,
-            timestep,
-            &state,
-            &next.pred_original,
-        )?;
+        check_finite("the state", &state, count, step, time)?;
+        report(observer, step, &steps, time, &state, &next.pred_original)?;
     }
     Ok(state)
 }
 
 fn check_range(range: &Range<usize>, sampler: &dyn Sampler) -> Result<()> {
-    let steps = sampler.timesteps().len();
+    let steps = sampler.times().len();
     if range.start > range.end || range.end > steps {
         return Err(Error::Range {
             start: range.start,
@@ -231,17 +266,13 @@ fn evaluate(
     state: &[f32],
     count: usize,
     step: usize,
-    timestep: usize,
+    time: f64,
 ) -> Result<Vec<f32>> {
     let output = model
-        .predict(state, count, timestep as f64)
-        .map_err(|source| Error::Model {
-            step,
-            timestep,
-            source,
-        })?;
-    crate::error::check_length("the model output", state.len(), output.len())?;
-    check_finite("the model's output", &output, count, step, timestep)?;
+        .predict(state, count, time)
+        .map_err(|source| Error::Model { step, time, source })?;
+    check_length("the model output", state.len(), output.len())?;
+    check_finite("the model's output", &output, count, step, time)?;
     Ok(output)
 }
 
@@ -250,14 +281,14 @@ fn check_finite(
     values: &[f32],
     count: usize,
     step: usize,
-    timestep: usize,
+    time: f64,
 ) -> Result<()> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(position) => Err(Error::NotFinite {
             what,
             step,
-            timestep,
+            time,
             item: position / (values.len() / count),
         }),
     }
@@ -267,19 +298,19 @@ fn report(
     observer: &mut Observer<'_>,
     step: usize,
     range: &Range<usize>,
-    timestep: usize,
+    time: f64,
     sample: &[f32],
     original: &[f32],
 ) -> Result<()> {
     let flow = observer(&StepReport {
         step,
         range: (range.start, range.end),
-        timestep,
+        time,
         sample,
         original,
     });
     match flow {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(Error::Cancelled { step, timestep }),
+        ControlFlow::Break(()) => Err(Error::Cancelled { step, time }),
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use alice_diffusion::{
-    BoxError, Ddim, DdimInverse, Ddpm, Draws, Error, Eta, NoiseSchedule, PredictionType, Sampler,
-    ScheduleConfig, StepReport, TimestepSpacing, Trajectory, initial_noise, invert,
+    BoxError, Ddim, DdimInverse, Ddpm, Draws, Error, Eta, History, NoiseSchedule, PredictionType,
+    Sampler, SamplerKind, ScheduleConfig, StepReport, TimestepSpacing, Trajectory, initial_noise,
+    invert,
 };
 
 const DIM: usize = 5;
@@ -88,7 +89,10 @@ fn items_may_share_the_noise_of_the_first() {
 
 #[test]
 fn a_sample_does_not_depend_on_its_batch() {
-    for sampler in samplers() {
+    let config = ScheduleConfig::default();
+    let eta = Eta::Constant(0.0);
+    let all = SamplerKind::ALL.map(|kind| kind.build(&config, 20, eta, false).unwrap());
+    for sampler in all.into_iter().chain(samplers()) {
         let batch = run(sampler.as_ref(), 0, 6);
         for i in 0..6 {
             let alone = run(sampler.as_ref(), i as u64, 1);
@@ -107,8 +111,8 @@ fn stopping_and_going_on_equals_going_through() {
             first_item: 0,
         };
         let trajectory = Trajectory::new(sampler.as_ref(), draws);
-        let middle = sampler.index_at(600);
-        assert_eq!(sampler.timesteps()[middle], 600);
+        let middle = sampler.index_at(600.0);
+        assert_eq!(sampler.times()[middle], 600.0);
         let mut state = initial_noise(draws, 2, DIM);
         for range in [0..middle, middle..20] {
             state = trajectory
@@ -128,14 +132,10 @@ fn the_stochastic_tail_begins_where_it_says() {
         fraction: 0.2,
     };
     let sampler = Ddim::new(&ScheduleConfig::default(), 10, eta).unwrap();
-    let stochastic: Vec<usize> = sampler
-        .timesteps()
-        .iter()
-        .copied()
-        .filter(|&t| sampler.uses_noise(t))
-        .collect();
-    assert_eq!(stochastic, [200, 100, 0]);
-    assert_eq!(sampler.index_at(200), 7);
+    let stochastic: Vec<usize> = (0..10).filter(|&i| sampler.uses_noise(i)).collect();
+    let timesteps: Vec<usize> = stochastic.iter().map(|&i| sampler.timesteps()[i]).collect();
+    assert_eq!(timesteps, [200, 100, 0]);
+    assert_eq!(sampler.index_at(200.0), 7);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn an_observer_sees_every_step_and_can_stop() {
             assert_eq!(report.range, (0, 20));
             assert_eq!(report.sample.len(), DIM);
             assert_eq!(report.original.len(), DIM);
-            seen.push((report.step, report.timestep));
+            seen.push((report.step, report.time));
             if report.step == 2 {
                 ControlFlow::Break(())
             } else {
@@ -155,12 +155,12 @@ fn an_observer_sees_every_step_and_can_stop() {
             }
         })
         .unwrap_err();
-    assert_eq!(seen, [(0, 950), (1, 900), (2, 850)]);
+    assert_eq!(seen, [(0, 950.0), (1, 900.0), (2, 850.0)]);
     assert!(matches!(
         error,
         Error::Cancelled {
             step: 2,
-            timestep: 850
+            time: 850.0
         }
     ));
 }
@@ -197,7 +197,7 @@ fn a_model_that_returns_nan_is_named_with_step_and_item() {
         error,
         Error::NotFinite {
             step: 17,
-            timestep: 850,
+            time: 850.0,
             item: 2,
             ..
         }
@@ -285,13 +285,13 @@ fn bad_requests_are_errors() {
         Err(Error::Timestep { .. })
     ));
     let linspace = ScheduleConfig {
-        timestep_spacing: TimestepSpacing::Linspace,
+        timestep_spacing: Some(TimestepSpacing::Linspace),
         ..config.clone()
     };
     assert!(DdimInverse::new(&linspace, 10).is_err());
     let zero_signal = ScheduleConfig {
         rescale_betas_zero_snr: true,
-        timestep_spacing: TimestepSpacing::Trailing,
+        timestep_spacing: Some(TimestepSpacing::Trailing),
         ..config.clone()
     };
     assert!(matches!(
@@ -301,14 +301,31 @@ fn bad_requests_are_errors() {
 
     let sampler = Ddpm::new(&config, 10).unwrap();
     let x = [0.0f32; 4];
-    for (output, timestep, noise) in [
-        (&x[..3], 900, Some(&x[..])),
-        (&x[..], 900, None),
-        (&x[..], 900, Some(&x[..3])),
-        (&x[..], 901, Some(&x[..])),
-        (&x[..], 5000, Some(&x[..])),
+    for (output, index, noise) in [
+        (&x[..3], 0, Some(&x[..])),
+        (&x[..], 0, None),
+        (&x[..], 0, Some(&x[..3])),
+        (&x[..], 10, Some(&x[..])),
     ] {
-        assert!(sampler.step(output, timestep, &x, noise).is_err());
+        let history = &mut History::default();
+        assert!(sampler.step(index, output, &x, noise, history).is_err());
+    }
+    for kind in SamplerKind::ALL {
+        let eta = Eta::Constant(0.0);
+        assert!(kind.build(&config, 0, eta, false).is_err(), "{kind:?}");
+        assert!(kind.build(&config, 1001, eta, false).is_err(), "{kind:?}");
+        let sampler = kind.build(&config, 10, eta, false).unwrap();
+        let (count, history) = (sampler.times().len(), &mut History::default());
+        let step = sampler.step(count, &x, &x, Some(&x), history);
+        assert!(matches!(step, Err(Error::Evaluation { .. })), "{kind:?}");
+        let step = sampler.step(0, &x[..3], &x, Some(&x), history);
+        assert!(matches!(step, Err(Error::Length { .. })), "{kind:?}");
+        if sampler.uses_noise(0) {
+            let step = sampler.step(0, &x, &x, None, history);
+            assert!(matches!(step, Err(Error::NoiseMissing { .. })), "{kind:?}");
+            let step = sampler.step(0, &x, &x, Some(&x[..3]), history);
+            assert!(matches!(step, Err(Error::Length { .. })), "{kind:?}");
+        }
     }
     let trajectory = Trajectory::new(&sampler, Draws::default());
     for (values, count) in [(5, 2), (0, 0), (4, 0), (0, 1)] {
@@ -332,4 +349,45 @@ fn bad_requests_are_errors() {
     assert!(schedule.add_noise(&x, &x, &[1, 2, 3]).is_err());
     assert!(schedule.add_noise(&x, &x, &[]).is_err());
     assert!(schedule.add_noise(&x, &x, &[1000]).is_err());
+}
+
+/// Also from the middle, where the samplers with a memory have none yet.
+#[test]
+fn runs_begin_where_a_step_begins() {
+    let config = ScheduleConfig {
+        clip_sample: false,
+        ..ScheduleConfig::default()
+    };
+    for kind in SamplerKind::ALL {
+        let eta = Eta::Constant(0.0);
+        let sampler = kind.build(&config, 20, eta, false).unwrap();
+        let count = sampler.times().len();
+        assert_eq!(sampler.index_of_strength(1.0), 0, "{kind:?}");
+        assert_eq!(sampler.index_of_strength(0.0), count, "{kind:?}");
+        let start = sampler.index_of_strength(0.5);
+        assert!(sampler.begins_step(start), "{kind:?}");
+        assert_eq!(sampler.index_at(sampler.times()[start]), start, "{kind:?}");
+        let share = sampler.times()[start] / 1000.0;
+        assert!((0.35..0.6).contains(&share), "{kind:?} {share}");
+        // A model that knows the answer: ε of the state, given x₀ = 0.7.
+        let levels: Vec<(f64, f64)> = (0..count)
+            .map(|i| (sampler.times()[i], sampler.alpha_bar(i).unwrap()))
+            .collect();
+        let mut exact = |x: &[f32], _: usize, t: f64| -> Result<Vec<f32>, BoxError> {
+            let (_, a) = levels
+                .iter()
+                .find(|(time, _)| *time == t)
+                .ok_or("no level")?;
+            let epsilon = |x: &f32| (f64::from(*x) - a.sqrt() * 0.7) / (1.0 - a).sqrt();
+            Ok(x.iter().map(|x| epsilon(x) as f32).collect())
+        };
+        let alpha_bar = sampler.alpha_bar(start).unwrap();
+        let noised = (alpha_bar.sqrt() * 0.7 + (1.0 - alpha_bar).sqrt() * 1.3) as f32;
+        let end = Trajectory::new(sampler.as_ref(), Draws::default())
+            .steps(start..count)
+            .run(&mut exact, vec![noised; DIM], 1, &mut quiet)
+            .unwrap();
+        // PNDM's Runge-Kutta evaluations lie a little off its levels.
+        assert!((end[0] - 0.7).abs() < 0.02, "{kind:?} {}", end[0]);
+    }
 }

@@ -1,7 +1,8 @@
 //! Reading and writing `scheduler_config.json`.
 
 use alice_diffusion::{
-    BetaSchedule, Error, PredictionType, ScheduleConfig, TimestepSpacing, VarianceType,
+    BetaSchedule, DpmAlgorithm, Error, FinalSigma, PredictionType, ScheduleConfig, SigmaSpacing,
+    SolverConfig, SolverType, TimestepSpacing, VarianceType,
 };
 
 #[test]
@@ -23,6 +24,10 @@ fn reads_a_published_configuration() {
         clip_sample: false,
         set_alpha_to_one: false,
         steps_offset: 1,
+        solver: SolverConfig {
+            skip_prk_steps: true,
+            ..SolverConfig::default()
+        },
         ..ScheduleConfig::default()
     };
     assert_eq!(config, expected);
@@ -53,11 +58,40 @@ fn writes_what_it_reads() {
         clip_sample_range: 2.5,
         set_alpha_to_one: false,
         steps_offset: 1,
-        timestep_spacing: TimestepSpacing::Trailing,
+        timestep_spacing: Some(TimestepSpacing::Trailing),
         rescale_betas_zero_snr: true,
         variance_type: VarianceType::FixedLarge,
+        solver: SolverConfig::default(),
     };
-    for config in [config, ScheduleConfig::default()] {
+    let solver = SolverConfig {
+        sigma_spacing: SigmaSpacing::Karras,
+        final_sigma: FinalSigma::Minimum,
+        order: 3,
+        solver_type: SolverType::Bh1,
+        lower_order_final: false,
+        euler_at_final: true,
+        lambda_min: Some(-4.5),
+        skip_prk_steps: true,
+        original_inference_steps: 25,
+        timestep_scaling: 3.0,
+        ..SolverConfig::default()
+    };
+    let solving = ScheduleConfig {
+        class_name: "UniPCMultistepScheduler".into(),
+        solver,
+        ..config.clone()
+    };
+    let stochastic = ScheduleConfig {
+        class_name: "DPMSolverMultistepScheduler".into(),
+        solver: SolverConfig {
+            sigma_spacing: SigmaSpacing::Exponential,
+            algorithm: DpmAlgorithm::Stochastic,
+            solver_type: SolverType::Heun,
+            ..SolverConfig::default()
+        },
+        ..config.clone()
+    };
+    for config in [config, solving, stochastic, ScheduleConfig::default()] {
         let text = config.to_json().unwrap();
         assert_eq!(ScheduleConfig::from_json(&text).unwrap(), config);
     }

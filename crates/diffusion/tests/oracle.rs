@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use alice_diffusion::{
-    Ddim, DdimInverse, Draws, Eta, PredictionType, Sampler, ScheduleConfig, TimestepSpacing,
-    Trajectory,
+    Ddim, DdimInverse, Draws, Eta, FinalSigma, History, PredictionType, Sampler, SamplerKind,
+    ScheduleConfig, SolverConfig, TimestepSpacing, Trajectory,
 };
 
 const COUNT: usize = 768;
@@ -23,7 +23,7 @@ fn run(sampler: &dyn Sampler, state: Vec<f32>, first: usize) -> (f64, f64) {
             .collect())
     };
     let end = Trajectory::new(sampler, Draws::default())
-        .steps(first..sampler.timesteps().len())
+        .steps(first..sampler.times().len())
         .run(&mut model, state, 1, &mut |_| ControlFlow::Continue(()))
         .unwrap();
     let sum: f64 = end.iter().map(|&x| f64::from(x).abs()).sum();
@@ -112,4 +112,135 @@ fn ddim_variances() {
 fn steps_offset_shifts_the_grid() {
     let grid = TimestepSpacing::Leading.timesteps(1000, 5, 1).unwrap();
     assert_eq!(grid, [801, 601, 401, 201, 1]);
+}
+
+/// From noise of the sampler's own deviation, or from evaluation `first` with
+/// noise added to what stands for a picture.
+fn solve(kind: SamplerKind, config: &ScheduleConfig, first: Option<usize>) -> (f64, f64) {
+    let eta = Eta::Constant(0.0);
+    let sampler = kind.build(config, 10, eta, false).unwrap();
+    let mut state = start();
+    if let Some(first) = first {
+        // Exploding samplers' tests noise y = x·σ_max, not x.
+        let alpha_bar = sampler.alpha_bar(first).unwrap();
+        let exploding = sampler.initial_deviation() < 1.0;
+        let largest =
+            ((1.0 - sampler.alpha_bar(0).unwrap()) / sampler.alpha_bar(0).unwrap()).sqrt();
+        let scale = if exploding { largest } else { 1.0 };
+        let noise = state.clone().into_iter().rev();
+        let noised = state.iter().zip(noise).map(|(x, z)| {
+            alpha_bar.sqrt() * scale * f64::from(*x) + (1.0 - alpha_bar).sqrt() * f64::from(z)
+        });
+        state = noised.map(|v| v as f32).collect();
+    } else {
+        let deviation = sampler.initial_deviation() as f32;
+        state.iter_mut().for_each(|x| *x *= deviation);
+    }
+    if sampler.initial_deviation() == 1.0 {
+        return run(sampler.as_ref(), state, first.unwrap_or(0));
+    }
+    // Exploding samplers' tests step from the scaled state that the network
+    // saw, x in the place of y.
+    let mut history = History::default();
+    for index in first.unwrap_or(0)..sampler.times().len() {
+        let t = sampler.times()[index];
+        let output: Vec<f32> = state
+            .iter()
+            .map(|&x| (f64::from(x) * t / (t + 1.0)) as f32)
+            .collect();
+        let signal = sampler.alpha_bar(index).unwrap().sqrt() as f32;
+        let scaled: Vec<f32> = state.iter().map(|x| x * signal).collect();
+        let next = sampler.step(index, &output, &scaled, None, &mut history);
+        state = next.unwrap().prev_sample;
+    }
+    let sum: f64 = state.iter().map(|&x| f64::from(x).abs()).sum();
+    (sum, sum / COUNT as f64)
+}
+
+fn v_prediction(config: &ScheduleConfig) -> ScheduleConfig {
+    ScheduleConfig {
+        prediction_type: PredictionType::VPrediction,
+        ..config.clone()
+    }
+}
+
+#[test]
+fn pndm() {
+    let config = ScheduleConfig {
+        set_alpha_to_one: false,
+        ..ScheduleConfig::default()
+    };
+    assert_close(solve(SamplerKind::Pndm, &config, None), 198.1318, 0.2580);
+    let v = v_prediction(&config);
+    assert_close(solve(SamplerKind::Pndm, &v, None), 67.3986, 0.0878);
+}
+
+#[test]
+fn euler_and_heun() {
+    let config = ScheduleConfig {
+        num_train_timesteps: 1100,
+        clip_sample: false,
+        ..ScheduleConfig::default()
+    };
+    let v = v_prediction(&config);
+    for (kind, plain, turned, noised, first) in [
+        (
+            SamplerKind::Euler,
+            (10.0807, 0.0131),
+            0.0002,
+            (57062.9297, 74.3007),
+            8,
+        ),
+        (
+            SamplerKind::Heun,
+            (0.1233, 0.0002),
+            0.0,
+            (75074.8906, 97.7538),
+            16,
+        ),
+    ] {
+        assert_close(solve(kind, &config, None), plain.0, plain.1);
+        assert_close(solve(kind, &v, None), turned, 0.0);
+        let (sum, mean) = solve(kind, &config, Some(first));
+        // The sums are kept in single precision there.
+        assert!((sum / noised.0 - 1.0).abs() < 3e-6, "{} {sum}", kind.name());
+        assert!((mean - noised.1).abs() < 1e-3, "{} {mean}", kind.name());
+    }
+}
+
+#[test]
+fn dpm_solver_and_unipc() {
+    let solver = SolverConfig {
+        final_sigma: FinalSigma::Minimum,
+        lower_order_final: false,
+        ..SolverConfig::default()
+    };
+    let config = ScheduleConfig {
+        solver,
+        ..ScheduleConfig::default()
+    };
+    let mut other = config.clone();
+    other.solver.lower_order_final = true;
+    for (kind, config, mean, turned, noised, first) in [
+        (
+            SamplerKind::DpmMultistep,
+            config,
+            0.3301,
+            0.2251,
+            318.4111,
+            5,
+        ),
+        (SamplerKind::UniPc, other, 0.2464, 0.1014, 315.5757, 8),
+    ] {
+        let near = |found: f64, wanted: f64, bound: f64| {
+            assert!(
+                (found - wanted).abs() < bound,
+                "{} {found} {wanted}",
+                kind.name()
+            );
+        };
+        near(solve(kind, &config, None).1, mean, 1e-3);
+        near(solve(kind, &v_prediction(&config), None).1, turned, 1e-3);
+        near(solve(kind, &config, Some(first)).0, noised, 1e-2);
+    }
 }

@@ -2,7 +2,8 @@
 //! The fixtures and the scripts that wrote them are in `fixtures/`.
 
 use alice_diffusion::{
-    Ddim, DdimInverse, Ddpm, Eta, Sampler, ScheduleConfig, StepOutput, TimestepSpacing,
+    Ddim, DdimInverse, Ddpm, Eta, History, Sampler, SamplerKind, ScheduleConfig, StepOutput,
+    TimestepSpacing,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,16 +17,16 @@ struct Sequence {
     steps: usize,
     #[serde(default)]
     eta: f64,
-    timesteps: Vec<usize>,
+    timesteps: Vec<f64>,
     states: Vec<Vec<f64>>,
     originals: Vec<Vec<f64>>,
 }
 
-fn model(x: &[f32], t: usize) -> Vec<f32> {
+fn model(x: &[f32], t: f64) -> Vec<f32> {
     x.iter()
         .map(|&x| {
             let x = f64::from(x);
-            (0.6 * (2.0 * x + t as f64 / 1000.0).sin() + 0.1 * x) as f32
+            (0.6 * (2.0 * x + t / 1000.0).sin() + 0.1 * x) as f32
         })
         .collect()
 }
@@ -49,7 +50,7 @@ fn compare(fixture: &str, build: impl Fn(&ScheduleConfig, &Sequence) -> Box<dyn 
     for sequence in &sequences {
         let config = ScheduleConfig::from_json(&sequence.config.to_string()).unwrap();
         let sampler = build(&config, sequence);
-        assert_eq!(sampler.timesteps(), sequence.timesteps, "{config:?}");
+        assert_eq!(sampler.times(), sequence.timesteps, "{config:?}");
         let mut state: Vec<f32> = vec![0.9, -1.4, 0.2, 2.1, -0.6, 0.05];
         for (step, &timestep) in sequence.timesteps.iter().enumerate() {
             let StepOutput {
@@ -57,10 +58,11 @@ fn compare(fixture: &str, build: impl Fn(&ScheduleConfig, &Sequence) -> Box<dyn 
                 pred_original,
             } = sampler
                 .step(
+                    step,
                     &model(&state, timestep),
-                    timestep,
                     &state,
                     Some(&noise(step, state.len())),
+                    &mut History::default(),
                 )
                 .unwrap();
             state = prev_sample;
@@ -154,4 +156,57 @@ fn timestep_tables() {
         assert_eq!(found, grid.timesteps, "{:?} {}", grid.spacing, grid.steps);
     }
     assert!(grids.len() > 40);
+}
+
+#[derive(Deserialize)]
+struct SolverSequence {
+    config: Value,
+    steps: usize,
+    times: Vec<f64>,
+    initial_deviation: f64,
+    states: Vec<Vec<f64>>,
+}
+
+/// Levels are interpolated in f64 here and in the fixtures; the network's times
+/// differ by rounding alone.
+#[test]
+fn solvers_of_higher_order() {
+    let fixture = include_str!("fixtures/sequences/solvers.json");
+    let sequences: Vec<SolverSequence> = serde_json::from_str(fixture).unwrap();
+    assert!(sequences.len() > 100);
+    let (mut worst, mut seen) = (0.0f64, std::collections::BTreeMap::new());
+    for sequence in &sequences {
+        let config = ScheduleConfig::from_json(&sequence.config.to_string()).unwrap();
+        let kind = SamplerKind::of(&config).unwrap();
+        let eta = Eta::Constant(0.0);
+        let sampler = kind.build(&config, sequence.steps, eta, false).unwrap();
+        let name = format!("{} {config:?} {} steps", kind.name(), sequence.steps);
+        *seen.entry(kind.name()).or_insert(0) += 1;
+        assert_eq!(sampler.times().len(), sequence.times.len(), "{name}");
+        for (found, expected) in sampler.times().iter().zip(&sequence.times) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected} {name}");
+        }
+        let deviation = sampler.initial_deviation();
+        let expected = sequence.initial_deviation;
+        assert!(
+            (deviation / expected - 1.0).abs() < 1e-6,
+            "{deviation} {expected} {name}"
+        );
+        let start = [0.9, -1.4, 0.2, 2.1, -0.6, 0.05];
+        let mut state: Vec<f32> = start.map(|x| (x * deviation) as f32).to_vec();
+        let mut history = History::default();
+        for (step, expected) in sequence.states.iter().enumerate() {
+            let output = model(&state, sequence.times[step]);
+            let noise = noise(step, state.len());
+            let next = sampler
+                .step(step, &output, &state, Some(&noise), &mut history)
+                .unwrap();
+            state = next.prev_sample;
+            let error = relative_error(&state, expected);
+            worst = worst.max(error);
+            assert!(error <= TOLERANCE, "step {step}: {error:.1e}\n{name}");
+        }
+    }
+    println!("worst {worst:.1e} of {seen:?}");
+    assert_eq!(seen.len(), 8);
 }

@@ -1,7 +1,7 @@
 //! Prompts to pictures: text encoders, guided U-Nets, autoencoders.
 //!
 //! A latent diffusion model is a folder with a U-Net that denoises latents on
-//! the condition of a text ([`GuidedDenoiser`]), text encoders that read
+//! the condition of a text ([`guided`]), text encoders that read
 //! prompts ([`TextEncoders`]) and an autoencoder between latents and pictures
 //! ([`Latents`]).
 
@@ -11,6 +11,6 @@ mod latents;
 mod text;
 
 pub use error::PipelineError;
-pub use guided::{Guidance, GuidedDenoiser};
+pub use guided::{guided, tell};
 pub use latents::Latents;
 pub use text::{Condition, TextEncoders};

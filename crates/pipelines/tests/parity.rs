@@ -1,9 +1,9 @@
 //! Whole pipelines against diffusers. `fixtures/export.py` made the fixtures.
 
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Draws, Eta, ScheduleConfig, Trajectory};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Draws, Eta, Guidance, ScheduleConfig, Trajectory};
 use alice_networks::UNet2DCondition;
-use alice_pipelines::{Guidance, GuidedDenoiser, Latents, TextEncoders};
+use alice_pipelines::{Latents, TextEncoders, guided};
 use alice_runs::TensorFile;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -42,18 +42,14 @@ fn ten_guided_steps_agree_with_diffusers() {
         let text = std::fs::read_to_string(folder.join("scheduler/scheduler_config.json")).unwrap();
         let schedule = ScheduleConfig::from_json(&text).unwrap();
         let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
-        let graph = unet.graph((8, 12), positive.context.dims()[1]).unwrap();
-        let model = Model::new(graph, unet.parameters.clone()).unwrap();
         for (key, scale, rescale) in [
             ("last", 7.5, 0.0),
             ("rescaled", 4.0, 0.7),
             ("unguided", 1.0, 0.0),
         ] {
             let guidance = Guidance { scale, rescale };
-            let (config, pixels) = (&unet.config, (16, 24));
-            let mut denoiser =
-                GuidedDenoiser::new(&model, config, &positive, &negative, pixels, guidance)
-                    .unwrap();
+            let network = guided(&unet, (8, 12), (16, 24), &positive, &negative, guidance).unwrap();
+            let mut denoiser = network.denoiser().unwrap();
             let first = read(&file, "first").into_data();
             let last = Trajectory::new(&sampler, Draws::default())
                 .run(&mut denoiser, first, 2, &mut |_| ControlFlow::Continue(()))

@@ -8,13 +8,61 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Which model a run used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelReference {
     /// The bundled model's name, or the path as it was given.
     pub name: String,
     /// The content hash ([`crate::hash::model`]).
     pub hash: String,
+    /// What it is told beside the state and the time.
+    #[serde(default, skip_serializing_if = "ModelOptions::is_default")]
+    pub options: ModelOptions,
+}
+
+/// What a model is told, for all that is done with it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelOptions {
+    /// What its pictures show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What they do not show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative: Option<String>,
+    /// How strongly the prompt counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
+    /// How far guided contrast is brought back, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance_rescale: Option<f64>,
+    /// Width and height of its pictures in pixels, as `512x512`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// Low-rank changes of its weights.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lora: Vec<LoraReference>,
+}
+
+/// A file of low-rank changes, and how much of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraReference {
+    /// Its path as it was given.
+    pub file: String,
+    /// 1 as trained, 0 not at all, negative the other way.
+    pub weight: f64,
+    /// The file's content hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+impl ModelOptions {
+    /// Whether nothing is told.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a run did: a verb, its arguments, a seed and a model.

@@ -12,17 +12,18 @@ pub use mixture::Mixture;
 use crate::directions::require_same_model;
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
-use crate::invert::{ReconstructionError, difference, read_state, steps_to, trajectory};
+use crate::invert::{ReconstructionError, difference, read_picture, steps_to, trajectory};
+use crate::mask::{cells, read_mask};
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::reader::{Reader, along_walk};
 use crate::responses::responses;
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, DdimInverse, Eta, NetworkDenoiser, Sampler};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, DdimInverse, Eta, Network};
 use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile, picture};
-use direction::{Candidates, Direction, local_directions, own_directions, read_mask};
+use direction::{Candidates, Direction, local_directions, own_directions};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -196,21 +197,23 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
     steps_to(&inverse, arguments.at)?;
     Ddim::new(&model.schedule, arguments.steps, arguments.eta())?;
     Reader::for_model(model, arguments.puppets)?;
-    let clean = read_state(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
     if let Some(mask) = &arguments.mask {
-        read_mask(mask, clean.dims())?;
+        read_mask(mask, (picture.dims()[1], picture.dims()[2]))?;
     }
     if let Some(basis) = &arguments.basis {
         require_same_model(basis, model)?;
-        let candidates = Candidates::read(basis, clean.dims())?;
+        let scale = model.scale();
+        let dims = [
+            1,
+            picture.dims()[1] / scale,
+            picture.dims()[2] / scale,
+            model.channels(),
+        ];
+        let candidates = Candidates::read(basis, &dims)?;
         candidates.check("--direction", &[arguments.direction.last()])?;
         candidates.check("--disentangle", &arguments.disentangle)?;
-        candidates.mix(
-            &arguments.direction,
-            &arguments.disentangle,
-            None,
-            clean.dims(),
-        )?;
+        candidates.mix(&arguments.direction, &arguments.disentangle, None, &dims)?;
     }
     Ok(())
 }
@@ -229,9 +232,10 @@ pub fn run(
 ) -> Result<EditReport, StudyError> {
     let clock = Instant::now();
     let walk = arguments.walk()?;
-    let clean = read_state(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let clean = model.state(picture.clone())?;
     let network = model.at((clean.dims()[1], clean.dims()[2]))?;
-    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let mut denoiser = network.denoiser()?;
     let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
     let steps = steps_to(&inverse, arguments.at)?;
     let timestep = inverse.timesteps()[steps - 1];
@@ -239,17 +243,17 @@ pub fn run(
     let states = trajectory(&mut denoiser, &inverse, clean.data(), steps, 0, progress)?;
     let noisy = Tensor::new(clean.dims(), states[steps].clone())?;
     progress.begin("finding the direction", 1);
-    let mask = match &arguments.mask {
-        Some(file) => Some(read_mask(file, clean.dims())?),
-        None => None,
-    };
+    let pixels = (picture.dims()[1], picture.dims()[2]);
+    let mask = arguments.mask.as_ref();
+    let mask = mask.map(|file| read_mask(file, pixels)).transpose()?;
+    let inside = mask.as_ref().map(|mask| cells(mask, pixels, model.scale()));
     let direction = find_direction(
         arguments,
         model,
         &network,
         &noisy,
         timestep,
-        mask.as_deref(),
+        inside.as_deref(),
         seed,
     )?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, arguments.eta())?;
@@ -276,7 +280,7 @@ pub fn run(
         direction: arguments.direction.clone(),
         singular_values: direction.singular_values,
         timestep,
-        unedited: difference(clean.data(), middle),
+        unedited: difference(picture.data(), middle),
         ends: [frames.get(0), last].map(|end| difference(middle, end)),
         positions,
         inside: mask.map(|mask| share_inside(&mask, frames.get(0), last)),
@@ -289,7 +293,7 @@ pub fn run(
 fn find_direction(
     arguments: &EditArguments,
     model: &DiffusionModel,
-    network: &Model<f32>,
+    network: &Network,
     state: &Tensor<f32>,
     timestep: usize,
     mask: Option<&[bool]>,

@@ -8,7 +8,7 @@
 
 use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_diffusion::{Ddim, Eta, Sampler};
+use alice_diffusion::{Ddim, Eta};
 use alice_geometry::grassmann::{distance, frechet_mean, matched_mean};
 use alice_geometry::{Block, Matrix, Span, Spectrum, dense_spectrum, rotate};
 use alice_runs::{ModelReference, RunFolder, TensorFile};

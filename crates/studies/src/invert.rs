@@ -1,5 +1,6 @@
 //! `invert`: a picture as the noise that a model makes it from.
 
+use crate::discover::findings::Pictures;
 use crate::input::InputFile;
 use crate::pictures::{Tones, to_picture};
 use crate::raster::{from_picture, resize, sheet};
@@ -88,23 +89,25 @@ impl fmt::Display for InvertReport {
 /// Names the argument, or the picture and what is wrong with it.
 pub fn check(arguments: &InvertArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     DdimInverse::new(&model.schedule, arguments.steps)?;
-    read_state(&arguments.picture, arguments.resize, model)?;
+    read_picture(&arguments.picture, arguments.resize, model)?;
     Ok(())
 }
 
-/// A picture as a clean state of a model, `[1, H, W, C]`.
+/// A picture as a model takes it, `[1, H, W, C]` in −1..1.
 ///
 /// # Errors
 /// When the picture cannot be read or is not of the model's size.
-pub fn read_state(
+pub fn read_picture(
     file: &InputFile,
     resizing: bool,
     model: &DiffusionModel,
 ) -> Result<Tensor<f32>, StudyError> {
     let (mut found, _) = picture::decode_png(&file.path, &file.read()?)?;
-    let channels = model.network.config.in_channels;
+    let channels = model.picture_channels();
+    let scale = model.scale();
     let own = (found.height() as usize, found.width() as usize);
-    let size = match model.network.config.sample_size {
+    let wanted = model.known_size().map(|(h, w)| (h * scale, w * scale));
+    let size = match wanted {
         Some(size) if size == own => size,
         Some(size) if resizing => {
             found = resize(&found, size)?;
@@ -193,10 +196,11 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<InvertReport, StudyError> {
     let clock = Instant::now();
-    let clean = read_state(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let clean = model.state(picture.clone())?;
     let size = (clean.dims()[1], clean.dims()[2]);
     let network = model.at(size)?;
-    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let mut denoiser = network.denoiser()?;
     let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let steps = arguments.steps;
@@ -224,13 +228,16 @@ pub fn run(
     back.reverse();
     write_trajectory(folder, &states, &inverse, clean.dims())?;
     let forth: Vec<_> = stops.iter().map(|&step| states[step].clone()).collect();
-    write_strip(folder, forth, back, &labels(&stops, &inverse), clean.dims())?;
+    let columns = stops.len();
+    let strip = pictures(size, clean.dims()[3], [forth, back].concat().concat());
+    let strip = model.pictures(strip, progress)?;
+    write_strip(folder, &strip, &labels(&stops, &inverse))?;
     let (mean, deviation) = moments(noise);
     Ok(InvertReport {
         model: model.reference.clone(),
-        size,
+        size: strip.size,
         steps,
-        error: difference(clean.data(), &state),
+        error: difference(picture.data(), strip.get(columns)),
         noise_mean: mean,
         noise_deviation: deviation,
         seconds: clock.elapsed().as_secs_f64(),
@@ -272,25 +279,20 @@ fn labels(stops: &[usize], inverse: &DdimInverse) -> Vec<String> {
 /// Above the way to noise, below the way back, column by column.
 fn write_strip(
     folder: &mut RunFolder,
-    forth: Vec<Vec<f32>>,
-    back: Vec<Vec<f32>>,
+    strip: &Pictures,
     labels: &[String],
-    dims: &[usize],
 ) -> Result<(), StudyError> {
-    let (size, channels) = ((dims[1], dims[2]), dims[3]);
-    let columns = forth.len();
-    let reconstruction = pictures(size, channels, back[0].clone());
-    let strip = pictures(size, channels, [forth, back].concat().concat());
+    let columns = labels.len();
+    let reconstruction = to_picture(strip, columns, Tones::of(strip))?;
     let mut labels = [labels, labels].concat();
     labels[columns] = "reconstruction".to_owned();
-    let strip = sheet(&strip, columns, &labels)?;
+    let strip = sheet(strip, columns, &labels)?;
     folder.write_png("strip.png", &strip, &Metadata::new())?;
-    let reconstruction = to_picture(&reconstruction, 0, Tones::of(&reconstruction))?;
     folder.write_png("reconstruction.png", &reconstruction, &Metadata::new())?;
     Ok(())
 }
 
-/// The difference of two states in −1..1, in steps of 8-bit pixels.
+/// The difference of two pictures in −1..1, in steps of 8-bit pixels.
 #[must_use]
 pub fn difference(a: &[f32], b: &[f32]) -> ReconstructionError {
     let differences = a.iter().zip(b).map(|(a, b)| 127.5 * f64::from(a - b).abs());

@@ -1,11 +1,14 @@
 //! A latent diffusion model: text encoders, conditional U-Net, autoencoder.
 
 use crate::StudyError;
-use alice_diffusion::ScheduleConfig;
+use alice_diffusion::{Guidance, ScheduleConfig};
 use alice_networks::{ModelFolder, UNet2DCondition};
-use alice_pipelines::{Latents, TextEncoders};
-use alice_runs::{ModelReference, disk, hash};
+use alice_pipelines::{Condition, Latents, TextEncoders};
+use alice_runs::{ModelOptions, ModelReference, disk, hash};
 use std::path::Path;
+
+/// The guidance when none is asked for, as in the public pipelines.
+const GUIDANCE: f64 = 7.5;
 
 /// A latent diffusion model, opened from a diffusers folder.
 #[derive(Clone, Debug)]
@@ -22,6 +25,16 @@ pub struct LatentModel {
     pub schedule: ScheduleConfig,
 }
 
+/// What a latent model is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub positive: Condition,
+    pub negative: Condition,
+    pub guidance: Guidance,
+    /// Height and width in pixels.
+    pub pixels: (usize, usize),
+}
+
 impl LatentModel {
     /// Reads a pipeline folder.
     ///
@@ -35,26 +48,27 @@ impl LatentModel {
         };
         let schedule = ScheduleConfig::from_json(&disk::read_text(scheduler)?)
             .map_err(|e| StudyError::argument(scheduler.display().to_string(), e.to_string()))?;
-        Ok(Self {
+        let model = Self {
             texts: TextEncoders::open(folder)?,
             latents: Latents::open(folder)?,
             unet: UNet2DCondition::open(folder)?,
             reference: ModelReference {
                 name: folder.display().to_string(),
                 hash: hash::file(&files.weights)?,
+                options: ModelOptions::default(),
             },
             schedule,
-        })
+        };
+        model.check()?;
+        Ok(model)
     }
 
     /// Refuses networks that do not work together on latents.
-    ///
-    /// # Errors
-    /// Says which numbers of channels differ.
-    pub fn check(&self) -> Result<(), StudyError> {
+    fn check(&self) -> Result<(), StudyError> {
         let config = &self.unet.config;
         let channels = self.latents.channels();
-        if (config.in_channels, config.out_channels) == (channels, channels) {
+        let latents = config.in_channels - config.inpainting_channels();
+        if (latents, config.out_channels) == (channels, channels) {
             return Ok(());
         }
         let why = format!(
@@ -62,5 +76,56 @@ impl LatentModel {
             config.in_channels, config.out_channels
         );
         Err(StudyError::argument("--model", why))
+    }
+
+    /// Reads what the model is told.
+    ///
+    /// # Errors
+    /// Names the option that does not fit.
+    pub(crate) fn tell(&self, options: &ModelOptions) -> Result<Told, StudyError> {
+        let guidance = Guidance {
+            scale: options.guidance.unwrap_or(GUIDANCE),
+            rescale: options.guidance_rescale.unwrap_or(0.0),
+        };
+        if !guidance.scale.is_finite() || guidance.scale.abs() > 1000.0 {
+            let why = format!("{}; it must lie between -1000 and 1000", guidance.scale);
+            return Err(StudyError::argument("--guidance", why));
+        }
+        if !(0.0..=1.0).contains(&guidance.rescale) {
+            let why = format!("{}; it must lie between 0 and 1", guidance.rescale);
+            return Err(StudyError::argument("--guidance-rescale", why));
+        }
+        let encode = |text: &Option<String>| self.texts.encode(text.as_deref().unwrap_or_default());
+        Ok(Told {
+            pixels: self.pixels(options.size.as_deref())?,
+            positive: encode(&options.prompt)?,
+            negative: encode(&options.negative)?,
+            guidance,
+        })
+    }
+
+    /// Height and width in pixels.
+    fn pixels(&self, size: Option<&str>) -> Result<(usize, usize), StudyError> {
+        let scale = self.latents.scale();
+        let Some(text) = size else {
+            let (height, width) = self.unet.config.sample_size.ok_or_else(|| {
+                StudyError::argument("--size", "the model's config names no size; give one")
+            })?;
+            return Ok((height * scale, width * scale));
+        };
+        let sides = text.split_once(['x', '×']).and_then(|(width, height)| {
+            let side = |text: &str| text.trim().parse::<usize>().ok();
+            Some((side(height)?, side(width)?))
+        });
+        let fits = |side: usize| (scale..=8192).contains(&side) && side.is_multiple_of(scale);
+        match sides {
+            Some((height, width)) if fits(height) && fits(width) => Ok((height, width)),
+            _ => {
+                let why = format!(
+                    "{text}; write it as 512x512, both sides multiples of {scale} up to 8192"
+                );
+                Err(StudyError::argument("--size", why))
+            }
+        }
     }
 }

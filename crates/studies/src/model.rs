@@ -1,22 +1,31 @@
 //! A diffusion model: its network, its noise schedule and where it is from.
 
-use crate::StudyError;
+use crate::discover::findings::Pictures;
+use crate::latent_model::{LatentModel, Told};
+use crate::{Progress, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_diffusion::ScheduleConfig;
+use alice_diffusion::{Network, SamplerKind, ScheduleConfig};
 use alice_networks::{ModelFolder, UNet2D};
-use alice_runs::ModelReference;
-use alice_runs::{TensorFile, disk, hash};
+use alice_pipelines::{guided, tell};
+use alice_runs::{ModelOptions, ModelReference, TensorFile, disk, hash};
 use std::path::Path;
+use std::sync::Arc;
 
-/// A diffusion model, opened.
+/// A diffusion model, opened: of pixels, or of latents with what it is told.
 #[derive(Clone, Debug)]
 pub struct DiffusionModel {
-    /// Its name, or the path as it was given, and its content hash.
+    /// Its name, or the path as it was given, its content hash, and what it
+    /// is told.
     pub reference: ModelReference,
-    /// The network and its weights.
-    pub network: UNet2D,
     /// The noise schedule; diffusers' default where the folder names none.
     pub schedule: ScheduleConfig,
+    parts: Parts,
+}
+
+#[derive(Clone, Debug)]
+enum Parts {
+    Pixels(Box<UNet2D>),
+    Latents(Arc<LatentModel>, Box<Told>),
 }
 
 /// The files of the bundled model, in the diffusers pipeline layout.
@@ -33,14 +42,61 @@ impl DiffusionModel {
     /// The name of the model inside this program.
     pub const BUNDLED: &'static str = bundled::NAME;
 
-    /// The model inside this program, or the one in a folder.
+    /// The model inside this program, or the one in a folder, told `options`.
     ///
     /// # Errors
-    /// When the folder's files are missing, broken or not supported.
-    pub fn open(folder: Option<&Path>) -> Result<Self, StudyError> {
-        match folder {
-            None => Self::bundled(),
-            Some(folder) => Self::from_folder(folder),
+    /// When the folder's files are missing, broken or not supported, or the
+    /// model does not understand an option.
+    pub fn open(folder: Option<&Path>, options: &ModelOptions) -> Result<Self, StudyError> {
+        let model = match folder {
+            None => Self::bundled()?,
+            Some(folder) if reads_text(folder)? => {
+                let model = LatentModel::open(folder)?;
+                let told = model.tell(options)?;
+                return Ok(Self::of_latents(Arc::new(model), told, options));
+            }
+            Some(folder) => Self::from_folder(folder)?,
+        };
+        model.told(options)
+    }
+
+    /// The same model, told something else.
+    ///
+    /// # Errors
+    /// When it does not understand an option.
+    pub fn told(self, options: &ModelOptions) -> Result<Self, StudyError> {
+        if self.reference.options == *options {
+            return Ok(self);
+        }
+        if let Parts::Latents(model, _) = self.parts {
+            let told = model.tell(options)?;
+            return Ok(Self::of_latents(model, told, options));
+        }
+        let given = [
+            ("--prompt", options.prompt.is_some()),
+            ("--negative", options.negative.is_some()),
+            ("--guidance", options.guidance.is_some()),
+            ("--guidance-rescale", options.guidance_rescale.is_some()),
+            ("--size", options.size.is_some()),
+            ("--lora", !options.lora.is_empty()),
+        ];
+        let given = given.iter().find(|(_, given)| *given);
+        let name = given.map_or("--model", |(name, _)| name);
+        let why = format!(
+            "is for models that read text, and {} does not. Name another with --model",
+            self.reference.name
+        );
+        Err(StudyError::argument(name, why))
+    }
+
+    fn of_latents(model: Arc<LatentModel>, told: Told, options: &ModelOptions) -> Self {
+        Self {
+            reference: ModelReference {
+                options: options.clone(),
+                ..model.reference.clone()
+            },
+            schedule: model.schedule.clone(),
+            parts: Parts::Latents(model, Box::new(told)),
         }
     }
 
@@ -51,7 +107,7 @@ impl DiffusionModel {
     /// Those of [`DiffusionModel::open`].
     pub fn named(name: &Path) -> Result<Self, StudyError> {
         let bundled = name == Path::new(Self::BUNDLED) && !disk::is_folder(name);
-        Self::open(Some(name).filter(|_| !bundled))
+        Self::open(Some(name).filter(|_| !bundled), &ModelOptions::default())
     }
 
     /// `puppets-32`, the model inside this program.
@@ -64,9 +120,10 @@ impl DiffusionModel {
             reference: ModelReference {
                 name: bundled::NAME.to_owned(),
                 hash: hash::bytes(bundled::WEIGHTS),
+                options: ModelOptions::default(),
             },
-            network: UNet2D::from_parts(bundled::CONFIG, weights)?,
             schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
+            parts: Parts::Pixels(Box::new(UNet2D::from_parts(bundled::CONFIG, weights)?)),
         })
     }
 
@@ -84,23 +141,109 @@ impl DiffusionModel {
                 .map_err(|e| StudyError::argument(path.display().to_string(), e.to_string()))?,
             None => ScheduleConfig::default(),
         };
-        let reference = ModelReference {
-            name: folder.display().to_string(),
-            hash: hash::file(&files.weights)?,
-        };
         Ok(Self {
-            reference,
-            network,
+            reference: ModelReference {
+                name: folder.display().to_string(),
+                hash: hash::file(&files.weights)?,
+                options: ModelOptions::default(),
+            },
             schedule,
+            parts: Parts::Pixels(Box::new(network)),
         })
     }
 
-    /// The size its config names, (height, width), or an error that asks for one.
+    /// The network of a model of pixels.
+    ///
+    /// # Errors
+    /// When this is a model of latents.
+    pub fn pixel_network(&self) -> Result<&UNet2D, StudyError> {
+        match &self.parts {
+            Parts::Pixels(network) => Ok(network),
+            Parts::Latents(..) => {
+                let why = "reads text and works on latents; this is for models of pixels";
+                Err(StudyError::argument("--model", why))
+            }
+        }
+    }
+
+    /// Whether its states are latents that an autoencoder makes pictures of.
+    #[must_use]
+    pub fn is_latent(&self) -> bool {
+        matches!(self.parts, Parts::Latents(..))
+    }
+
+    /// Channels of its states.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        match &self.parts {
+            Parts::Pixels(network) => network.config.in_channels,
+            Parts::Latents(model, _) => model.latents.channels(),
+        }
+    }
+
+    /// Channels of what the network gives.
+    #[must_use]
+    pub fn out_channels(&self) -> usize {
+        match &self.parts {
+            Parts::Pixels(network) => network.config.out_channels,
+            Parts::Latents(model, _) => model.unet.config.out_channels,
+        }
+    }
+
+    /// Pixels of a picture for one of a state, on each side.
+    #[must_use]
+    pub fn scale(&self) -> usize {
+        match &self.parts {
+            Parts::Pixels(_) => 1,
+            Parts::Latents(model, _) => model.latents.scale(),
+        }
+    }
+
+    /// Channels that an inpainting network takes beside the state.
+    #[must_use]
+    pub fn inpainting_channels(&self) -> usize {
+        match &self.parts {
+            Parts::Pixels(_) => 0,
+            Parts::Latents(model, _) => model.unet.config.inpainting_channels(),
+        }
+    }
+
+    /// Tokens at the prompt's end that the text encoder could not take.
+    #[must_use]
+    pub fn cut(&self) -> usize {
+        match &self.parts {
+            Parts::Pixels(_) => 0,
+            Parts::Latents(_, told) => told.positive.cut,
+        }
+    }
+
+    /// How strongly the prompt counts, for models that read one.
+    #[must_use]
+    pub fn guidance(&self) -> Option<f64> {
+        match &self.parts {
+            Parts::Pixels(_) => None,
+            Parts::Latents(_, told) => Some(told.guidance.scale),
+        }
+    }
+
+    /// The size of its states, if it is known: (height, width).
+    #[must_use]
+    pub fn known_size(&self) -> Option<(usize, usize)> {
+        match &self.parts {
+            Parts::Pixels(network) => network.config.sample_size,
+            Parts::Latents(_, told) => {
+                let scale = self.scale();
+                Some((told.pixels.0 / scale, told.pixels.1 / scale))
+            }
+        }
+    }
+
+    /// The size of its states, (height, width), or an error that asks for one.
     ///
     /// # Errors
     /// When the config has no `sample_size`.
     pub fn size(&self) -> Result<(usize, usize), StudyError> {
-        self.network.config.sample_size.ok_or_else(|| {
+        self.known_size().ok_or_else(|| {
             StudyError::argument(
                 "--model",
                 "its config has no sample_size; give pictures as input",
@@ -108,16 +251,120 @@ impl DiffusionModel {
         })
     }
 
-    /// The network ready to run on samples of `size` = (height, width).
+    /// The sampler its folder names, DDIM if we do not have that one.
+    #[must_use]
+    pub fn sampler(&self) -> SamplerKind {
+        SamplerKind::of(&self.schedule).unwrap_or(SamplerKind::Ddim)
+    }
+
+    /// The network ready to run on states of `size` = (height, width).
     ///
     /// # Errors
     /// When the architecture does not allow the size.
-    pub fn at(&self, size: (usize, usize)) -> Result<Model<f32>, StudyError> {
-        Ok(Model::new(
-            self.network.graph(size)?,
-            self.network.parameters.clone(),
-        )?)
+    pub fn at(&self, size: (usize, usize)) -> Result<Network, StudyError> {
+        match &self.parts {
+            Parts::Pixels(network) => {
+                let model = Model::new(network.graph(size)?, network.parameters.clone())?;
+                Ok(model.into())
+            }
+            Parts::Latents(model, told) => {
+                let scale = model.latents.scale();
+                let pixels = (size.0 * scale, size.1 * scale);
+                let (positive, negative) = (&told.positive, &told.negative);
+                let unet = &model.unet;
+                Ok(guided(
+                    unet,
+                    size,
+                    pixels,
+                    positive,
+                    negative,
+                    told.guidance,
+                )?)
+            }
+        }
     }
+
+    /// Tells a network that [`Self::at`] made what this model is told by now.
+    ///
+    /// # Errors
+    /// When the network is of another size than the model's pictures.
+    pub(crate) fn retell(&self, network: &mut Network) -> Result<(), StudyError> {
+        if let Parts::Latents(model, told) = &self.parts {
+            let config = &model.unet.config;
+            let (positive, negative) = (&told.positive, &told.negative);
+            tell(
+                network,
+                config,
+                told.pixels,
+                positive,
+                negative,
+                told.guidance,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// States `[N, h, w, C]` as pictures: what they are for models of pixels.
+    ///
+    /// # Errors
+    /// When the autoencoder fails or the user asks to stop.
+    pub fn pictures(
+        &self,
+        states: Pictures,
+        progress: &mut dyn Progress,
+    ) -> Result<Pictures, StudyError> {
+        let Parts::Latents(model, _) = &self.parts else {
+            return Ok(states);
+        };
+        let (count, (height, width)) = (states.len(), states.size);
+        progress.begin("decoding", count as u64);
+        let dims = [1, height, width, states.channels];
+        let (mut values, mut channels) = (Vec::new(), 3);
+        for i in 0..count {
+            if progress.is_cancelled() {
+                return Err(StudyError::Cancelled);
+            }
+            let state = Tensor::new(&dims, states.get(i).to_vec())?;
+            let picture = model.latents.decode(&state)?;
+            channels = picture.channels();
+            values.extend(picture.into_data());
+            progress.advance(1);
+        }
+        let scale = self.scale();
+        Ok(Pictures {
+            size: (height * scale, width * scale),
+            channels,
+            values,
+        })
+    }
+
+    /// The clean state of a picture `[1, H, W, C]`: itself for models of pixels.
+    ///
+    /// # Errors
+    /// When the autoencoder fails.
+    pub fn state(&self, picture: Tensor<f32>) -> Result<Tensor<f32>, StudyError> {
+        match &self.parts {
+            Parts::Pixels(_) => Ok(picture),
+            Parts::Latents(model, _) => Ok(model.latents.encode(&picture)?),
+        }
+    }
+
+    /// Channels of its pictures.
+    #[must_use]
+    pub fn picture_channels(&self) -> usize {
+        match &self.parts {
+            Parts::Pixels(network) => network.config.in_channels,
+            Parts::Latents(..) => 3,
+        }
+    }
+}
+
+/// Whether the U-Net in a folder is a conditional one.
+fn reads_text(folder: &Path) -> Result<bool, StudyError> {
+    let files = ModelFolder::find(folder)?;
+    let text = disk::read_text(&files.config)?;
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    Ok(config["_class_name"] == "UNet2DConditionModel")
 }
 
 /// Refuses another model than a recipe's.

@@ -18,6 +18,30 @@ pub(crate) fn document(
     sections: Markup,
     script: &str,
 ) -> String {
+    whole(title, recipe, header, sections, script, "data:")
+}
+
+/// A page whose pictures lie beside it, for more of them than one file holds.
+pub(crate) fn document_with_files(
+    title: &str,
+    recipe: &Recipe,
+    header: Markup,
+    sections: Markup,
+) -> String {
+    whole(title, recipe, header, sections, "", "'self' file: data:")
+}
+
+fn whole(
+    title: &str,
+    recipe: &Recipe,
+    header: Markup,
+    sections: Markup,
+    script: &str,
+    pictures: &str,
+) -> String {
+    let policy = format!(
+        "default-src 'none'; img-src {pictures}; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    );
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -26,8 +50,7 @@ pub(crate) fn document(
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 // Even a mistake below must not reach the network.
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+                meta http-equiv="Content-Security-Policy" content=(policy);
                 title { (title) " · Alice" }
                 style { (PreEscaped(STYLE)) }
             }

@@ -4,8 +4,8 @@ use crate::bottleneck::Bottleneck;
 use crate::discover::basis::{check_finite, decompose_fully};
 use crate::sampling::run_steps;
 use crate::{Progress, StudyError};
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Draws, NetworkDenoiser, Sampler, initial_noise};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Draws, Network, Sampler, initial_noise};
 use alice_geometry::{GolubKahan, Spectrum};
 
 /// Samples `0..count` on their way from noise to picture, before step `index`,
@@ -14,14 +14,14 @@ use alice_geometry::{GolubKahan, Spectrum};
 /// # Errors
 /// When the network fails or the user asks to stop.
 pub fn noisy_samples(
-    network: &Model<f32>,
+    network: &Network,
     sampler: &Ddim,
     seed: u64,
     count: usize,
     index: usize,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Tensor<f32>>, StudyError> {
-    let mut denoiser = NetworkDenoiser::new(network)?;
+    let mut denoiser = network.denoiser()?;
     let draws = Draws {
         seed,
         first_item: 0,
@@ -43,7 +43,7 @@ pub fn noisy_samples(
 /// When the share lies below the last step.
 pub fn index_at(sampler: &Ddim, at: f64, train_steps: usize) -> Result<usize, StudyError> {
     let steps = sampler.timesteps().len();
-    let index = sampler.index_at((at * train_steps as f64) as usize);
+    let index = sampler.index_at((at * train_steps as f64).floor());
     if index < steps {
         return Ok(index);
     }
@@ -57,7 +57,7 @@ pub fn index_at(sampler: &Ddim, at: f64, train_steps: usize) -> Result<usize, St
 /// When the rank is above a dimension, the network fails, or the basis does
 /// not converge.
 pub fn spectrum_at(
-    network: &Model<f32>,
+    network: &Network,
     sample: &Tensor<f32>,
     timestep: usize,
     rank: usize,

@@ -164,7 +164,7 @@ fn read(path: &Path, model: &DiffusionModel) -> Result<Inputs, StudyError> {
             )));
         }
     }
-    let config = &model.network.config;
+    let config = &model.pixel_network()?.config;
     let [count, _, height, width] = file.require_rank("sample", 4)?.shape[..] else {
         return Err(refuse(
             "tensor \"sample\": four dimensions are needed".into(),
@@ -213,7 +213,7 @@ fn labels_of(
     count: usize,
     model: &DiffusionModel,
 ) -> Result<Tensor<f32>, StudyError> {
-    let config = &model.network.config;
+    let config = &model.pixel_network()?.config;
     let extent = match config.class_embedding {
         Some(ClassEmbedding::Identity) => config.time_embedding_channels(),
         _ => 1,

@@ -25,8 +25,8 @@ impl Reader {
         }
         let instrument = Instrument::bundled()?;
         let side = instrument.size();
-        let config = &model.network.config;
-        if config.sample_size != Some((side, side)) || config.out_channels != 3 {
+        let fits = !model.is_latent() && model.known_size() == Some((side, side));
+        if !fits || model.out_channels() != 3 {
             return Err(StudyError::argument(
                 "--puppets",
                 format!("the instrument reads RGB pictures of {side}×{side} pixels only"),

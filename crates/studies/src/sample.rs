@@ -1,49 +1,21 @@
 //! `sample`: draw pictures with a model.
 
-mod prompted;
-mod write;
-
-pub(crate) use prompted::{check as check_prompted, run as run_prompted};
-
+use crate::drawing::{
+    Drawing, DrawingArguments, Made, Origin, check_count, check_model, decode, write_latents,
+    write_pictures, write_sheet,
+};
 use crate::input::InputFile;
-use crate::sampling::run_steps;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
-use alice_diffusion::{
-    Ddim, Ddpm, Draws, Eta, NetworkDenoiser, Sampler, ScheduleConfig, initial_noise,
-};
+use alice_diffusion::Sampler;
 use alice_runs::{ModelReference, RunFolder, TensorFile};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
-use write::{write_latents, write_pictures};
 
-/// Values of the states that go through the network at once.
-const BLOCK_VALUES: usize = 1 << 17;
-/// Most states that go through the network at once.
-const BLOCK: usize = 32;
-/// Pictures drawn when neither `--count` nor `--input` says how many.
+/// Pictures drawn when neither `--count` nor `--input` says how many; of
+/// models that read text, one.
 const COUNT: usize = 8;
-
-/// How to get from noise to a picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum SamplerKind {
-    /// Deterministic unless --eta says otherwise
-    #[default]
-    Ddim,
-    /// Ancestral: fresh noise at every step
-    Ddpm,
-}
-
-impl SamplerKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ddim => "DDIM",
-            Self::Ddpm => "DDPM",
-        }
-    }
-}
 
 /// What `sample` is told.
 #[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -52,38 +24,25 @@ pub struct SampleArguments {
     /// Start from the noise in this safetensors file (`latents` [N,C,H,W]) instead of drawing it
     #[arg(long, value_name = "FILE")]
     pub input: Option<InputFile>,
-    /// How to get from noise to a picture
-    #[arg(long, value_enum, default_value_t)]
-    pub sampler: SamplerKind,
-    /// Steps from noise to picture
-    #[arg(long, default_value_t = 50)]
-    pub steps: usize,
-    /// Pictures to draw [default: 8, or as many as the input holds]
+    /// How to draw.
+    #[command(flatten)]
+    pub drawing: DrawingArguments,
+    /// Pictures to draw [default: 8, or 1 of models that read text, or as many as the input holds]
     #[arg(long)]
     pub count: Option<usize>,
-    /// Noise that DDIM adds at each step, from 0 (none) to 1 (as much as DDPM)
-    #[arg(long)]
-    pub eta: Option<f64>,
-    /// What the picture shows, for models that read text; (x) counts more, [x] less, (x:1.5) as much as it says
-    #[arg(long, value_name = "TEXT", requires = "model")]
+    /// Turn the noise towards that of this seed, for pictures a little different
+    #[arg(
+        long,
+        value_name = "SEED",
+        requires = "variation",
+        conflicts_with = "input"
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
-    /// What it does not show
-    #[arg(long, value_name = "TEXT", requires = "prompt")]
+    pub variation_seed: Option<u64>,
+    /// How far it is turned, from 0 to 1
+    #[arg(long, value_name = "STRENGTH", requires = "variation_seed")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub negative: Option<String>,
-    /// How strongly the prompt counts [default: 7.5]
-    #[arg(long, value_name = "SCALE", requires = "prompt")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guidance: Option<f64>,
-    /// How far guided contrast is brought back, from 0 to 1 [default: 0]
-    #[arg(long, value_name = "SHARE", requires = "prompt")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guidance_rescale: Option<f64>,
-    /// Width and height in pixels [default: those the model was trained on]
-    #[arg(long, value_name = "WIDTHxHEIGHT", requires = "prompt")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<String>,
+    pub variation: Option<f64>,
 }
 
 /// What `sample` did.
@@ -142,7 +101,7 @@ impl fmt::Display for SampleReport {
 /// Where sampling begins.
 struct Start {
     sampler: Box<dyn Sampler>,
-    /// Height and width.
+    /// Of states: height and width.
     size: (usize, usize),
     count: usize,
     /// `[N, H, W, C]`; drawn from the seed if `None`.
@@ -155,24 +114,25 @@ struct Start {
 /// Names the argument, or the input and what is wrong with it.
 pub fn check(arguments: &SampleArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     let start = start(arguments, model)?;
-    model.network.graph(start.size)?;
+    if arguments
+        .variation
+        .is_some_and(|v| !(0.0..=1.0).contains(&v))
+    {
+        return Err(StudyError::argument(
+            "--variation",
+            "must lie between 0 and 1",
+        ));
+    }
+    model.at(start.size)?;
     Ok(())
 }
 
 fn start(arguments: &SampleArguments, model: &DiffusionModel) -> Result<Start, StudyError> {
-    let config = &model.network.config;
-    if config.in_channels != config.out_channels {
-        return Err(StudyError::argument(
-            "--model",
-            format!(
-                "it takes {} channels and gives {}, so it cannot sample. Use `alice predict`",
-                config.in_channels, config.out_channels
-            ),
-        ));
-    }
-    let sampler = sampler(arguments, &model.schedule)?;
+    check_model(model)?;
+    let sampler = arguments.drawing.build(model)?;
     let Some(input) = &arguments.input else {
-        let count = arguments.count.unwrap_or(COUNT);
+        let usual = if model.is_latent() { 1 } else { COUNT };
+        let count = arguments.count.unwrap_or(usual);
         check_count(count)?;
         return Ok(Start {
             sampler,
@@ -181,7 +141,7 @@ fn start(arguments: &SampleArguments, model: &DiffusionModel) -> Result<Start, S
             states: None,
         });
     };
-    let states = read_states(input, config.in_channels)?;
+    let states = read_states(input, model.channels())?;
     let (count, size) = (states.batch(), (states.dims()[1], states.dims()[2]));
     if arguments.count.is_some_and(|asked| asked != count) {
         return Err(StudyError::argument(
@@ -195,37 +155,6 @@ fn start(arguments: &SampleArguments, model: &DiffusionModel) -> Result<Start, S
         count,
         states: Some(states),
     })
-}
-
-/// The sampler that the arguments ask for.
-fn sampler(
-    arguments: &SampleArguments,
-    schedule: &ScheduleConfig,
-) -> Result<Box<dyn Sampler>, StudyError> {
-    Ok(match (arguments.sampler, arguments.eta) {
-        (SamplerKind::Ddim, eta) => {
-            let eta = Eta::Constant(eta.unwrap_or(0.0));
-            Box::new(Ddim::new(schedule, arguments.steps, eta)?)
-        }
-        (SamplerKind::Ddpm, None) => Box::new(Ddpm::new(schedule, arguments.steps)?),
-        (SamplerKind::Ddpm, Some(_)) => {
-            return Err(StudyError::argument(
-                "--eta",
-                "only `--sampler ddim` has it",
-            ));
-        }
-    })
-}
-
-fn check_count(count: usize) -> Result<(), StudyError> {
-    const MOST: usize = 1_000_000;
-    if (1..=MOST).contains(&count) {
-        return Ok(());
-    }
-    Err(StudyError::argument(
-        "--count",
-        format!("{count} pictures; it must lie between 1 and {MOST}"),
-    ))
 }
 
 /// `latents` (or `sample`, as `predict` calls it) `[N, C, H, W]`.
@@ -265,44 +194,47 @@ pub fn run(
     let start = start(arguments, model)?;
     let (count, size) = (start.count, start.size);
     let network = model.at(size)?;
-    let mut denoiser = NetworkDenoiser::new(&network)?;
-    let dim = denoiser.dim();
-    progress.begin("sampling", (count * arguments.steps) as u64);
-    let mut values = Vec::with_capacity(count * dim);
-    let block = (BLOCK_VALUES / dim.max(1)).clamp(1, BLOCK);
-    for first in (0..count).step_by(block) {
-        let items = block.min(count - first);
-        let draws = Draws {
-            seed,
-            first_item: first as u64,
-        };
-        let states = match &start.states {
-            Some(all) => all.data()[first * dim..(first + items) * dim].to_vec(),
-            None => initial_noise(draws, items, dim),
-        };
-        let steps = 0..arguments.steps;
-        let sampler = start.sampler.as_ref();
-        values.extend(run_steps(
-            &mut denoiser,
-            sampler,
-            draws,
-            states,
-            items,
-            steps,
-            progress,
-        )?);
-    }
-    let channels = model.network.config.out_channels;
-    let samples = Tensor::new(&[count, size.0, size.1, channels], values)?;
+    let mut others = Vec::new();
+    let origin = match (&start.states, arguments.variation_seed, arguments.variation) {
+        (Some(states), ..) => Origin::Given(states),
+        (None, Some(other), Some(strength)) => {
+            others.push(("Variation seed".to_owned(), other.to_string()));
+            others.push(("Variation seed strength".to_owned(), strength.to_string()));
+            Origin::Variation {
+                seed: other,
+                strength,
+            }
+        }
+        _ => Origin::Noise,
+    };
+    let drawing = Drawing {
+        network: &network,
+        sampler: start.sampler.as_ref(),
+        origin,
+        first: 0,
+        held: None,
+        seed,
+    };
+    let values = drawing.draw(count, progress)?;
+    let samples = Tensor::new(&[count, size.0, size.1, model.out_channels()], values)?;
     write_latents(folder, &samples)?;
-    let pictures = write_pictures(arguments, &model.reference, seed, folder, samples)?;
+    let drawn = decode(model, size, samples.into_data(), progress)?;
+    let made = Made {
+        model,
+        drawing: &arguments.drawing,
+        seed,
+        others,
+    };
+    let pictures = write_pictures(folder, &drawn, &made)?;
+    let size = drawn.size;
+    write_sheet(folder, drawn, &[], &made)?;
     Ok(SampleReport {
         model: model.reference.clone(),
         count,
         size,
-        sampler: arguments.sampler.name(),
-        steps: arguments.steps,
-        cut: 0,
+        sampler: arguments.drawing.kind(model).name(),
+        steps: arguments.drawing.steps,
+        cut: model.cut(),
         pictures,
         seconds: clock.elapsed().as_secs_f64(),
     })

@@ -5,8 +5,10 @@ use crate::discover::DiscoverArguments;
 use crate::edit::EditArguments;
 use crate::evolve::EvolveArguments;
 use crate::global::GlobalArguments;
+use crate::grid::GridArguments;
+use crate::img2img::Img2imgArguments;
+use crate::inpaint::InpaintArguments;
 use crate::invert::InvertArguments;
-use crate::latent_model::LatentModel;
 use crate::measure::MeasureArguments;
 use crate::model::require;
 use crate::sample::SampleArguments;
@@ -17,10 +19,10 @@ use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use crate::{
-    compare, discover, edit, evolve, global, invert, measure, sample, survey, train, transport,
-    treat, world,
+    compare, discover, edit, evolve, global, grid, img2img, inpaint, invert, measure, sample,
+    survey, train, transport, treat, world,
 };
-use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
+use alice_runs::{ModelOptions, ModelReference, Recipe, RunFolder, RunState, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -40,6 +42,12 @@ pub enum Study {
     Evolve(EvolveArguments),
     /// See [`global`].
     Global(GlobalArguments),
+    /// See [`grid`].
+    Grid(GridArguments),
+    /// See [`img2img`].
+    Img2img(Img2imgArguments),
+    /// See [`inpaint`].
+    Inpaint(InpaintArguments),
     /// See [`invert`].
     Invert(InvertArguments),
     /// See [`measure`].
@@ -59,12 +67,15 @@ pub enum Study {
 }
 
 /// The verbs of all studies, sorted.
-pub const VERBS: [&str; 13] = [
+pub const VERBS: [&str; 16] = [
     "compare",
     "discover",
     "edit",
     "evolve",
     "global",
+    "grid",
+    "img2img",
+    "inpaint",
     "invert",
     "measure",
     "sample",
@@ -85,6 +96,9 @@ impl Study {
             Self::Edit(_) => "edit",
             Self::Evolve(_) => "evolve",
             Self::Global(_) => "global",
+            Self::Grid(_) => "grid",
+            Self::Img2img(_) => "img2img",
+            Self::Inpaint(_) => "inpaint",
             Self::Invert(_) => "invert",
             Self::Measure(_) => "measure",
             Self::Sample(_) => "sample",
@@ -111,6 +125,9 @@ impl Study {
             "edit" => Self::Edit(read(name, recipe)?),
             "evolve" => Self::Evolve(read(name, recipe)?),
             "global" => Self::Global(read(name, recipe)?),
+            "grid" => Self::Grid(read(name, recipe)?),
+            "img2img" => Self::Img2img(read(name, recipe)?),
+            "inpaint" => Self::Inpaint(read(name, recipe)?),
             "invert" => Self::Invert(read(name, recipe)?),
             "measure" => Self::Measure(read(name, recipe)?),
             "sample" => Self::Sample(read(name, recipe)?),
@@ -130,6 +147,9 @@ impl Study {
             Self::Edit(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Evolve(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Global(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Grid(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Img2img(arguments) => Recipe::new(verb, arguments, seed, model),
+            Self::Inpaint(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Invert(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Measure(arguments) => Recipe::new(verb, arguments, seed, model),
             Self::Sample(arguments) => Recipe::new(verb, arguments, seed, model),
@@ -145,11 +165,6 @@ impl Study {
         !matches!(self, Self::Evolve(_) | Self::Train(_) | Self::World(_))
     }
 
-    /// Whether the model reads prompts.
-    fn is_prompted(&self) -> bool {
-        matches!(self, Self::Sample(arguments) if arguments.prompt.is_some())
-    }
-
     /// Records the content of the files that the study reads.
     fn pin_inputs(&mut self) -> Result<(), StudyError> {
         match self {
@@ -157,6 +172,15 @@ impl Study {
                 arguments.picture.pin()?;
                 arguments.mask.as_mut().map_or(Ok(()), |file| file.pin())?;
                 arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
+            }
+            Self::Grid(arguments) => {
+                let files = arguments.files_mut();
+                files.into_iter().try_for_each(InputFile::pin)
+            }
+            Self::Img2img(arguments) => arguments.picture.pin(),
+            Self::Inpaint(arguments) => {
+                arguments.picture.pin()?;
+                arguments.mask.pin()
             }
             Self::Invert(arguments) => arguments.picture.pin(),
             Self::Measure(arguments) => {
@@ -191,6 +215,9 @@ impl Study {
             (Self::Measure(arguments), _) => measure::check(arguments),
             (Self::Survey(arguments), _) => survey::check(arguments),
             (Self::Edit(arguments), Some(model)) => edit::check(arguments, model),
+            (Self::Grid(arguments), Some(model)) => grid::check(arguments, model),
+            (Self::Img2img(arguments), Some(model)) => img2img::check(arguments, model),
+            (Self::Inpaint(arguments), Some(model)) => inpaint::check(arguments, model),
             (Self::Invert(arguments), Some(model)) => invert::check(arguments, model),
             (Self::Sample(arguments), Some(model)) => sample::check(arguments, model),
             (Self::Train(arguments), _) => train::check(arguments),
@@ -210,6 +237,8 @@ pub struct Job {
     pub study: Study,
     /// The model's folder; the bundled model if `None`.
     pub model: Option<PathBuf>,
+    /// What it is told.
+    pub options: ModelOptions,
     /// The model of the recipe that is replayed: the one found must be it.
     pub recorded: Option<ModelReference>,
     /// Names every random stream of the run.
@@ -225,8 +254,6 @@ pub struct Job {
 pub struct PreparedJob {
     study: Study,
     model: Option<DiffusionModel>,
-    /// Instead of the model where the study has a prompt.
-    latent: Option<LatentModel>,
     seed: u64,
     folder: RunFolder,
 }
@@ -261,6 +288,11 @@ impl Job {
                 .as_ref()
                 .filter(is_folder)
                 .map(|model| PathBuf::from(&model.name)),
+            options: recipe
+                .model
+                .as_ref()
+                .map(|model| model.options.clone())
+                .unwrap_or_default(),
             recorded: recipe.model.clone(),
             seed: recipe.seed,
             out: None,
@@ -274,22 +306,10 @@ impl Job {
     /// When something does not fit; nothing was written or removed then.
     pub fn prepare(mut self) -> Result<PreparedJob, StudyError> {
         self.study.pin_inputs()?;
-        let prompted = self.study.is_prompted();
-        let latent = prompted.then(|| self.open_latent_model()).transpose()?;
-        let model = if self.study.uses_model() && !prompted {
-            Some(self.open_model()?)
-        } else {
-            None
-        };
-        match (&self.study, &latent) {
-            (Study::Sample(arguments), Some(latent)) => sample::check_prompted(arguments, latent)?,
-            _ => self.study.check(model.as_ref())?,
-        }
-        let references = [
-            model.as_ref().map(|model| &model.reference),
-            latent.as_ref().map(|model| &model.reference),
-        ];
-        let reference = references.into_iter().flatten().next().cloned();
+        let uses_model = self.study.uses_model();
+        let model = uses_model.then(|| self.open_model()).transpose()?;
+        self.study.check(model.as_ref())?;
+        let reference = model.as_ref().map(|model| model.reference.clone());
         let recipe = self.study.recipe(self.seed, reference)?;
         let folder = match (&self.out, &self.study) {
             (Some(path), Study::Train(arguments))
@@ -303,7 +323,7 @@ impl Job {
             {
                 RunFolder::extend(path, recipe)?
             }
-            (Some(path), Study::Compare(_))
+            (Some(path), Study::Compare(_) | Study::Grid(_))
                 if !self.overwrite
                     && RunFolder::state(path) == RunState::Interrupted
                     && Recipe::find(path).is_ok_and(|before| before == recipe) =>
@@ -315,29 +335,14 @@ impl Job {
         Ok(PreparedJob {
             study: self.study,
             model,
-            latent,
             seed: self.seed,
             folder,
         })
     }
 
-    /// The model that reads prompts; under its recorded name if there is a record.
-    fn open_latent_model(&self) -> Result<LatentModel, StudyError> {
-        let folder = self.model.as_deref().ok_or_else(|| {
-            let why = "needs a model that reads text. Name its folder with --model";
-            StudyError::argument("--prompt", why)
-        })?;
-        let mut model = LatentModel::open(folder)?;
-        if let Some(recorded) = &self.recorded {
-            require(&model.reference, recorded)?;
-            model.reference = recorded.clone();
-        }
-        Ok(model)
-    }
-
     /// The model; under its recorded name if there is a record.
     fn open_model(&self) -> Result<DiffusionModel, StudyError> {
-        let mut model = DiffusionModel::open(self.model.as_deref())?;
+        let mut model = DiffusionModel::open(self.model.as_deref(), &self.options)?;
         if let Some(recorded) = &self.recorded {
             require(&model.reference, recorded)?;
             model.reference = recorded.clone();
@@ -360,10 +365,6 @@ impl PreparedJob {
     pub fn run(self, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
         let (verb, seed, mut folder) = (self.study.verb(), self.seed, self.folder);
         let to = &mut folder;
-        if let (Study::Sample(arguments), Some(model)) = (&self.study, &self.latent) {
-            let result = sample::run_prompted(arguments, model, seed, to, progress);
-            return close(verb, folder, result);
-        }
         match (&self.study, &self.model) {
             (Study::Compare(arguments), Some(model)) => {
                 let result = compare::run(arguments, model, seed, to, progress);
@@ -375,6 +376,18 @@ impl PreparedJob {
             }
             (Study::Edit(arguments), Some(model)) => {
                 let result = edit::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Grid(arguments), Some(model)) => {
+                let result = grid::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Img2img(arguments), Some(model)) => {
+                let result = img2img::run(arguments, model, seed, to, progress);
+                close(verb, folder, result)
+            }
+            (Study::Inpaint(arguments), Some(model)) => {
+                let result = inpaint::run(arguments, model, seed, to, progress);
                 close(verb, folder, result)
             }
             (Study::Invert(arguments), Some(model)) => {

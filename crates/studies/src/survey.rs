@@ -8,7 +8,7 @@ use crate::raster::{columns, sheet};
 use crate::reader::Reader;
 use crate::sampling::{pictures, run_steps};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, initial_noise};
+use alice_diffusion::{Ddim, Draws, Eta, initial_noise};
 use alice_runs::{Metadata, ModelReference, RunFolder};
 use alice_worlds::{FACTORS, FactorKind, PuppetShow};
 use serde::{Deserialize, Serialize};
@@ -118,7 +118,7 @@ pub fn run(
     })?;
     let size = model.size()?;
     let network = model.at(size)?;
-    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let mut denoiser = network.denoiser()?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     progress.begin(
         "drawing and reading",

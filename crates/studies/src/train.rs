@@ -155,7 +155,7 @@ fn first(arguments: &TrainArguments) -> Result<Trainer, StudyError> {
     if let Some(start) = &arguments.start {
         let model = DiffusionModel::named(Path::new(&start.name))?;
         require(&model.reference, start)?;
-        trainer.start_from(&model.network)?;
+        trainer.start_from(model.pixel_network()?)?;
     }
     Ok(trainer)
 }

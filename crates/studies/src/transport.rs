@@ -15,7 +15,7 @@ use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_diffusion::{Ddim, Eta, Sampler};
+use alice_diffusion::{Ddim, Eta};
 use alice_geometry::{Block, TangentBasis, transport};
 use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile};
 use serde::{Deserialize, Serialize};

@@ -7,8 +7,8 @@ use crate::discover::findings::Pictures;
 use crate::jacobian::{flatten, to_file_layout, to_network_layout, unflatten};
 use crate::sampling::{pictures, run_trajectory};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Denoiser, Draws, NetworkDenoiser, Sampler, Trajectory};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Denoiser, Draws, Network, Trajectory};
 use alice_geometry::geodesic::{Shooting, SmoothMap};
 use alice_geometry::{Block, GolubKahan, LinearMap, pullback_length};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub struct Start<'a> {
     /// Whose schedule it is.
     pub model: &'a DiffusionModel,
     /// Its network at the sample's size.
-    pub network: &'a Model<f32>,
+    pub network: &'a Network,
     /// Draws the frames.
     pub sampler: &'a Ddim,
     /// The sampler's first step from here.
@@ -120,8 +120,8 @@ impl Walk {
     }
 
     /// Walks along each of `directions` `[k, dim]`, unit vectors in the
-    /// network's own layout, and samples every frame to the end:
-    /// k · (2 · frames + 1) pictures, those of one walk together.
+    /// network's own layout, samples every frame to the end and makes it a
+    /// picture: k · (2 · frames + 1), those of one walk together.
     ///
     /// # Errors
     /// When the network fails or the user asks to stop.
@@ -132,7 +132,7 @@ impl Walk {
         progress: &mut dyn Progress,
     ) -> Result<Pictures, StudyError> {
         let count = directions.rows() * self.positions().len();
-        let mut denoiser = NetworkDenoiser::new(start.network)?;
+        let mut denoiser = start.network.denoiser()?;
         let walked = self.states(start, directions, progress)?;
         if self.method == Method::Hspace {
             denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
@@ -148,7 +148,8 @@ impl Walk {
             .steps(steps)
             .with_the_same_noise();
         let drawn = run_trajectory(&mut denoiser, &trajectory, walked, count, progress)?;
-        Ok(pictures((dims[1], dims[2]), dims[3], drawn))
+        let states = pictures((dims[1], dims[2]), dims[3], drawn);
+        start.model.pictures(states, progress)
     }
 
     /// The noisy samples of the walks, `[k, 2 · frames + 1, dim]`; in h-space
@@ -166,7 +167,7 @@ impl Walk {
         progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
         match self.method {
             Method::Guidance | Method::Linear => {
-                let mut denoiser = NetworkDenoiser::new(start.network)?;
+                let mut denoiser = start.network.denoiser()?;
                 self.walk(&mut denoiser, start, directions, progress)
             }
             Method::Geodesic => self.shoot(start, directions, progress),

@@ -12,8 +12,11 @@ impl UNet2DConditionConfig {
     /// width), which need not be halvable, and a context of `tokens`.
     ///
     /// # Shapes
-    /// Inputs: `sample` `[H, W, in_channels]`, `timestep` `[1]`, `context`
-    /// `[tokens, cross_attention_dim]`; where the config asks for them,
+    /// Inputs: `sample` `[H, W, out_channels]` for inpainting networks and
+    /// `[H, W, in_channels]` for all others, `timestep` `[1]`, `context`
+    /// `[tokens, cross_attention_dim]`; for inpainting networks `inpainting`
+    /// `[H, W, in_channels − out_channels]`, the mask and the masked latents;
+    /// where the config asks for them,
     /// `class_label` `[1]` or `[E]`, `timestep_cond` `[time_cond_proj_dim]`,
     /// `text_embeds` `[text_dim]` and `time_ids` `[6]`.
     ///
@@ -33,16 +36,23 @@ impl UNet2DConditionConfig {
             });
         }
         let mut graph = Graph::new();
-        let sample = graph.input("sample", &[size.0, size.1, self.in_channels]); // [H, W, C]
+        let extra = self.inpainting_channels();
+        let sample = graph.input("sample", &[size.0, size.1, self.in_channels - extra]); // [H, W, C]
         let timestep = graph.input("timestep", &[1]); // [1]
         let context = graph.input("context", &[tokens, self.cross_attention_dim]); // [T, D]
         let time = self.embed(&mut graph, timestep)?; // [E]
         let first = self.block_out_channels[0];
-        let centred = if self.center_input_sample {
-            centre(&mut graph, sample, timestep)?
+        let given = if extra > 0 {
+            let inpainting = graph.input("inpainting", &[size.0, size.1, extra]);
+            graph.concat(sample, inpainting)?
         } else {
             sample
-        }; // [H, W, C]
+        }; // [H, W, in]
+        let centred = if self.center_input_sample {
+            centre(&mut graph, given, timestep)?
+        } else {
+            given
+        }; // [H, W, in]
         let x = graph.convolution(centred, "conv_in", first, 3, 1, Padding::all(1), true)?; // [H, W, C₀]
         let mut blocks = Blocks {
             graph: &mut graph,

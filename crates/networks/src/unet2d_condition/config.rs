@@ -130,6 +130,18 @@ impl UNet2DConditionConfig {
         time_channels(self.time_embedding_dim, &self.block_out_channels)
     }
 
+    /// Channels that an inpainting network takes beside the noisy latents: a
+    /// mask and the masked picture's latents. 0 for all other networks.
+    #[must_use]
+    pub fn inpainting_channels(&self) -> usize {
+        let extra = self.out_channels + 1;
+        if self.in_channels == self.out_channels + extra {
+            extra
+        } else {
+            0
+        }
+    }
+
     /// How often the picture is halved.
     #[must_use]
     pub fn halvings(&self) -> usize {

@@ -7,7 +7,6 @@ use super::{CompareArguments, kept};
 use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::statistics::Estimate;
 use crate::{Progress, StudyError};
-use alice_diffusion::Sampler;
 use alice_geometry::geodesic::{Path, Relaxation};
 use alice_geometry::grassmann::distance;
 use alice_geometry::{Block, Span};

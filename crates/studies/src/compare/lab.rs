@@ -9,8 +9,8 @@ use crate::points::{index_at, noisy_samples};
 use crate::sampling::{pictures, run_steps};
 use crate::walk::Start;
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Draws, NetworkDenoiser, Sampler};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Draws, Network};
 use alice_geometry::Block;
 use alice_geometry::geodesic::SmoothMap;
 use alice_runs::{RunFolder, TensorFile, disk};
@@ -20,7 +20,7 @@ const FILE: &str = "parts/samples.safetensors";
 /// Samples of a model, stopped at one timestep.
 pub(super) struct Lab<'a> {
     pub(super) model: &'a DiffusionModel,
-    pub(super) network: &'a Model<f32>,
+    pub(super) network: &'a Network,
     pub(super) sampler: &'a Ddim,
     /// The sampler's first step from the timestep on.
     pub(super) index: usize,
@@ -37,7 +37,7 @@ impl<'a> Lab<'a> {
     pub(super) fn open(
         arguments: &CompareArguments,
         model: &'a DiffusionModel,
-        network: &'a Model<f32>,
+        network: &'a Network,
         sampler: &'a Ddim,
         seed: u64,
         folder: &mut RunFolder,
@@ -46,7 +46,7 @@ impl<'a> Lab<'a> {
         let index = index_at(sampler, arguments.at, model.schedule.num_train_timesteps)?;
         let count = arguments.samples();
         let size = model.size()?;
-        let channels = model.network.config.in_channels;
+        let channels = model.channels();
         let dims = [size.0, size.1, channels];
         let all = [&[count], &dims[..]].concat();
         let path = folder.path().join(FILE);
@@ -63,7 +63,7 @@ impl<'a> Lab<'a> {
                 seed,
                 first_item: 0,
             };
-            let mut denoiser = NetworkDenoiser::new(network)?;
+            let mut denoiser = network.denoiser()?;
             let rest = index..steps;
             let from = noisy.clone();
             let finals = run_steps(&mut denoiser, sampler, draws, from, count, rest, progress)?;
@@ -128,7 +128,7 @@ impl<'a> Lab<'a> {
         states: Vec<f32>,
         shifts: Option<Tensor<f32>>,
     ) -> Result<Pictures, StudyError> {
-        let mut denoiser = NetworkDenoiser::new(self.network)?;
+        let mut denoiser = self.network.denoiser()?;
         let count = states.len() / denoiser.dim();
         if let Some(shifts) = shifts {
             denoiser.shift_bottleneck(shifts)?;

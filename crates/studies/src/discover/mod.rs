@@ -21,8 +21,8 @@ use crate::responses::{responses, strongest};
 use crate::sampling::{pictures, run_steps};
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Draws, Eta, NetworkDenoiser, Sampler, initial_noise};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Draws, Eta, Network, Sampler, initial_noise};
 use alice_runs::{RunFolder, TensorFile};
 use findings::{DiscoverReport, Findings, Pictures, WalkReport};
 use serde::{Deserialize, Serialize};
@@ -243,10 +243,10 @@ fn drawn_point(
     seed: u64,
     arguments: &DiscoverArguments,
     progress: &mut dyn Progress,
-) -> Result<(Model<f32>, Point), StudyError> {
+) -> Result<(Network, Point), StudyError> {
     let size = model.size()?;
     let network = model.at(size)?;
-    let mut denoiser = NetworkDenoiser::new(&network)?;
+    let mut denoiser = network.denoiser()?;
     let dim = denoiser.dim();
     let grid = sampler.timesteps();
     let wanted = arguments.at * model.schedule.num_train_timesteps as f64;
@@ -288,9 +288,9 @@ fn drawn_point(
         let rest = index..grid.len();
         run_steps(&mut denoiser, sampler, draws, noisy, count, rest, progress)?
     };
-    let channels = model.network.config.in_channels;
+    let channels = model.channels();
     let sample = Tensor::new(&[1, size.0, size.1, channels], treated)?;
-    let drawn = pictures(size, channels, drawn);
+    let drawn = model.pictures(pictures(size, channels, drawn), progress)?;
     let point = Point {
         size,
         sample,
@@ -308,7 +308,7 @@ fn given_point(
     seed: u64,
     arguments: &DiscoverArguments,
     progress: &mut dyn Progress,
-) -> Result<(Model<f32>, Point), StudyError> {
+) -> Result<(Network, Point), StudyError> {
     let file = TensorFile::read(path)?;
     let name = |key: &str| format!("{}, {key}", path.display());
     let sample = file.require_rank("sample", 4)?;
@@ -327,7 +327,7 @@ fn given_point(
         return Err(StudyError::argument(name("sample"), why));
     }
     let size = (sample.shape[2], sample.shape[3]);
-    let channels = model.network.config.in_channels;
+    let channels = model.channels();
     if sample.shape[1] != channels {
         let why = format!("has {} channels and the model {channels}", sample.shape[1]);
         return Err(StudyError::argument(name("sample"), why));
@@ -339,9 +339,9 @@ fn given_point(
     let drawn = if arguments.basis_only {
         Vec::new()
     } else {
-        let mut denoiser = NetworkDenoiser::new(&network)?;
+        let mut denoiser = network.denoiser()?;
         let grid = sampler.timesteps();
-        let steps = sampler.index_at(at as usize)..grid.len();
+        let steps = sampler.index_at(f64::from(at))..grid.len();
         progress.begin("finishing samples", (count * steps.len()) as u64);
         let draws = Draws {
             seed,
@@ -359,7 +359,7 @@ fn given_point(
         )?
     };
     let sample = Tensor::new(&[1, size.0, size.1, channels], first)?;
-    let drawn = pictures(size, channels, drawn);
+    let drawn = model.pictures(pictures(size, channels, drawn), progress)?;
     let point = Point {
         size,
         sample,
@@ -386,7 +386,7 @@ fn write_basis(basis: &Basis, folder: &mut RunFolder) -> Result<(), StudyError> 
 fn walk_directions(
     arguments: &DiscoverArguments,
     model: &DiffusionModel,
-    network: &Model<f32>,
+    network: &Network,
     sampler: &Ddim,
     point: &Point,
     basis: &Basis,
@@ -397,14 +397,14 @@ fn walk_directions(
     let walk = arguments.walk();
     let count = arguments.walks.min(arguments.rank);
     let (h, w) = point.size;
-    let channels = model.network.config.in_channels;
+    let channels = model.channels();
     let directions = to_network_layout(&basis.spectrum.right, count, channels, h * w)?;
     let timestep = point.timestep as usize;
     let start = Start {
         model,
         network,
         sampler,
-        index: sampler.index_at(timestep),
+        index: sampler.index_at(timestep as f64),
         timestep,
         state: &point.sample,
         seed,
@@ -415,7 +415,7 @@ fn walk_directions(
     let mut walks = Vec::with_capacity(count);
     let mut reports = Vec::with_capacity(count);
     for (direction, values) in drawn.values.chunks_exact(item.max(1)).enumerate() {
-        let frames = pictures(point.size, channels, values.to_vec());
+        let frames = pictures(drawn.size, drawn.channels, values.to_vec());
         let sigma = basis.spectrum.singular_values[direction];
         reports.push(report_walk(direction, sigma, &positions, &frames, reader)?);
         walks.push(frames);

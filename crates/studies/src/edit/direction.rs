@@ -8,7 +8,7 @@ use crate::input::InputFile;
 use crate::{DiffusionModel, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_geometry::{Block, GolubKahan, LinearMap, Span, Spectrum};
-use alice_runs::{TensorFile, picture};
+use alice_runs::TensorFile;
 
 /// What is left of a direction, relative to it, below which nothing is left.
 const SHORTEST: f64 = 1e-3;
@@ -151,27 +151,6 @@ pub(super) fn own_directions(
 ) -> Result<Candidates, StudyError> {
     let jacobian = Bottleneck::new(network, timestep as f64)?.jacobian(state)?;
     leading(&jacobian, last, seed)
-}
-
-/// The pixels of a mask: those of at least half the brightness.
-pub(super) fn read_mask(file: &InputFile, dims: &[usize]) -> Result<Vec<bool>, StudyError> {
-    let (found, _) = picture::decode_png(&file.path, &file.read()?)?;
-    let (height, width) = (dims[1], dims[2]);
-    let refuse = |why: String| Err(StudyError::argument(file.path.display().to_string(), why));
-    if (found.height() as usize, found.width() as usize) != (height, width) {
-        return refuse(format!(
-            "{} × {} pixels; the mask must be of the picture's {width} × {height}",
-            found.width(),
-            found.height()
-        ));
-    }
-    let pixels = found.rgb().chunks_exact(3);
-    let bright = |rgb: &[u8]| rgb.iter().map(|&v| u32::from(v)).sum::<u32>() >= 384;
-    let mask: Vec<bool> = pixels.map(bright).collect();
-    if mask.iter().all(|m| *m == mask[0]) {
-        return refuse("the mask needs bright pixels, to change, and dark ones, to keep".into());
-    }
-    Ok(mask)
 }
 
 /// The directions of x̂₀ inside a mask, up to index `last`, and the leading

@@ -19,8 +19,8 @@ use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Eta, Sampler};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Eta, Network};
 use alice_geometry::{Block, Span};
 use alice_random::Stream;
 use alice_runs::{ModelReference, RunFolder};
@@ -244,7 +244,7 @@ struct Point<'a> {
 fn walk_sample(
     arguments: &MeasureArguments,
     model: &DiffusionModel,
-    network: &Model<f32>,
+    network: &Network,
     sampler: &Ddim,
     reader: &Reader,
     seed: u64,

@@ -5,8 +5,8 @@ use crate::bottleneck::Bottleneck;
 use crate::jacobian::{flatten, to_network_layout};
 use crate::sampling::run_steps;
 use crate::{Progress, StudyError};
-use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Ddim, Draws, NetworkDenoiser, Sampler};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Draws, Network, NetworkDenoiser};
 use alice_geometry::geodesic::SmoothMap;
 use alice_geometry::{Block, Concept, GolubKahan, LinearMap, TangentBasis, transport};
 
@@ -21,7 +21,7 @@ const LONGEST: f64 = 0.15;
 
 /// What healing needs.
 pub(super) struct Healer<'a> {
-    pub(super) network: &'a Model<f32>,
+    pub(super) network: &'a Network,
     pub(super) sampler: &'a Ddim,
     pub(super) stops: &'a [usize],
     /// The concept at each stop.
@@ -60,7 +60,7 @@ impl Healer<'_> {
         watched: &Watched,
         progress: &mut dyn Progress,
     ) -> Result<Healed, StudyError> {
-        let mut denoiser = NetworkDenoiser::new(self.network)?;
+        let mut denoiser = self.network.denoiser()?;
         let diagnosis = &self.concepts[self.place];
         let shows = |sample: &usize| {
             let score = diagnosis.score(watched.bottlenecks[self.place].row(*sample));

@@ -19,7 +19,7 @@ use crate::reader::{Reader, along_walk};
 use crate::responses::world_deviation;
 use crate::sampling::pictures;
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_diffusion::{Ddim, Eta, Sampler};
+use alice_diffusion::{Ddim, Eta};
 use alice_geometry::{Components, Concept, GeometryError};
 use alice_runs::{Metadata, ModelReference, RunFolder};
 use alice_worlds::{FACTORS, factor_index};
@@ -221,6 +221,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<TreatReport, StudyError> {
     let clock = Instant::now();
+    model.pixel_network()?;
     let reader = Reader::for_model(model, arguments.puppets)?;
     let size = model.size()?;
     let network = model.at(size)?;

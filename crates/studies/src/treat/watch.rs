@@ -4,8 +4,7 @@ use crate::bottleneck::Bottleneck;
 use crate::jacobian::to_file_layout;
 use crate::sampling::run_steps;
 use crate::{Progress, StudyError};
-use alice_calculus::Model;
-use alice_diffusion::{Ddim, Draws, NetworkDenoiser, Sampler, initial_noise};
+use alice_diffusion::{Ddim, Draws, Network, initial_noise};
 use alice_geometry::Block;
 use alice_geometry::geodesic::SmoothMap;
 
@@ -24,7 +23,7 @@ const BLOCK: usize = 64;
 
 /// Draws samples `first..first + count` and watches them before each stop.
 pub(super) fn watch(
-    network: &Model<f32>,
+    network: &Network,
     sampler: &Ddim,
     stops: &[usize],
     seed: u64,
@@ -32,7 +31,7 @@ pub(super) fn watch(
     count: usize,
     progress: &mut dyn Progress,
 ) -> Result<Watched, StudyError> {
-    let mut denoiser = NetworkDenoiser::new(network)?;
+    let mut denoiser = network.denoiser()?;
     let dim = denoiser.dim();
     let mut states = vec![Vec::new(); stops.len()];
     let mut bottlenecks = vec![Vec::new(); stops.len()];
@@ -80,7 +79,7 @@ pub(super) fn watch(
 
 /// The bottlenecks `[r, C·H·W]` of states `[r, H·W·C]`.
 pub(super) fn images(
-    network: &Model<f32>,
+    network: &Network,
     timestep: usize,
     states: &Block,
 ) -> Result<Block, StudyError> {

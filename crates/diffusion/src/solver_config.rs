@@ -1,0 +1,275 @@
+//! What a scheduler's file tells samplers of higher order.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+
+/// How the noise levels σ of the steps are spread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SigmaSpacing {
+    /// As the timesteps are.
+    #[default]
+    Timesteps,
+    /// σ^(1/7) evenly (Karras et al., arXiv 2206.00364, equation 5).
+    Karras,
+    /// log σ evenly.
+    Exponential,
+}
+
+/// Where the last step leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FinalSigma {
+    /// To σ = 0.
+    #[default]
+    Zero,
+    /// To the least σ of training.
+    Minimum,
+}
+
+/// Which equation DPM-Solver++ solves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DpmAlgorithm {
+    /// The ordinary differential equation (`dpmsolver++`).
+    #[default]
+    Deterministic,
+    /// The stochastic one (`sde-dpmsolver++`).
+    Stochastic,
+}
+
+/// A variant of a solver's coefficients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SolverType {
+    /// `midpoint` of DPM-Solver++, `bh2` of UniPC.
+    #[default]
+    Usual,
+    /// `heun` of DPM-Solver++ at order 2.
+    Heun,
+    /// `bh1` of UniPC.
+    Bh1,
+}
+
+/// What samplers of higher order are told. The defaults are diffusers'.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SolverConfig {
+    /// How the noise levels are spread.
+    pub sigma_spacing: SigmaSpacing,
+    /// Where the last step leads.
+    pub final_sigma: FinalSigma,
+    /// The order of DPM-Solver++ and UniPC, 1 to 3.
+    pub order: usize,
+    /// A variant of their coefficients.
+    pub solver_type: SolverType,
+    /// Which equation DPM-Solver++ solves.
+    pub algorithm: DpmAlgorithm,
+    /// Whether the last of few steps are of lower order.
+    pub lower_order_final: bool,
+    /// Whether the last step of DPM-Solver++ is of first order.
+    pub euler_at_final: bool,
+    /// The least log(√ᾱ/√(1 − ᾱ)) at which a run may begin; for cosine
+    /// schedules −5.1 unless the file says otherwise.
+    pub lambda_min: Option<f64>,
+    /// Whether PNDM begins with lower orders instead of Runge-Kutta steps.
+    pub skip_prk_steps: bool,
+    /// The steps that a latent consistency model was distilled from.
+    pub original_inference_steps: usize,
+    /// What such a model's timesteps are multiplied with.
+    pub timestep_scaling: f64,
+}
+
+impl Default for SolverConfig {
+    fn default() -> Self {
+        Self {
+            sigma_spacing: SigmaSpacing::Timesteps,
+            final_sigma: FinalSigma::Zero,
+            order: 2,
+            solver_type: SolverType::Usual,
+            algorithm: DpmAlgorithm::Deterministic,
+            lower_order_final: true,
+            euler_at_final: false,
+            lambda_min: None,
+            skip_prk_steps: false,
+            original_inference_steps: 50,
+            timestep_scaling: 10.0,
+        }
+    }
+}
+
+/// The fields as they are in the file.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct File {
+    use_karras_sigmas: Option<bool>,
+    use_exponential_sigmas: Option<bool>,
+    final_sigmas_type: Option<String>,
+    solver_order: Option<usize>,
+    solver_type: Option<String>,
+    algorithm_type: Option<String>,
+    lower_order_final: Option<bool>,
+    euler_at_final: Option<bool>,
+    lambda_min_clipped: Option<f64>,
+    skip_prk_steps: Option<bool>,
+    original_inference_steps: Option<usize>,
+    timestep_scaling: Option<f64>,
+}
+
+/// Fields that would change the numbers and are not supported, with the values
+/// at which they do not.
+const REFUSED: [(&str, &[&str], &str); 13] = [
+    ("interpolation_type", &["\"linear\""], "linear"),
+    ("use_beta_sigmas", &["false"], "false"),
+    ("use_lu_lambdas", &["false"], "false"),
+    ("use_flow_sigmas", &["false"], "false"),
+    ("use_dynamic_shifting", &["false"], "false"),
+    ("timestep_type", &["\"discrete\""], "discrete"),
+    ("predict_x0", &["true"], "true"),
+    ("disable_corrector", &["[]"], "an empty list"),
+    ("solver_p", &[], "null"),
+    ("sigma_min", &[], "null"),
+    ("sigma_max", &[], "null"),
+    ("shift_terminal", &[], "null"),
+    ("thresholding", &["false"], "false"),
+];
+
+fn unsupported(field: &'static str, value: impl ToString, expected: &'static str) -> Error {
+    Error::Unsupported {
+        field,
+        value: value.to_string(),
+        expected,
+    }
+}
+
+impl SolverConfig {
+    /// Reads the fields of a `scheduler_config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Json`]; [`Error::Unsupported`] naming a field whose value would
+    /// change the numbers.
+    pub(crate) fn from_value(value: &Value) -> Result<Self> {
+        for (field, harmless, expected) in REFUSED {
+            let found = value.get(field).filter(|found| !found.is_null());
+            let Some(found) = found.map(Value::to_string) else {
+                continue;
+            };
+            if !harmless.contains(&found.as_str()) {
+                return Err(unsupported(field, found, expected));
+            }
+        }
+        let file = File::deserialize(value)?;
+        let default = Self::default();
+        let sigma_spacing = match (file.use_karras_sigmas, file.use_exponential_sigmas) {
+            (Some(true), Some(true)) => {
+                let expected = "false beside use_karras_sigmas";
+                return Err(unsupported("use_exponential_sigmas", true, expected));
+            }
+            (Some(true), _) => SigmaSpacing::Karras,
+            (_, Some(true)) => SigmaSpacing::Exponential,
+            _ => SigmaSpacing::Timesteps,
+        };
+        let final_sigma = match file.final_sigmas_type.as_deref() {
+            None | Some("zero") => FinalSigma::Zero,
+            Some("sigma_min") => FinalSigma::Minimum,
+            Some(other) => {
+                let expected = "zero or sigma_min";
+                return Err(unsupported("final_sigmas_type", other, expected));
+            }
+        };
+        let solver_type = match file.solver_type.as_deref() {
+            None | Some("midpoint" | "bh2" | "logrho") => SolverType::Usual,
+            Some("heun") => SolverType::Heun,
+            Some("bh1") => SolverType::Bh1,
+            Some(other) => {
+                let expected = "midpoint, heun, bh1 or bh2";
+                return Err(unsupported("solver_type", other, expected));
+            }
+        };
+        let algorithm = match file.algorithm_type.as_deref() {
+            None | Some("dpmsolver++" | "deis") => DpmAlgorithm::Deterministic,
+            Some("sde-dpmsolver++") => DpmAlgorithm::Stochastic,
+            Some(other) => {
+                let expected = "dpmsolver++ or sde-dpmsolver++";
+                return Err(unsupported("algorithm_type", other, expected));
+            }
+        };
+        let order = file.solver_order.unwrap_or(default.order);
+        if !(1..=3).contains(&order) {
+            return Err(unsupported("solver_order", order, "1, 2 or 3"));
+        }
+        if (order, algorithm) == (3, DpmAlgorithm::Stochastic) {
+            let expected = "1 or 2 with sde-dpmsolver++";
+            return Err(unsupported("solver_order", order, expected));
+        }
+        let original_inference_steps = file
+            .original_inference_steps
+            .unwrap_or(default.original_inference_steps);
+        let timestep_scaling = file.timestep_scaling.unwrap_or(default.timestep_scaling);
+        Ok(Self {
+            sigma_spacing,
+            final_sigma,
+            order,
+            solver_type,
+            algorithm,
+            lower_order_final: file.lower_order_final.unwrap_or(default.lower_order_final),
+            euler_at_final: file.euler_at_final.unwrap_or(default.euler_at_final),
+            lambda_min: file.lambda_min_clipped,
+            skip_prk_steps: file.skip_prk_steps.unwrap_or(default.skip_prk_steps),
+            original_inference_steps,
+            timestep_scaling,
+        })
+    }
+
+    /// The fields that are not at their default, as diffusers names them.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
+        let default = Self::default();
+        let mut fields = Map::new();
+        let mut add = |differs: bool, name: &str, value: Value| {
+            if differs {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        let spacing = self.sigma_spacing;
+        add(
+            spacing == SigmaSpacing::Karras,
+            "use_karras_sigmas",
+            json!(true),
+        );
+        add(
+            spacing == SigmaSpacing::Exponential,
+            "use_exponential_sigmas",
+            json!(true),
+        );
+        let minimum = self.final_sigma == FinalSigma::Minimum;
+        add(minimum, "final_sigmas_type", json!("sigma_min"));
+        add(
+            self.order != default.order,
+            "solver_order",
+            json!(self.order),
+        );
+        add(
+            self.solver_type == SolverType::Heun,
+            "solver_type",
+            json!("heun"),
+        );
+        add(
+            self.solver_type == SolverType::Bh1,
+            "solver_type",
+            json!("bh1"),
+        );
+        let stochastic = self.algorithm == DpmAlgorithm::Stochastic;
+        add(stochastic, "algorithm_type", json!("sde-dpmsolver++"));
+        add(!self.lower_order_final, "lower_order_final", json!(false));
+        add(self.euler_at_final, "euler_at_final", json!(true));
+        add(
+            self.lambda_min.is_some(),
+            "lambda_min_clipped",
+            json!(self.lambda_min),
+        );
+        add(self.skip_prk_steps, "skip_prk_steps", json!(true));
+        let steps = self.original_inference_steps;
+        let differs = steps != default.original_inference_steps;
+        add(differs, "original_inference_steps", json!(steps));
+        let differs = self.timestep_scaling != default.timestep_scaling;
+        add(differs, "timestep_scaling", json!(self.timestep_scaling));
+        fields
+    }
+}

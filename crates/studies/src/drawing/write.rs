@@ -1,0 +1,96 @@
+//! What verbs that draw leave: tensors, pictures, a sheet.
+
+use crate::StudyError;
+use crate::discover::findings::Pictures;
+use crate::pictures::{Tones, to_picture};
+use crate::raster::{columns, sheet};
+use crate::{DiffusionModel, drawing::DrawingArguments};
+use alice_calculus::Tensor;
+use alice_runs::{Metadata, Parameters, RunFolder, TensorFile};
+
+/// Most pictures in the sheet; the others are on their own.
+const MOST_IN_SHEET: usize = 1024;
+
+/// How pictures were made, for what they carry.
+pub(crate) struct Made<'a> {
+    pub model: &'a DiffusionModel,
+    pub drawing: &'a DrawingArguments,
+    pub seed: u64,
+    /// Anything else, by name.
+    pub others: Vec<(String, String)>,
+}
+
+impl Made<'_> {
+    /// As other programs read it.
+    pub fn metadata(&self, item: Option<usize>, size: (usize, usize)) -> Metadata {
+        let kind = self.drawing.kind(self.model);
+        let mut others = self.others.clone();
+        if self.drawing.karras {
+            others.push(("Schedule type".to_owned(), "Karras".to_owned()));
+        }
+        if let Some(eta) = self.drawing.eta {
+            others.push(("Eta".to_owned(), eta.to_string()));
+        }
+        if let Some(item) = item {
+            others.push(("Item".to_owned(), item.to_string()));
+        }
+        let reference = &self.model.reference;
+        let options = &reference.options;
+        Metadata::new().with_parameters(&Parameters {
+            steps: Some(self.drawing.steps),
+            sampler: Some(kind.name().to_owned()),
+            seed: Some(self.seed),
+            size: Some((size.1 as u32, size.0 as u32)),
+            model_hash: Some(reference.hash.clone()),
+            model: Some(reference.name.clone()),
+            prompt: options.prompt.clone().unwrap_or_default(),
+            negative_prompt: options.negative.clone().unwrap_or_default(),
+            guidance: self.model.guidance(),
+            others,
+        })
+    }
+}
+
+/// `latents` [N, C, H, W].
+pub(crate) fn write_latents(
+    folder: &mut RunFolder,
+    samples: &Tensor<f32>,
+) -> Result<(), StudyError> {
+    let first = samples.to_channels_first()?;
+    let mut file = TensorFile::new();
+    file.insert("latents", first.dims(), first.data().to_vec())?;
+    folder.write_tensors("latents.safetensors", &file)?;
+    Ok(())
+}
+
+/// Writes each, if it is a picture; returns their names.
+pub(crate) fn write_pictures(
+    folder: &mut RunFolder,
+    all: &Pictures,
+    made: &Made<'_>,
+) -> Result<Vec<String>, StudyError> {
+    let mut names = Vec::new();
+    if matches!(all.channels, 1 | 3) {
+        for i in 0..all.len() {
+            let picture = to_picture(all, i, Tones::of(all))?;
+            let name = format!("{i:04}.png");
+            folder.write_png(&name, &picture, &made.metadata(Some(i), all.size))?;
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Writes a sheet of the first pictures.
+pub(crate) fn write_sheet(
+    folder: &mut RunFolder,
+    mut all: Pictures,
+    labels: &[String],
+    made: &Made<'_>,
+) -> Result<(), StudyError> {
+    all.values.truncate(MOST_IN_SHEET * all.item_len());
+    let labels = &labels[..labels.len().min(all.len())];
+    let sheet = sheet(&all, columns(all.len()), labels)?;
+    folder.write_png("sheet.png", &sheet, &made.metadata(None, all.size))?;
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! `inpaint`: a part of a picture drawn anew.
+//!
+//! The states of what is kept follow the picture, made noisy to the level that
+//! is due (RePaint without resampling); a network made for inpainting is told
+//! the mask and the rest of the picture instead, and follows too.
+
+use crate::discover::findings::Pictures;
+use crate::drawing::{
+    Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_strength, decode,
+    write_pictures, write_sheet,
+};
+use crate::input::InputFile;
+use crate::invert::read_picture;
+use crate::mask::{cells, read_mask};
+use crate::{DiffusionModel, Progress, StudyError};
+use alice_calculus::Tensor;
+use alice_runs::{ModelReference, RunFolder};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Instant;
+
+/// What `inpaint` is told.
+#[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct InpaintArguments {
+    /// The picture to change (PNG)
+    #[arg(value_name = "PICTURE")]
+    pub picture: InputFile,
+    /// What to draw anew: a picture of the same size, bright there and dark elsewhere
+    #[arg(long, value_name = "PICTURE")]
+    pub mask: InputFile,
+    /// How much becomes new inside the mask: 1 starts it from noise
+    #[arg(long, default_value_t = 1.0)]
+    pub strength: f64,
+    /// How to draw.
+    #[command(flatten)]
+    pub drawing: DrawingArguments,
+    /// Pictures to draw, each from noise of its own
+    #[arg(long, default_value_t = 4)]
+    pub count: usize,
+    /// Crop and scale the picture to the model's size; the mask must have it
+    #[arg(long)]
+    pub resize: bool,
+}
+
+/// What `inpaint` did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InpaintReport {
+    /// The model.
+    pub model: ModelReference,
+    /// Height and width.
+    pub size: (usize, usize),
+    /// The sampler's name.
+    pub sampler: &'static str,
+    /// Steps of the whole way.
+    pub steps: usize,
+    /// The share of the pixels that was drawn anew.
+    pub share: f64,
+    /// Whether the network was told the mask.
+    pub told: bool,
+    /// Tokens at the prompt's end that the text encoder could not take.
+    pub cut: usize,
+    /// The pictures, relative to the run folder.
+    pub pictures: Vec<String>,
+    /// Seconds in all.
+    pub seconds: f64,
+}
+
+impl fmt::Display for InpaintReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let (h, w) = self.size;
+        writeln!(
+            f,
+            "{} pictures of {h}×{w} by {} in {} {} steps, {:.1} s",
+            self.pictures.len(),
+            self.model.name,
+            self.steps,
+            self.sampler,
+            self.seconds
+        )?;
+        if self.cut > 0 {
+            let cut = self.cut;
+            writeln!(
+                f,
+                "the last {cut} tokens of the prompt did not fit and were left out"
+            )?;
+        }
+        writeln!(
+            f,
+            "{:.0} % of the pixels were drawn anew; the others are those of the picture, bit by bit",
+            100.0 * self.share
+        )?;
+        write!(f, "sheet.png (the original first) and single pictures")
+    }
+}
+
+/// Refuses arguments that do not fit the model, and pictures that cannot be read.
+///
+/// # Errors
+/// Names the argument, or the picture and what is wrong with it.
+pub fn check(arguments: &InpaintArguments, model: &DiffusionModel) -> Result<(), StudyError> {
+    check_model(model)?;
+    check_count(arguments.count)?;
+    check_strength(arguments.strength)?;
+    arguments.drawing.build(model)?;
+    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    read_mask(&arguments.mask, (picture.dims()[1], picture.dims()[2]))?;
+    Ok(())
+}
+
+/// Draws the pictures and writes them.
+///
+/// # Errors
+/// Those of [`check`]; when a network fails, the folder cannot be written or
+/// the user asks to stop.
+pub fn run(
+    arguments: &InpaintArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    folder: &mut RunFolder,
+    progress: &mut dyn Progress,
+) -> Result<InpaintReport, StudyError> {
+    let clock = Instant::now();
+    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let pixels = (picture.dims()[1], picture.dims()[2]);
+    let mask = read_mask(&arguments.mask, pixels)?;
+    let clean = model.state(picture.clone())?;
+    let (size, channels) = ((clean.dims()[1], clean.dims()[2]), clean.channels());
+    let inside = cells(&mask, pixels, model.scale());
+    let mut network = model.at(size)?;
+    let told = model.inpainting_channels() > 0;
+    if told {
+        network.bind(
+            "inpainting",
+            inpainting_input(model, &picture, &mask, &inside)?,
+        )?;
+    }
+    let sampler = arguments.drawing.build(model)?;
+    let held = inside.iter().flat_map(|inside| vec![!inside; channels]);
+    let drawing = Drawing {
+        network: &network,
+        sampler: sampler.as_ref(),
+        origin: Origin::Clean(&clean),
+        first: sampler.index_of_strength(arguments.strength),
+        held: Some(held.collect()),
+        seed,
+    };
+    let count = arguments.count;
+    let values = drawing.draw(count, progress)?;
+    let mut drawn = decode(model, size, values, progress)?;
+    keep(&mut drawn, &picture, &mask);
+    let made = Made {
+        model,
+        drawing: &arguments.drawing,
+        seed,
+        others: vec![(
+            "Denoising strength".to_owned(),
+            arguments.strength.to_string(),
+        )],
+    };
+    let pictures = write_pictures(folder, &drawn, &made)?;
+    drawn.values.splice(0..0, picture.into_data());
+    let labels: Vec<String> = std::iter::once("original".to_owned())
+        .chain((0..count).map(|i| i.to_string()))
+        .collect();
+    write_sheet(folder, drawn, &labels, &made)?;
+    let share = mask.iter().filter(|m| **m).count() as f64 / mask.len() as f64;
+    Ok(InpaintReport {
+        model: model.reference.clone(),
+        size: pixels,
+        sampler: arguments.drawing.kind(model).name(),
+        steps: arguments.drawing.steps,
+        share,
+        told,
+        cut: model.cut(),
+        pictures,
+        seconds: clock.elapsed().as_secs_f64(),
+    })
+}
+
+/// The mask and the latents of the picture without what is drawn anew,
+/// `[1, h, w, 1 + C]`.
+fn inpainting_input(
+    model: &DiffusionModel,
+    picture: &Tensor<f32>,
+    mask: &[bool],
+    inside: &[bool],
+) -> Result<Tensor<f32>, StudyError> {
+    let colours = picture.channels();
+    let mut rest = picture.data().to_vec();
+    for (pixel, _) in rest
+        .chunks_exact_mut(colours)
+        .zip(mask)
+        .filter(|(_, m)| **m)
+    {
+        pixel.fill(0.0);
+    }
+    let rest = model.state(Tensor::new(picture.dims(), rest)?)?;
+    let channels = rest.channels();
+    let mut values = Vec::with_capacity(inside.len() * (1 + channels));
+    for (cell, inside) in rest.data().chunks_exact(channels).zip(inside) {
+        values.push(f32::from(u8::from(*inside)));
+        values.extend_from_slice(cell);
+    }
+    let dims = [1, rest.dims()[1], rest.dims()[2], 1 + channels];
+    Ok(Tensor::new(&dims, values)?)
+}
+
+/// Puts the picture's own pixels back outside the mask.
+fn keep(drawn: &mut Pictures, picture: &Tensor<f32>, mask: &[bool]) {
+    let channels = drawn.channels;
+    let item = drawn.item_len().max(1);
+    for one in drawn.values.chunks_exact_mut(item) {
+        let pixels = one.chunks_exact_mut(channels);
+        let own = picture.data().chunks_exact(channels);
+        for ((pixel, own), inside) in pixels.zip(own).zip(mask) {
+            if !inside {
+                pixel.copy_from_slice(own);
+            }
+        }
+    }
+}

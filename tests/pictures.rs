@@ -1,0 +1,266 @@
+//! `img2img`, `inpaint`, `grid` and variations, on the bundled model and on
+//! small Stable Diffusion pipelines that diffusers made.
+
+mod common;
+
+use alice_runs::{Metadata, Picture, picture};
+use common::Home;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+fn pipeline(name: &str) -> String {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pipelines/tests/fixtures");
+    fixtures.join(name).display().to_string()
+}
+
+fn read(home: &Home, name: &str) -> Picture {
+    let path = home.path(name);
+    let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+    picture::decode_png(&path, &bytes).unwrap().0
+}
+
+fn write(home: &Home, name: &str, width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) {
+    let at = |i: u32| pixel(i % width, i / width);
+    let rgb = (0..width * height).flat_map(at).collect();
+    let picture = Picture::new(width, height, rgb).unwrap();
+    let bytes = picture::encode_png(name, &picture, &Metadata::new()).unwrap();
+    fs::write(home.path(name), bytes).unwrap();
+}
+
+fn changes(report: &Value) -> Vec<f64> {
+    let all = report["report"]["changes"].as_array().unwrap();
+    all.iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+/// More strength, more change; none leaves the picture, and equal noise gives
+/// equal pictures.
+#[test]
+fn strength_decides_how_much_becomes_new() {
+    let home = Home::new();
+    home.json("sample --count 1 --steps 5 --out start");
+    let mean = |strength: &str| {
+        let report = home.json(&format!(
+            "img2img start/0000.png --strength {strength} --steps 10 --count 3 --out s{strength}"
+        ));
+        let changes = changes(&report);
+        assert_eq!(changes.len(), 3);
+        changes.iter().sum::<f64>() / 3.0
+    };
+    let (none, little, much) = (mean("0"), mean("0.2"), mean("0.9"));
+    assert!(none < 1e-6, "{none}");
+    assert!(little > 0.01 && much > 2.0 * little, "{little} {much}");
+    assert_ne!(read(&home, "s0.9/0000.png"), read(&home, "s0.9/0001.png"));
+    let replay = home.json("replay s0.9 --out again");
+    assert_eq!(replay["replay"]["different"], json!([]));
+    home.refused(
+        "img2img start/0000.png --strength 1.5 --out bad",
+        &["--strength", "between"],
+    );
+    home.refused("img2img missing.png --out bad", &["missing.png"]);
+}
+
+/// Pixels outside the mask are those of the picture, bit by bit, with every
+/// kind of model: of pixels, of latents, and made for inpainting.
+#[test]
+fn what_is_not_masked_stays() {
+    let home = Home::new();
+    home.json("sample --count 1 --steps 5 --out start");
+    write(&home, "mask32.png", 32, 32, |x, y| {
+        if x > 12 && y < 9 { [255; 3] } else { [0; 3] }
+    });
+    write(&home, "cat.png", 24, 16, |x, y| {
+        [(9 * x) as u8, (15 * y) as u8, 90]
+    });
+    write(&home, "mask24.png", 24, 16, |x, y| {
+        if x == 7 && y > 2 { [255; 3] } else { [0; 3] }
+    });
+    let sd = pipeline("sd");
+    for (picture, mask, options) in [
+        ("start/0000.png", "mask32.png", "--sampler ddim".to_owned()),
+        (
+            "start/0000.png",
+            "mask32.png",
+            "--sampler heun --strength 0.7".to_owned(),
+        ),
+        (
+            "cat.png",
+            "mask24.png",
+            format!("--model {sd} --prompt cat --size 24x16"),
+        ),
+    ] {
+        let report = home.json(&format!(
+            "inpaint {picture} --mask {mask} --steps 6 --count 2 --out run --overwrite {options}"
+        ));
+        assert_eq!(report["report"]["told"], json!(false));
+        let (before, mask) = (read(&home, picture), read(&home, mask));
+        let mut new = 0;
+        for name in ["run/0000.png", "run/0001.png"] {
+            let after = read(&home, name);
+            let pixels = before.rgb().chunks(3).zip(after.rgb().chunks(3));
+            for ((before, after), mask) in pixels.zip(mask.rgb().chunks(3)) {
+                if mask == [0; 3] {
+                    assert_eq!(before, after, "{name} {options}");
+                } else {
+                    new += usize::from(before != after);
+                }
+            }
+        }
+        assert!(new > 0, "{options}");
+    }
+    home.refused(
+        "inpaint start/0000.png --mask mask24.png --out bad",
+        &["mask24.png", "32 × 32"],
+    );
+}
+
+/// Equal cells are drawn once; an interrupted grid goes on; the sheet and the
+/// page show all of them.
+#[test]
+fn a_grid_has_every_combination() {
+    let home = Home::new();
+    let grid = "grid --x steps=2,3,2 --y seed=4..6 --z sampler=ddim,dpm++-2m --out run";
+    let report = home.json(grid);
+    assert_eq!(report["report"]["extents"], json!([3, 2, 2]));
+    assert_eq!(report["report"]["distinct"], 8);
+    let sheets = report["report"]["sheets"].as_array().unwrap().len();
+    assert_eq!(sheets, 2);
+    let page = fs::read_to_string(home.path("run/report.html")).unwrap();
+    assert_eq!(page.matches("<img").count(), 12);
+    assert!(page.contains("loading=\"lazy\"") && page.contains("seed 5"));
+    // The cell is the picture that `sample` draws.
+    home.json("sample --seed 5 --steps 3 --count 1 --sampler dpm++-2m --out one");
+    assert_eq!(
+        read(&home, "run/cells/00007.png"),
+        read(&home, "one/0000.png")
+    );
+
+    let first = fs::read(home.path("run/cells/00003.png")).unwrap();
+    for name in ["report.json", "cells/00003.png", "report.html"] {
+        fs::remove_file(home.path("run").join(name)).unwrap();
+    }
+    let report = home.json(grid);
+    assert_eq!(report["report"]["found"], 7);
+    assert_eq!(fs::read(home.path("run/cells/00003.png")).unwrap(), first);
+    home.refused("grid --x colour=1 --out bad", &["colour", "known are seed"]);
+    home.refused("grid --x steps=0 --out bad", &["steps", "0"]);
+    home.refused("grid --x strength=0.5 --out bad", &["--picture"]);
+    home.refused("grid --x prompt=a|b --out bad", &["--prompt", "read text"]);
+    home.refused("grid --x seed=1 --y seed=2 --out bad", &["seed", "already"]);
+}
+
+#[test]
+fn texts_of_a_grid_are_replaced() {
+    let home = Home::new();
+    let sd = pipeline("sd");
+    fs::write(home.path("artists.txt"), "Klee\n\nRembrandt\n").unwrap();
+    let report = home.json(&format!(
+        "grid --model {sd} --prompt cat,WHO --size 16x16 --steps 2 --x prompt:WHO@artists.txt --y guidance=1,5 --out run"
+    ));
+    assert_eq!(report["report"]["distinct"], 4);
+    let png = fs::read(home.path("run/cells/00001.png")).unwrap();
+    assert!(String::from_utf8_lossy(&png).contains("cat,Rembrandt"));
+    assert_ne!(
+        read(&home, "run/cells/00000.png"),
+        read(&home, "run/cells/00001.png")
+    );
+    // The network that is told other prompts is as good as a new one.
+    home.json(&format!(
+        "sample --model {sd} --prompt cat,Rembrandt --guidance 5 --size 16x16 --steps 2 --out one"
+    ));
+    assert_eq!(
+        read(&home, "run/cells/00003.png"),
+        read(&home, "one/0000.png")
+    );
+    home.refused(
+        &format!("grid --model {sd} --prompt cat --size 16x16 --x prompt:WHO=a|b --out bad"),
+        &["WHO", "does not hold"],
+    );
+}
+
+#[test]
+fn variations_turn_the_noise() {
+    let home = Home::new();
+    home.json("sample --count 1 --steps 4 --seed 1 --out one");
+    home.json("sample --count 1 --steps 4 --seed 2 --out two");
+    for (amount, like) in [("0", "one"), ("1", "two")] {
+        home.json(&format!(
+            "sample --count 1 --steps 4 --seed 1 --variation-seed 2 --variation {amount} --out v{amount}"
+        ));
+        let (found, wanted) = (
+            read(&home, &format!("v{amount}/0000.png")),
+            read(&home, &format!("{like}/0000.png")),
+        );
+        let pairs = found.rgb().iter().zip(wanted.rgb());
+        let most = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(most <= 1, "{amount}: {most}");
+    }
+    home.refused("sample --variation 0.5 --out bad", &["--variation-seed"]);
+}
+
+/// Every sampler draws, and says what does not fit it.
+#[test]
+fn every_sampler_draws() {
+    let home = Home::new();
+    for sampler in [
+        "ddim",
+        "ddpm",
+        "pndm",
+        "euler",
+        "euler-a",
+        "heun",
+        "dpm++-2m",
+        "dpm++-2m-sde",
+        "unipc",
+        "lcm",
+    ] {
+        let report = home.json(&format!(
+            "sample --count 1 --steps 6 --sampler {sampler} --out run --overwrite"
+        ));
+        let picture = read(&home, "run/0000.png");
+        let distinct: std::collections::BTreeSet<_> = picture.rgb().iter().collect();
+        assert!(distinct.len() > 16, "{sampler}: {report}");
+    }
+    home.json("sample --count 1 --steps 6 --sampler dpm++-2m --karras --out karras");
+    home.refused(
+        "sample --sampler pndm --karras --out bad",
+        &["--karras", "noise levels"],
+    );
+    home.refused(
+        "sample --sampler heun --eta 1 --out bad",
+        &["--eta", "ddim"],
+    );
+}
+
+/// Directions of a conditional U-Net, and a walk of a picture along one.
+#[test]
+fn prompted_models_are_discovered_and_edited() {
+    let home = Home::new();
+    for name in ["sd", "sdxl"] {
+        let model = format!("--model {} --prompt cat --size 24x16", pipeline(name));
+        let report = home.json(&format!(
+            "discover {model} --rank 5 --walks 2 --samples 2 --steps 5 --out {name}"
+        ));
+        let values = report["report"]["singular_values"].as_array().unwrap();
+        assert_eq!(values.len(), 5);
+        assert!(values[0].as_f64().unwrap() > 0.0);
+        assert!(home.path(&format!("{name}/sheet.png")).is_file());
+        let replay = home.json(&format!("replay {name} --out {name}-again"));
+        assert_eq!(replay["replay"]["different"], json!([]));
+        write(&home, "cat.png", 24, 16, |x, y| {
+            [(9 * x) as u8, (15 * y) as u8, 90]
+        });
+        home.json(&format!(
+            "edit cat.png {model} --direction 1 --steps 5 --out {name}-edit"
+        ));
+        assert!(home.path(&format!("{name}-edit/strip.png")).is_file());
+        home.json(&format!(
+            "invert cat.png {model} --steps 5 --out {name}-invert"
+        ));
+        let strip = read(&home, &format!("{name}-invert/reconstruction.png"));
+        assert_eq!((strip.width(), strip.height()), (24, 16));
+    }
+    let sd = pipeline("sd");
+    home.refused(&format!("treat --model {sd} --out bad"), &["pixels"]);
+    home.refused("discover --prompt cat --out bad", &["--model"]);
+}
