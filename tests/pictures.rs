@@ -28,6 +28,13 @@ fn write(home: &Home, name: &str, width: u32, height: u32, pixel: impl Fn(u32, u
     fs::write(home.path(name), bytes).unwrap();
 }
 
+/// What cannot be meant is told before anything runs, with code 2.
+fn misused(home: &Home, arguments: &str, word: &str) {
+    let ran = home.alice(arguments);
+    assert_eq!(ran.code, Some(2), "{arguments}: {ran:?}");
+    assert!(ran.stderr.contains(word), "{arguments}: {}", ran.stderr);
+}
+
 fn changes(report: &Value) -> Vec<f64> {
     let all = report["report"]["changes"].as_array().unwrap();
     all.iter().map(|v| v.as_f64().unwrap()).collect()
@@ -142,7 +149,7 @@ fn a_grid_has_every_combination() {
     let report = home.json(grid);
     assert_eq!(report["report"]["found"], 7);
     assert_eq!(fs::read(home.path("run/cells/00003.png")).unwrap(), first);
-    home.refused("grid --x colour=1 --out bad", &["colour", "known are seed"]);
+    misused(&home, "grid --x colour=1 --out bad", "known are seed");
     home.refused("grid --x steps=0 --out bad", &["steps", "0"]);
     home.refused("grid --x strength=0.5 --out bad", &["--picture"]);
     home.refused("grid --x prompt=a|b --out bad", &["--prompt", "read text"]);
@@ -195,7 +202,11 @@ fn variations_turn_the_noise() {
         let most = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         assert!(most <= 1, "{amount}: {most}");
     }
-    home.refused("sample --variation 0.5 --out bad", &["--variation-seed"]);
+    misused(
+        &home,
+        "sample --variation 0.5 --out bad",
+        "--variation-seed",
+    );
 }
 
 /// Every sampler draws, and says what does not fit it.
@@ -262,5 +273,5 @@ fn prompted_models_are_discovered_and_edited() {
     }
     let sd = pipeline("sd");
     home.refused(&format!("treat --model {sd} --out bad"), &["pixels"]);
-    home.refused("discover --prompt cat --out bad", &["--model"]);
+    misused(&home, "discover --prompt cat --out bad", "--model");
 }

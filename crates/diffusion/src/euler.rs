@@ -29,7 +29,7 @@ impl Euler {
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
         Ok(Self {
-            grid: Grid::fractional(config, steps)?,
+            grid: Grid::fractional(config, steps, f64::NEG_INFINITY)?,
         })
     }
 }

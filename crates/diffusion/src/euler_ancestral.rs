@@ -36,7 +36,7 @@ impl EulerAncestral {
             ..config.clone()
         };
         Ok(Self {
-            grid: Grid::fractional(&config, steps)?,
+            grid: Grid::fractional(&config, steps, f64::NEG_INFINITY)?,
         })
     }
 }

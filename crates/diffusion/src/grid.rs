@@ -92,20 +92,31 @@ fn spread(spacing: SigmaSpacing, most: f64, least: f64, count: usize) -> Vec<f64
     (0..count).map(level).collect()
 }
 
+fn is_cosine(config: &ScheduleConfig) -> bool {
+    config.beta_schedule == BetaSchedule::Cosine && config.trained_betas.is_none()
+}
+
+/// The least λ = log(√ᾱ/√(1 − ᾱ)) at which solvers of higher order begin.
+pub(crate) fn lambda_min(config: &ScheduleConfig) -> f64 {
+    let usual = is_cosine(config).then_some(COSINE_LAMBDA_MIN);
+    let least = config.solver.lambda_min.or(usual);
+    least.unwrap_or(f64::NEG_INFINITY)
+}
+
 impl Grid {
     /// `steps` levels over all training steps, at fractions of them where the
-    /// spacing asks for it: Euler's and Heun's.
-    pub fn fractional(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+    /// spacing asks for it: Euler's and, with a least λ, Heun's.
+    pub fn fractional(config: &ScheduleConfig, steps: usize, lambda_min: f64) -> Result<Self> {
         let schedule = config.schedule()?;
         let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Linspace);
-        let train_steps = schedule.train_steps();
+        let all = training_sigmas(&schedule);
+        let train_steps = all.partition_point(|sigma| -sigma.ln() >= lambda_min);
         let whole = spacing.timesteps(train_steps, steps, config.steps_offset)?;
         let mut times: Vec<f64> = whole.iter().map(|&t| t as f64).collect();
         if spacing == TimestepSpacing::Linspace {
             let stride = (train_steps - 1) as f64 / (steps - 1).max(1) as f64;
             times = (0..steps).rev().map(|i| i as f64 * stride).collect();
         }
-        let all = training_sigmas(&schedule);
         let mut sigmas: Vec<f64> = times.iter().map(|&t| interpolate(&all, t)).collect();
         if config.solver.sigma_spacing != SigmaSpacing::Timesteps {
             let (most, least) = (sigmas[0], sigmas[steps - 1]);
@@ -126,9 +137,7 @@ impl Grid {
         let train_steps = schedule.train_steps();
         let all = training_sigmas(&schedule);
         let solver = &config.solver;
-        let cosine = config.beta_schedule == BetaSchedule::Cosine && config.trained_betas.is_none();
-        let least = solver.lambda_min.or(cosine.then_some(COSINE_LAMBDA_MIN));
-        let least = least.unwrap_or(f64::NEG_INFINITY);
+        let least = lambda_min(config);
         let last = all.partition_point(|sigma| -sigma.ln() >= least);
         if steps == 0 || steps >= last {
             return Err(Error::Steps {
@@ -166,7 +175,7 @@ impl Grid {
             sigmas = spread(solver.sigma_spacing, all[last - 1], all[0], steps);
             let karras = solver.sigma_spacing == SigmaSpacing::Karras;
             let rounded = |t: f64| {
-                if karras && !cosine {
+                if karras && !is_cosine(config) {
                     t.round_ties_even()
                 } else {
                     t.floor()

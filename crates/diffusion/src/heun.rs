@@ -11,7 +11,7 @@
 
 use crate::config::ScheduleConfig;
 use crate::error::Result;
-use crate::grid::{Grid, Level};
+use crate::grid::{Grid, Level, lambda_min};
 use crate::sampler::{History, Sampler, StepOutput, combination, entry};
 use crate::schedule::NoiseSchedule;
 use crate::solver_config::{FinalSigma, SolverConfig};
@@ -38,7 +38,7 @@ impl Heun {
             },
             ..config.clone()
         };
-        let grid = Grid::fractional(&config, steps)?;
+        let grid = Grid::fractional(&config, steps, lambda_min(&config))?;
         let times = (0..2 * steps - 1).map(|i| grid.times[i.div_ceil(2)]);
         Ok(Self {
             times: times.collect(),

@@ -66,12 +66,13 @@ pub(super) fn page(
         }
     };
     let header = html! {
-        header {
-            h1 { "A grid of " (title) }
-            @if let Some(model) = &recipe.model {
-                p { "Drawn by " strong { (model.name) }
-                    @if let Some(prompt) = &model.options.prompt { ": “" (prompt) "”" }
-                    "." }
+        header.top {
+            p.kicker { "Alice · grid" }
+            h1 { "A grid of " (title)
+                @if let Some(model) = &recipe.model { " by " span.model { (model.name) } }
+            }
+            @if let Some(prompt) = recipe.model.as_ref().and_then(|m| m.options.prompt.as_ref()) {
+                p { "“" (prompt) "”" }
             }
         }
     };
