@@ -43,6 +43,14 @@ pub enum GraphError {
         /// The names that exist.
         known: String,
     },
+    /// Values that lie in a file could not be read.
+    #[error("the weights of {name} cannot be read: {why}")]
+    Read {
+        /// The parameter's name.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
     /// An input was not fed.
     #[error("the input {name} was not given")]
     Missing {

@@ -23,7 +23,7 @@ pub use error::GraphError;
 pub use graph::{Graph, Value};
 pub use model::Model;
 pub use op::SinusoidalEmbedding;
-pub use parameters::Parameters;
+pub use parameters::{Parameters, Source, Values};
 pub use spec::{Padding, Parameter, ParameterKind, ParameterSpec};
 pub use tape::{Linearization, Memory, gradient};
 pub use tensor::Tensor;

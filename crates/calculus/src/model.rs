@@ -37,10 +37,11 @@ impl<T> Default for Product<T> {
 }
 
 impl<T: Real> Model<T> {
-    /// Joins a graph and its parameters.
+    /// Joins a graph and its parameters. Weights that lie elsewhere are read
+    /// and packed now.
     ///
     /// # Errors
-    /// When the parameters are not those of the graph.
+    /// When the parameters are not those of the graph, or cannot be read.
     pub fn new(
         graph: impl Into<Arc<Graph>>,
         parameters: Parameters<T>,
@@ -48,12 +49,39 @@ impl<T: Real> Model<T> {
         let graph = graph.into();
         parameters.check(&graph)?;
         let products = graph.nodes.iter().map(|_| Default::default()).collect();
-        Ok(Self {
+        let model = Self {
             graph,
             parameters,
             products,
             bound: Vec::new(),
-        })
+        };
+        model.prepare(Direction::Forward, |_| true)?;
+        Ok(model)
+    }
+
+    /// Packs the weights of some nodes that lie elsewhere for products in one
+    /// direction.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn prepare(
+        &self,
+        direction: Direction,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<(), GraphError> {
+        for node in (0..self.graph.nodes.len()).filter(|&node| wanted(node)) {
+            let Some((weight, _, shape)) = self.convolution(node) else {
+                continue;
+            };
+            let packed = &self.products[node][direction as usize].weights;
+            if packed.get().is_none() && self.parameters.is_later(weight) {
+                let spec = &self.graph.parameters()[weight.0];
+                let values = self.parameters.fetch(weight, spec)?;
+                let plan = self.plan(node, &shape, direction);
+                packed.get_or_init(|| plan.pack(&values));
+            }
+        }
+        Ok(())
     }
 
     /// From now on gives the input `name` this value wherever it is left out:
@@ -87,7 +115,7 @@ impl<T: Real> Model<T> {
         &self.parameters
     }
 
-    /// The parameters, to change.
+    /// The parameters, to change; all of them must be held.
     pub fn parameters_mut(&mut self) -> &mut Parameters<T> {
         for product in self.products.iter_mut().flatten() {
             product.weights = OnceLock::new();
@@ -96,10 +124,13 @@ impl<T: Real> Model<T> {
     }
 
     /// The same model in another precision.
+    ///
+    /// # Panics
+    /// When weights lie elsewhere.
     #[must_use]
     pub fn cast<U: Real>(&self) -> Model<U> {
-        let mut model =
-            Model::new(self.graph.clone(), self.parameters.cast()).expect("the graph is the same");
+        let mut model = Model::new(self.graph.clone(), self.parameters.cast())
+            .expect("the graph is the same and the weights are held");
         let cast = |(name, value): &(String, Tensor<T>)| (name.clone(), value.cast());
         model.bound = self.bound.iter().map(cast).collect();
         model

@@ -3,13 +3,48 @@
 use crate::{Graph, GraphError, Parameter, ParameterKind, ParameterSpec};
 use alice_kernels::Real;
 use alice_kernels::layout::permute_items;
+use std::borrow::Cow;
+use std::fmt::Debug;
 use std::sync::Arc;
+
+/// Where values lie that are not held in memory: a large network's matrices
+/// are read when they are packed for the kernels, and are in memory once.
+pub trait Source<T>: Debug + Send + Sync {
+    /// The values in PyTorch's layout.
+    ///
+    /// # Errors
+    /// When they cannot be read, in words for people.
+    fn read(&self) -> Result<Vec<T>, String>;
+}
+
+/// Values of one parameter, in PyTorch's layout.
+#[derive(Clone, Debug)]
+pub enum Values<T> {
+    /// In memory.
+    Held(Vec<T>),
+    /// To be read whenever they are needed.
+    Later(Arc<dyn Source<T>>),
+}
 
 /// Values for every parameter of a graph, in the kernels' layout
 /// ([`ParameterKind`] says which). Copies share them until one is changed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Parameters<T> {
+    /// Empty where a source stands for them.
     values: Arc<Vec<Vec<T>>>,
+    sources: Arc<Vec<Option<Arc<dyn Source<T>>>>>,
+}
+
+/// Sources are equal when they are one and the same.
+impl<T: PartialEq> PartialEq for Parameters<T> {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |pair: (&Option<Arc<dyn Source<T>>>, &Option<Arc<dyn Source<T>>>)| match pair {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        let sources = self.sources.iter().zip(other.sources.iter());
+        self.values == other.values && sources.into_iter().all(same)
+    }
 }
 
 impl<T: Real> Parameters<T> {
@@ -30,22 +65,37 @@ impl<T: Real> Parameters<T> {
             assert_eq!(values.len(), spec.kind.len(), "{}", spec.name);
             values
         });
+        Self::held(values.collect())
+    }
+
+    fn held(values: Vec<Vec<T>>) -> Self {
         Self {
-            values: Arc::new(values.collect()),
+            sources: Arc::new(vec![None; values.len()]),
+            values: Arc::new(values),
         }
     }
 
     /// Values from files: `find` returns those of a name in PyTorch's layout.
+    /// Those that come later must be matrices or kernels.
     ///
     /// # Errors
     /// What `find` returns, or a [`GraphError`] when the number of values does not fit.
     pub fn from_file_layout<E: From<GraphError>>(
         graph: &Graph,
-        mut find: impl FnMut(&ParameterSpec) -> Result<Vec<T>, E>,
+        mut find: impl FnMut(&ParameterSpec) -> Result<Values<T>, E>,
     ) -> Result<Self, E> {
         let mut values = Vec::with_capacity(graph.parameters().len());
+        let mut sources = Vec::with_capacity(graph.parameters().len());
         for spec in graph.parameters() {
-            let found = find(spec)?;
+            let found = match (find(spec)?, is_product(spec.kind)) {
+                (Values::Later(source), true) => {
+                    values.push(Vec::new());
+                    sources.push(Some(source));
+                    continue;
+                }
+                (Values::Later(source), false) => read(source.as_ref(), spec).map_err(E::from)?,
+                (Values::Held(found), _) => found,
+            };
             if found.len() != spec.kind.len() {
                 return Err(E::from(GraphError::Input {
                     name: spec.name.clone(),
@@ -54,25 +104,67 @@ impl<T: Real> Parameters<T> {
                 }));
             }
             values.push(into_kernel_layout(spec.kind, found));
+            sources.push(None);
         }
         Ok(Self {
             values: Arc::new(values),
+            sources: Arc::new(sources),
         })
     }
 
     /// The values of a parameter in PyTorch's layout, as files hold them.
-    #[must_use]
-    pub fn to_file_layout(&self, index: usize, spec: &ParameterSpec) -> Vec<T> {
-        into_file_layout(spec.kind, &self.values[index])
+    ///
+    /// # Errors
+    /// When they lie elsewhere and cannot be read.
+    pub fn to_file_layout(&self, index: usize, spec: &ParameterSpec) -> Result<Vec<T>, GraphError> {
+        match &self.sources[index] {
+            Some(source) => read(source.as_ref(), spec),
+            None => Ok(into_file_layout(spec.kind, &self.values[index])),
+        }
     }
 
-    /// The values of one parameter.
+    /// Whether a parameter's values lie elsewhere.
+    pub(crate) fn is_later(&self, parameter: Parameter) -> bool {
+        self.sources[parameter.0].is_some()
+    }
+
+    /// The values of a parameter in the kernels' layout, from wherever they are.
+    pub(crate) fn fetch(
+        &self,
+        parameter: Parameter,
+        spec: &ParameterSpec,
+    ) -> Result<Cow<'_, [T]>, GraphError> {
+        Ok(match &self.sources[parameter.0] {
+            Some(source) => into_kernel_layout(spec.kind, read(source.as_ref(), spec)?).into(),
+            None => self.get(parameter).into(),
+        })
+    }
+
+    /// Changes the values of one parameter, in PyTorch's layout, reading them
+    /// first if they lie elsewhere. They are held from then on.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn change(
+        &mut self,
+        index: usize,
+        spec: &ParameterSpec,
+        change: impl FnOnce(&mut [T]),
+    ) -> Result<(), GraphError> {
+        let mut values = self.to_file_layout(index, spec)?;
+        change(&mut values);
+        Arc::make_mut(&mut self.values)[index] = into_kernel_layout(spec.kind, values);
+        Arc::make_mut(&mut self.sources)[index] = None;
+        Ok(())
+    }
+
+    /// The values of one parameter; none where they lie elsewhere.
     #[must_use]
     pub fn get(&self, parameter: Parameter) -> &[T] {
         &self.values[parameter.0]
     }
 
-    /// All values, in the graph's order.
+    /// All values, in the graph's order; none where they lie elsewhere.
     #[must_use]
     pub fn values(&self) -> &[Vec<T>] {
         &self.values
@@ -89,13 +181,11 @@ impl<T: Real> Parameters<T> {
         self.values.iter().map(Vec::len).sum()
     }
 
-    /// The same values in another precision.
+    /// The values that are held, in another precision.
     #[must_use]
     pub fn cast<U: Real>(&self) -> Parameters<U> {
         let cast = |v: &Vec<T>| v.iter().map(|x| U::from_f64(x.to_f64())).collect();
-        Parameters {
-            values: Arc::new(self.values.iter().map(cast).collect()),
-        }
+        Parameters::held(self.values.iter().map(cast).collect())
     }
 
     /// Whether these are values for the parameters of `graph`.
@@ -107,8 +197,9 @@ impl<T: Real> Parameters<T> {
                 found: self.values.len(),
             });
         }
-        for (spec, values) in graph.parameters().iter().zip(self.values.iter()) {
-            if values.len() != spec.kind.len() {
+        let values = self.values.iter().zip(self.sources.iter());
+        for (spec, (values, source)) in graph.parameters().iter().zip(values) {
+            if source.is_none() && values.len() != spec.kind.len() {
                 return Err(GraphError::Input {
                     name: spec.name.clone(),
                     expected: format!("{:?}", spec.kind.file_dims()),
@@ -118,6 +209,28 @@ impl<T: Real> Parameters<T> {
         }
         Ok(())
     }
+}
+
+/// Whether a parameter is only ever multiplied with, in the form kernels pack.
+fn is_product(kind: ParameterKind) -> bool {
+    matches!(
+        kind,
+        ParameterKind::Convolution { .. } | ParameterKind::Linear { .. }
+    )
+}
+
+/// Values from elsewhere, as many as there must be.
+fn read<T>(source: &dyn Source<T>, spec: &ParameterSpec) -> Result<Vec<T>, GraphError> {
+    let refuse = |why: String| GraphError::Read {
+        name: spec.name.clone(),
+        why,
+    };
+    let values = source.read().map_err(refuse)?;
+    if values.len() == spec.kind.len() {
+        return Ok(values);
+    }
+    let why = format!("{} values instead of {}", values.len(), spec.kind.len());
+    Err(refuse(why))
 }
 
 fn into_kernel_layout<T: Real>(kind: ParameterKind, values: Vec<T>) -> Vec<T> {

@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::op::Op;
 use crate::{GraphError, Tensor};
 use alice_kernels::Real;
+use alice_kernels::convolution::Direction;
 use alice_kernels::pointwise::add_scaled;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -297,6 +298,7 @@ impl<'a, T: Real> Linearization<'a, T> {
                 why: format!("does not depend on {}", model.graph().nodes[from.0].name),
             });
         }
+        model.prepare(Direction::Adjoint, |node| tape.active[node])?;
         let batch = tape.value.batch();
         Ok(Self {
             model,
@@ -467,6 +469,7 @@ pub fn gradient<T: Real>(
     to: Value,
     loss: impl FnOnce(&Tensor<T>) -> (f64, Tensor<T>),
 ) -> Result<(f64, Vec<Vec<T>>), GraphError> {
+    model.prepare(Direction::Adjoint, |_| true)?;
     let graph = model.graph();
     let starts = |index: usize| graph.nodes[index].op.has_parameters();
     let chunks = chunks(inputs, batch(inputs)?);

@@ -376,3 +376,69 @@ fn what_does_not_fit_is_an_error() {
     let other = Model::new(graph, Parameters::<f32>::zeros(&Graph::new()));
     assert!(other.is_err());
 }
+
+/// Weights that are read when they are packed give the same bits, both ways.
+#[test]
+fn weights_may_lie_elsewhere() {
+    use alice_calculus::{ParameterSpec, Source, Values};
+    use std::sync::Arc;
+
+    #[derive(Debug)]
+    struct Elsewhere(Result<Vec<f32>, String>);
+    impl Source<f32> for Elsewhere {
+        fn read(&self) -> Result<Vec<f32>, String> {
+            self.0.clone()
+        }
+    }
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[6, 6, 3]);
+    let y = graph
+        .convolution(x, "conv", 5, 3, 1, Padding::all(1), true)
+        .unwrap();
+    let y = graph.silu(y);
+    let y = graph.linear(y, "linear", 4, true).unwrap();
+    graph.output("y", y);
+    let draw = |spec: &ParameterSpec| -> Vec<f32> {
+        Stream::new(3, &spec.name, 0, 0).normals(spec.kind.len())
+    };
+    let held =
+        Parameters::from_file_layout(&graph, |spec| Ok::<_, GraphError>(Values::Held(draw(spec))));
+    let later = Parameters::from_file_layout(&graph, |spec| {
+        Ok::<_, GraphError>(Values::Later(Arc::new(Elsewhere(Ok(draw(spec))))))
+    });
+    let (held, later) = (held.unwrap(), later.unwrap());
+    for (index, spec) in graph.parameters().iter().enumerate() {
+        let found = later.to_file_layout(index, spec).unwrap();
+        assert_eq!(found, held.to_file_layout(index, spec).unwrap());
+    }
+    let point: Tensor<f32> =
+        Tensor::new(&[1, 6, 6, 3], Stream::new(3, "x", 0, 0).normals(108)).unwrap();
+    let results = [held.clone(), later.clone()].map(|parameters| {
+        let model = Model::new(graph.clone(), parameters).unwrap();
+        let value = model.evaluate(&[("x", &point)], &[y]).unwrap();
+        let linear = Linearization::new(&model, &[("x", &point)], x, y).unwrap();
+        let pushed = linear.pushforward(&point).unwrap();
+        (value, linear.pullback(&pushed).unwrap(), pushed)
+    });
+    assert_eq!(results[0], results[1]);
+
+    let mut changed = later.clone();
+    let spec = &graph.parameters()[0];
+    changed.change(0, spec, |values| values[0] += 1.0).unwrap();
+    let mut expected = draw(spec);
+    expected[0] += 1.0;
+    assert_eq!(changed.to_file_layout(0, spec).unwrap(), expected);
+    assert_ne!(changed, later);
+
+    for broken in [Err("the file is gone".to_owned()), Ok(vec![0.0; 2])] {
+        let source: Arc<dyn Source<f32>> = Arc::new(Elsewhere(broken));
+        let broken = Parameters::from_file_layout(&graph, |spec| {
+            Ok::<_, GraphError>(match spec.name.as_str() {
+                "linear.weight" => Values::Later(source.clone()),
+                _ => Values::Held(draw(spec)),
+            })
+        });
+        let error = Model::new(graph.clone(), broken.unwrap()).unwrap_err();
+        assert!(error.to_string().contains("linear.weight"), "{error}");
+    }
+}

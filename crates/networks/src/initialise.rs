@@ -1,6 +1,6 @@
 //! Random values to train from.
 
-use alice_calculus::{Graph, GraphError, ParameterKind, ParameterSpec, Parameters};
+use alice_calculus::{Graph, GraphError, ParameterKind, ParameterSpec, Parameters, Values};
 use alice_random::Stream;
 use std::collections::HashMap;
 
@@ -20,14 +20,15 @@ pub fn initialise(graph: &Graph, seed: u64) -> Result<Parameters<f32>, GraphErro
         let mut stream = Stream::new(seed, "initial weights", index, 0);
         index += 1;
         let count = spec.kind.len();
-        Ok(match (spec.kind, bounds.get(layer(&spec.name))) {
+        let values = match (spec.kind, bounds.get(layer(&spec.name))) {
             (ParameterKind::Gain { .. }, _) => vec![1.0; count],
             (ParameterKind::Table { .. }, _) => stream.normals(count),
             (_, Some(&bound)) => (0..count)
                 .map(|_| stream.range(-bound, bound) as f32)
                 .collect(),
             (_, None) => vec![0.0; count],
-        })
+        };
+        Ok(Values::Held(values))
     })
 }
 

@@ -1,7 +1,7 @@
 //! Named tensors to the values of a graph's parameters and back.
 
 use crate::{Mismatch, NetworkError};
-use alice_calculus::{Graph, ParameterKind, Parameters};
+use alice_calculus::{Graph, ParameterKind, Parameters, Values};
 use alice_runs::TensorFile;
 use std::collections::btree_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -57,7 +57,8 @@ pub fn load_parameters(
         });
     }
     Parameters::from_file_layout(graph, |spec| {
-        Ok(file.take(&spec.name, &spec.kind.file_dims())?)
+        let values = file.take(&spec.name, &spec.kind.file_dims())?;
+        Ok(Values::Held(values))
     })
 }
 
@@ -72,7 +73,7 @@ pub fn store_parameters(
     let mut file = TensorFile::new();
     file.metadata.insert("format".into(), "pt".into());
     for (index, spec) in graph.parameters().iter().enumerate() {
-        let values = parameters.to_file_layout(index, spec);
+        let values = parameters.to_file_layout(index, spec)?;
         file.insert(&spec.name, &spec.kind.file_dims(), values)?;
     }
     Ok(file)

@@ -1,0 +1,46 @@
+"""Times a latent diffusion model in diffusers on the CPU, as the example
+`latent` of alice-pipelines does here.
+
+    pip install torch==2.9.1 diffusers==0.42.0
+    python latent.py unet|decoder FOLDER PIXELS
+"""
+
+import json
+import resource
+import statistics
+import sys
+import time
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+
+TOKENS = 77
+
+
+def main():
+    part, folder, pixels = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    start = time.perf_counter()
+    side = pixels // 8
+    torch.manual_seed(0)
+    if part == "unet":
+        model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
+        sample = torch.randn(1, model.config.in_channels, side, side)
+        context = torch.randn(1, TOKENS, model.config.cross_attention_dim)
+        run = lambda: model(sample, 500, context)
+    else:
+        model = AutoencoderKL.from_pretrained(folder, subfolder="vae").eval()
+        sample = torch.randn(1, model.config.latent_channels, side, side)
+        run = lambda: model.decode(sample)
+    taken, first = [], None
+    with torch.inference_mode():
+        for _ in range(4 if part == "unet" else 3):
+            clock = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - clock)
+            first = first or time.perf_counter() - start
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": statistics.median(taken[1:]), "first": first, "peak_bytes": peak}))
+
+
+if __name__ == "__main__":
+    main()
