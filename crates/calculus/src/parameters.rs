@@ -3,12 +3,15 @@
 use crate::{Graph, GraphError, Parameter, ParameterKind, ParameterSpec};
 use alice_kernels::Real;
 use alice_kernels::layout::permute_items;
+use std::sync::Arc;
 
 /// Values for every parameter of a graph, in the kernels' layout
 /// ([`ParameterKind`] says which).
+///
+/// Clones share the values until one of them is changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters<T> {
-    values: Vec<Vec<T>>,
+    values: Arc<Vec<Vec<T>>>,
 }
 
 impl<T: Real> Parameters<T> {
@@ -30,7 +33,7 @@ impl<T: Real> Parameters<T> {
             values
         });
         Self {
-            values: values.collect(),
+            values: Arc::new(values.collect()),
         }
     }
 
@@ -52,15 +55,17 @@ impl<T: Real> Parameters<T> {
                     found: vec![found.len()],
                 }));
             }
-            values.push(into_kernel_layout(spec.kind, found));
+            values.push(spec.kind.to_kernel_layout(found));
         }
-        Ok(Self { values })
+        Ok(Self {
+            values: Arc::new(values),
+        })
     }
 
     /// The values of a parameter in PyTorch's layout, as files hold them.
     #[must_use]
     pub fn to_file_layout(&self, index: usize, spec: &ParameterSpec) -> Vec<T> {
-        into_file_layout(spec.kind, &self.values[index])
+        spec.kind.to_file_layout(&self.values[index])
     }
 
     /// The values of one parameter.
@@ -77,7 +82,7 @@ impl<T: Real> Parameters<T> {
 
     /// All values, in the graph's order, to change.
     pub fn values_mut(&mut self) -> &mut [Vec<T>] {
-        &mut self.values
+        Arc::make_mut(&mut self.values)
     }
 
     /// The number of values of all parameters.
@@ -91,7 +96,7 @@ impl<T: Real> Parameters<T> {
     pub fn cast<U: Real>(&self) -> Parameters<U> {
         let cast = |v: &Vec<T>| v.iter().map(|x| U::from_f64(x.to_f64())).collect();
         Parameters {
-            values: self.values.iter().map(cast).collect(),
+            values: Arc::new(self.values.iter().map(cast).collect()),
         }
     }
 
@@ -104,7 +109,7 @@ impl<T: Real> Parameters<T> {
                 found: self.values.len(),
             });
         }
-        for (spec, values) in graph.parameters().iter().zip(&self.values) {
+        for (spec, values) in graph.parameters().iter().zip(self.values.iter()) {
             if values.len() != spec.kind.len() {
                 return Err(GraphError::Input {
                     name: spec.name.clone(),
@@ -117,36 +122,47 @@ impl<T: Real> Parameters<T> {
     }
 }
 
-fn into_kernel_layout<T: Real>(kind: ParameterKind, values: Vec<T>) -> Vec<T> {
-    match kind {
-        // [O, I·K·K] → [I·K·K, O] → [K·K, I, O]
-        ParameterKind::Convolution {
-            kernel,
-            input,
-            output,
-        } => {
-            let taps = kernel * kernel;
-            let by_input = permute_items(&values, 1, output, input * taps);
-            swap_blocks(&by_input, input, taps, output)
+impl ParameterKind {
+    /// Values in PyTorch's layout ([`ParameterKind::file_dims`]) in the kernels'.
+    ///
+    /// # Panics
+    /// When there are not [`ParameterKind::len`] values: a defect of the caller.
+    #[must_use]
+    pub fn to_kernel_layout<T: Real>(self, values: Vec<T>) -> Vec<T> {
+        match self {
+            // [O, I·K·K] → [I·K·K, O] → [K·K, I, O]
+            Self::Convolution {
+                kernel,
+                input,
+                output,
+            } => {
+                let taps = kernel * kernel;
+                let by_input = permute_items(&values, 1, output, input * taps);
+                swap_blocks(&by_input, input, taps, output)
+            }
+            Self::Linear { input, output } => permute_items(&values, 1, output, input),
+            _ => values,
         }
-        ParameterKind::Linear { input, output } => permute_items(&values, 1, output, input),
-        _ => values,
     }
-}
 
-fn into_file_layout<T: Real>(kind: ParameterKind, values: &[T]) -> Vec<T> {
-    match kind {
-        ParameterKind::Convolution {
-            kernel,
-            input,
-            output,
-        } => {
-            let taps = kernel * kernel;
-            let by_input = swap_blocks(values, taps, input, output);
-            permute_items(&by_input, 1, input * taps, output)
+    /// Values in the kernels' layout in PyTorch's.
+    ///
+    /// # Panics
+    /// As [`ParameterKind::to_kernel_layout`].
+    #[must_use]
+    pub fn to_file_layout<T: Real>(self, values: &[T]) -> Vec<T> {
+        match self {
+            Self::Convolution {
+                kernel,
+                input,
+                output,
+            } => {
+                let by_input = swap_blocks(values, kernel * kernel, input, output);
+                permute_items(&by_input, 1, input * kernel * kernel, output)
+            }
+            Self::Linear { input, output } => permute_items(values, 1, input, output),
+            _ => values.to_vec(),
         }
-        ParameterKind::Linear { input, output } => permute_items(values, 1, input, output),
-        _ => values.to_vec(),
     }
 }
 

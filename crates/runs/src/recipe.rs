@@ -8,13 +8,16 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Which model a run used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelReference {
-    /// The bundled model's name, or the path as it was given.
+    /// The bundled model's name, the path as it was given, or the hub's name.
     pub name: String,
     /// The content hash ([`crate::hash::model`]).
     pub hash: String,
+    /// What the network predicts, where it was said instead of read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<String>,
 }
 
 /// What a run did: a verb, its arguments, a seed and a model.

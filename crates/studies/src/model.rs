@@ -2,8 +2,8 @@
 
 use crate::StudyError;
 use alice_calculus::{Model, Tensor};
-use alice_diffusion::ScheduleConfig;
-use alice_networks::{ModelFolder, UNet2D};
+use alice_diffusion::{PredictionType, ScheduleConfig};
+use alice_networks::{ModelLocation, Prediction, UNet2D};
 use alice_runs::ModelReference;
 use alice_runs::{TensorFile, disk, hash};
 use std::path::Path;
@@ -33,14 +33,15 @@ impl DiffusionModel {
     /// The name of the model inside this program.
     pub const BUNDLED: &'static str = bundled::NAME;
 
-    /// The model inside this program, or the one in a folder.
+    /// The model inside this program, or the one in a folder or in the local
+    /// Hugging Face cache.
     ///
     /// # Errors
     /// When the folder's files are missing, broken or not supported.
     pub fn open(folder: Option<&Path>) -> Result<Self, StudyError> {
         match folder {
             None => Self::bundled(),
-            Some(folder) => Self::from_folder(folder),
+            Some(name) => Self::predicting(name, None),
         }
     }
 
@@ -64,6 +65,7 @@ impl DiffusionModel {
             reference: ModelReference {
                 name: bundled::NAME.to_owned(),
                 hash: hash::bytes(bundled::WEIGHTS),
+                prediction: None,
             },
             network: UNet2D::from_parts(bundled::CONFIG, weights)?,
             schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
@@ -76,22 +78,31 @@ impl DiffusionModel {
         self.reference.hash == hash::bytes(bundled::WEIGHTS)
     }
 
-    fn from_folder(folder: &Path) -> Result<Self, StudyError> {
-        let files = ModelFolder::find(folder)?;
-        let network = UNet2D::open(folder)?;
-        let schedule = match &files.scheduler {
-            Some(path) => ScheduleConfig::from_json(&disk::read_text(path)?)
-                .map_err(|e| StudyError::argument(path.display().to_string(), e.to_string()))?,
-            None => ScheduleConfig::default(),
-        };
+    /// As [`DiffusionModel::open`], with what the network predicts said
+    /// instead of read.
+    ///
+    /// # Errors
+    /// As [`DiffusionModel::open`].
+    pub fn predicting(name: &Path, prediction: Option<Prediction>) -> Result<Self, StudyError> {
+        let location = ModelLocation::find(name)?;
+        if let ModelLocation::File(checkpoint) = &location {
+            let why = format!(
+                "this is a {} checkpoint, which needs a --prompt",
+                checkpoint.family().name()
+            );
+            return Err(StudyError::argument(name.display().to_string(), why));
+        }
+        let network = location.network("unet")?;
+        let schedule = open_schedule(&location, prediction)?;
         let reference = ModelReference {
-            name: folder.display().to_string(),
-            hash: hash::file(&files.weights)?,
+            name: name.display().to_string(),
+            hash: location.hash()?,
+            prediction: prediction.map(|p| p.name().to_owned()),
         };
         Ok(Self {
             reference,
             network,
-            schedule,
+            schedule: schedule.unwrap_or_default(),
         })
     }
 
@@ -118,6 +129,29 @@ impl DiffusionModel {
             self.network.parameters.clone(),
         )?)
     }
+}
+
+/// The noise schedule of a model, with another prediction if one is given;
+/// `None` where it has none.
+///
+/// # Errors
+/// When its config is broken or not supported; the error names the file.
+pub(crate) fn open_schedule(
+    location: &ModelLocation,
+    prediction: Option<Prediction>,
+) -> Result<Option<ScheduleConfig>, StudyError> {
+    let Some((path, text)) = location.scheduler()? else {
+        return Ok(None);
+    };
+    let mut schedule = ScheduleConfig::from_json(&text)
+        .map_err(|e| StudyError::argument(path.display().to_string(), e.to_string()))?;
+    if let Some(prediction) = prediction {
+        schedule.prediction_type = match prediction {
+            Prediction::Epsilon => PredictionType::Epsilon,
+            Prediction::Velocity => PredictionType::VPrediction,
+        };
+    }
+    Ok(Some(schedule))
 }
 
 /// Refuses another model than a recipe's.

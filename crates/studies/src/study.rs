@@ -20,6 +20,7 @@ use crate::{
     compare, discover, edit, evolve, global, invert, measure, sample, survey, train, transport,
     treat, world,
 };
+use alice_networks::Prediction;
 use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -210,6 +211,8 @@ pub struct Job {
     pub study: Study,
     /// The model's folder; the bundled model if `None`.
     pub model: Option<PathBuf>,
+    /// What the model predicts, where that is not read from its files.
+    pub prediction: Option<Prediction>,
     /// The model of the recipe that is replayed: the one found must be it.
     pub recorded: Option<ModelReference>,
     /// Names every random stream of the run.
@@ -261,6 +264,12 @@ impl Job {
                 .as_ref()
                 .filter(is_folder)
                 .map(|model| PathBuf::from(&model.name)),
+            prediction: match recipe.model.as_ref().and_then(|m| m.prediction.as_ref()) {
+                None => None,
+                Some(text) => Some(text.parse().map_err(|why: String| {
+                    StudyError::argument(name.display().to_string(), why)
+                })?),
+            },
             recorded: recipe.model.clone(),
             seed: recipe.seed,
             out: None,
@@ -327,7 +336,7 @@ impl Job {
             let why = "needs a model that reads text. Name its folder with --model";
             StudyError::argument("--prompt", why)
         })?;
-        let mut model = LatentModel::open(folder)?;
+        let mut model = LatentModel::predicting(folder, self.prediction)?;
         if let Some(recorded) = &self.recorded {
             require(&model.reference, recorded)?;
             model.reference = recorded.clone();
@@ -337,7 +346,10 @@ impl Job {
 
     /// The model; under its recorded name if there is a record.
     fn open_model(&self) -> Result<DiffusionModel, StudyError> {
-        let mut model = DiffusionModel::open(self.model.as_deref())?;
+        let mut model = match (&self.model, self.prediction) {
+            (Some(name), Some(_)) => DiffusionModel::predicting(name, self.prediction)?,
+            (name, _) => DiffusionModel::open(name.as_deref())?,
+        };
         if let Some(recorded) = &self.recorded {
             require(&model.reference, recorded)?;
             model.reference = recorded.clone();

@@ -18,6 +18,7 @@ fn example() -> Recipe {
     let model = ModelReference {
         name: "puppets-32".into(),
         hash: "ab".repeat(32),
+        prediction: Some("v_prediction".into()),
     };
     Recipe::new("discover", &arguments, u64::MAX, Some(model)).unwrap()
 }

@@ -57,6 +57,7 @@ pub fn recipe() -> Recipe {
     let model = ModelReference {
         name: "puppets-32".to_owned(),
         hash: "9f2c41d07be85a63".repeat(4),
+        prediction: None,
     };
     Recipe::new("discover", &arguments, 7, Some(model)).unwrap()
 }
@@ -85,6 +86,7 @@ pub fn findings(shape: &Shape) -> Findings {
             model: ModelReference {
                 name: shape.model.clone(),
                 hash: "9f2c41d07be85a63".repeat(4),
+                prediction: None,
             },
             timestep: 600,
             timestep_share: 0.6,
