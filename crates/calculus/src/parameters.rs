@@ -82,7 +82,7 @@ impl<T: Real> Parameters<T> {
 
     /// All values, in the graph's order, to change.
     pub fn values_mut(&mut self) -> &mut [Vec<T>] {
-        Arc::make_mut(&mut self.values)
+        Arc::make_mut(&mut self.values).as_mut_slice()
     }
 
     /// The number of values of all parameters.

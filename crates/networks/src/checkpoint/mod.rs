@@ -255,3 +255,6 @@ fn unusual(path: &Path, why: &str) -> NetworkError {
         why: why.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkErr
     let linear = shapes.get("middle_block.1.proj_in.weight").map(<[usize]>::len) == Some(2);
     let addition = if shapes.has("label_emb.0.0.weight") {
         let input_dim = shapes.extent("label_emb.0.0.weight", 1)?;
-        // Narrower sizes than SDXL's have no room for a text beside them.
+        // Networks too narrow for SDXL's have sizes of an eighth of the input.
         let time_dim = SIZE_CHANNELS.min(input_dim / (AdditionEmbedding::TIME_IDS + 2)).max(2);
         Some(AdditionEmbedding {
             time_dim: time_dim - time_dim % 2,

@@ -306,7 +306,7 @@ fn transposed(a: &Matrix) -> Matrix {
 
 /// out[o, i, tap] = Σ_ab outer[o, a] · core[a, b, tap] · inner[b, i].
 fn tucker(outer: &Matrix, core: &NamedTensor, inner: &Matrix) -> Matrix {
-    let taps = core.shape.iter().skip(2).product();
+    let taps: usize = core.shape.iter().skip(2).product();
     let by_input = transposed(inner); // [I, b]
     let slice = inner.rows * taps;
     let mut values = Vec::with_capacity(outer.columns * inner.columns * taps);

@@ -29,8 +29,6 @@ pub struct LoraFile {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LayerChange {
     pub(super) adapter: Adapter,
-    /// Of α/r.
-    pub(super) alpha: f64,
     /// α/r, or α/√r where the file says so.
     pub(super) scale: f64,
 }
@@ -125,15 +123,8 @@ fn read_layer(
         },
     };
     let adapter = Adapter::new(tensors).map_err(|why| wrong(path, format!("{shown}: {why}")))?;
-    let (alpha, scale) = match adapter.rank() {
-        Some(rank) => scales.of(layer, rank, alpha),
-        None => (alpha.unwrap_or(1.0), 1.0),
-    };
-    Ok(LayerChange {
-        adapter,
-        alpha,
-        scale,
-    })
+    let scale = scales.of(layer, adapter.rank(), alpha);
+    Ok(LayerChange { adapter, scale })
 }
 
 /// The file of a name: itself, or the LoRA in a folder or in the cache.

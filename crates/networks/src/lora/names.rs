@@ -41,7 +41,10 @@ const ENDS: [(&str, Role, LoraLayout); 26] = {
 
 /// The layer that a tensor's name tells, the tensor's role, and the layout.
 pub(super) fn split(name: &str) -> Option<(String, Role, LoraLayout)> {
-    let name = name.strip_prefix(PEFT).unwrap_or(name);
+    let (name, peft) = match name.strip_prefix(PEFT) {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
     if let Some((layer, role)) = split_peft(name) {
         return Some((layer.to_owned(), role, LoraLayout::Peft));
     }
@@ -61,6 +64,7 @@ pub(super) fn split(name: &str) -> Option<(String, Role, LoraLayout)> {
         };
         return Some((layer, role, layout));
     }
+    let layout = if peft { LoraLayout::Peft } else { layout };
     Some((layer.to_owned(), role, layout))
 }
 
@@ -126,6 +130,12 @@ pub(super) fn of_layer(part: &str, layer: &str, original: Option<&str>) -> Vec<S
         if part == "text_encoder" {
             names.push(bare.to_owned());
         }
+    }
+    // diffusers' old names of a text encoder's attention are a U-Net's.
+    if let Some((block, last)) = layer.split_once(".self_attn.") {
+        let old = last.trim_end_matches("_proj");
+        let end = if old == "out" { ".0" } else { "" };
+        names.push(format!("{part}.{block}.self_attn.to_{old}{end}"));
     }
     names
 }

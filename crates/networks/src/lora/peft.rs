@@ -23,6 +23,8 @@ pub(super) struct Scales {
 #[derive(Debug, Default)]
 struct Config {
     alpha: Option<f64>,
+    /// For what is of no rank of its own.
+    rank: Option<f64>,
     /// α by the end of a layer's name.
     patterns: Vec<(String, f64)>,
     /// α/√r instead of α/r.
@@ -56,15 +58,18 @@ impl Scales {
         })
     }
 
-    /// α and the factor of a layer's change; the tensors' own `alpha` counts
-    /// first, and none at all stands for r.
-    pub(super) fn of(&self, layer: &str, rank: usize, alpha: Option<f64>) -> (f64, f64) {
-        let rank = rank.max(1) as f64;
+    /// The factor of a layer's change, α/r; the tensors' own `alpha` counts
+    /// first, and none at all stands for r. What is of no rank is not scaled.
+    pub(super) fn of(&self, layer: &str, rank: Option<usize>, alpha: Option<f64>) -> f64 {
         let config = self.configs.iter().find(|(part, _)| layer.starts_with(part));
         let config = config.map(|(_, config)| config);
+        let known = rank.map(|rank| rank.max(1) as f64);
+        let Some(rank) = known.or_else(|| config?.rank) else {
+            return 1.0;
+        };
         let alpha = alpha.or_else(|| config?.of(layer)).unwrap_or(rank);
         let root = config.is_some_and(|config| config.rank_stabilised);
-        (alpha, alpha / if root { rank.sqrt() } else { rank })
+        alpha / if root { rank.sqrt() } else { rank }
     }
 }
 
@@ -85,7 +90,8 @@ impl Config {
             patterns.push((pattern.clone(), alpha));
         }
         Ok(Self {
-            alpha: field("lora_alpha").as_f64(),
+            alpha: field("lora_alpha").as_f64().or(field("alpha").as_f64()),
+            rank: field("r").as_f64().filter(|rank| *rank >= 1.0),
             patterns,
             rank_stabilised: field("use_rslora").as_bool() == Some(true),
         })
