@@ -1,6 +1,8 @@
 //! What can be typed.
 
+use alice_studies::Prediction;
 use alice_studies::compare::CompareArguments;
+use alice_studies::describe::DescribeArguments;
 use alice_studies::discover::DiscoverArguments;
 use alice_studies::edit::EditArguments;
 use alice_studies::evolve::EvolveArguments;
@@ -170,6 +172,16 @@ Examples:
         #[command(flatten)]
         run: RunOptions,
     },
+    /// See what a model or a LoRA file holds
+    #[command(after_help = "\
+Examples:
+  alice model
+  alice model stable-diffusion-v1-5/stable-diffusion-v1-5
+  alice model checkpoint.safetensors --hash")]
+    Model {
+        #[command(flatten)]
+        study: DescribeArguments,
+    },
     /// Evaluate a network once
     #[command(after_help = "\
 Example:
@@ -235,9 +247,13 @@ Examples:
 /// Which model.
 #[derive(Args, Clone, Debug)]
 pub struct ModelOption {
-    /// A diffusers U-Net or pipeline folder [default: the bundled puppets-32]
-    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    /// A diffusers folder, a .safetensors checkpoint, or OWNER/NAME in the
+    /// Hugging Face cache [default: the bundled puppets-32]
+    #[arg(long, value_name = "MODEL", help_heading = "Run")]
     pub model: Option<PathBuf>,
+    /// What it predicts, epsilon or v_prediction, if its files do not say it
+    #[arg(long, value_name = "WHAT", requires = "model", help_heading = "Run")]
+    pub prediction: Option<Prediction>,
 }
 
 /// What every run has.

@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Command, ModelOption, PlaceOptions, RunOptions};
 use crate::{interrupt, progress};
 use alice_studies::study::{Job, Outcome, Study};
-use alice_studies::{DiffusionModel, Progress, StudyError, predict, replay};
+use alice_studies::{DiffusionModel, Progress, StudyError, describe, predict, replay};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -15,8 +15,15 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
     let mut progress = progress::for_terminal(cli.quiet || cli.json);
     let progress = progress.as_mut();
     let (value, text) = match cli.command {
+        Command::Model { study } => {
+            let model = describe::run(&study)?;
+            (
+                json!({ "verb": "model", "model": model }),
+                model.to_string(),
+            )
+        }
         Command::Predict { study, model } => {
-            let model = DiffusionModel::open(model.model.as_deref())?;
+            let model = open(&model)?;
             let report = predict::run(&study, &model, progress)?;
             (
                 json!({ "verb": "predict", "report": report }),
@@ -25,6 +32,7 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
         }
         Command::Replay { path, model, place } => {
             let mut job = replay::job(&path)?;
+            job.prediction = model.prediction.or(job.prediction);
             job.model = model.model.or(job.model);
             (job.out, job.overwrite) = (place.out, place.overwrite);
             let outcome = run_job(job, progress)?;
@@ -45,7 +53,9 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
 /// The job of a command that makes a run.
 fn job(command: Command) -> Result<Job, StudyError> {
     let with_model = |study, model: ModelOption, run: RunOptions| {
-        new_job(study, model.model, run.seed.unwrap_or(0), run.place)
+        let mut job = new_job(study, model.model, run.seed.unwrap_or(0), run.place);
+        job.prediction = model.prediction;
+        job
     };
     Ok(match command {
         Command::Compare { study, model, run } => with_model(Study::Compare(study), model, run),
@@ -69,16 +79,25 @@ fn job(command: Command) -> Result<Job, StudyError> {
         Command::World { study, run } => {
             new_job(Study::World(study), None, run.seed.unwrap_or(0), run.place)
         }
-        Command::Predict { .. } | Command::Replay { .. } => {
+        Command::Model { .. } | Command::Predict { .. } | Command::Replay { .. } => {
             return Err(StudyError::argument("this verb", "makes no run of its own"));
         }
     })
+}
+
+/// The model of an option, as networks without a prompt use it.
+fn open(model: &ModelOption) -> Result<DiffusionModel, StudyError> {
+    match (&model.model, model.prediction) {
+        (Some(name), Some(_)) => DiffusionModel::predicting(name, model.prediction),
+        (name, _) => DiffusionModel::open(name.as_deref()),
+    }
 }
 
 fn new_job(study: Study, model: Option<PathBuf>, seed: u64, place: PlaceOptions) -> Job {
     Job {
         study,
         model,
+        prediction: None,
         recorded: None,
         seed,
         out: place.out,

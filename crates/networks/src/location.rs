@@ -117,9 +117,7 @@ impl ModelLocation {
                 let text = disk::read_text(&path)?;
                 Ok(Some((path, text)))
             }
-            Self::File(checkpoint) => {
-                Ok(Some((self.path().to_path_buf(), checkpoint.scheduler())))
-            }
+            Self::File(checkpoint) => Ok(Some((self.path().to_path_buf(), checkpoint.scheduler()))),
         }
     }
 

@@ -133,7 +133,8 @@ impl Weights {
             return false;
         };
         let place = Place::File(reader.clone(), inside.to_owned(), view);
-        self.tensors.insert(name.to_owned(), Stored { shape, place });
+        self.tensors
+            .insert(name.to_owned(), Stored { shape, place });
         true
     }
 

@@ -32,7 +32,10 @@ impl Networks {
         Self {
             case,
             unet: UNet2DCondition::open(fixture(case)).unwrap(),
-            texts: texts.iter().map(|t| ClipText::open(fixture(t)).unwrap()).collect(),
+            texts: texts
+                .iter()
+                .map(|t| ClipText::open(fixture(t)).unwrap())
+                .collect(),
         }
     }
 
@@ -66,11 +69,23 @@ impl Networks {
             }
             let tensor = Tensor::new(&shape, found.data[..len].to_vec()).unwrap();
             let spatial = shape.len() == 4;
-            Some((name, if spatial { tensor.to_channels_last().unwrap() } else { tensor }))
+            Some((
+                name,
+                if spatial {
+                    tensor.to_channels_last().unwrap()
+                } else {
+                    tensor
+                },
+            ))
         });
         let inputs: Vec<_> = inputs.collect();
         let fed: Vec<_> = inputs.iter().map(|(name, value)| (*name, value)).collect();
-        let tokens = inputs.iter().find(|(name, _)| *name == "context").unwrap().1.dims()[1];
+        let tokens = inputs
+            .iter()
+            .find(|(name, _)| *name == "context")
+            .unwrap()
+            .1
+            .dims()[1];
         let graph = self.unet.graph((8, 8), tokens).unwrap();
         evaluate(graph, &self.unet.parameters, &fed, "prediction")
     }
@@ -100,7 +115,12 @@ fn evaluate(
 fn relative(a: &Tensor<f32>, b: &Tensor<f32>) -> f64 {
     assert_eq!(a.dims(), b.dims());
     let square = |v: f32| f64::from(v) * f64::from(v);
-    let gap: f64 = a.data().iter().zip(b.data()).map(|(a, b)| square(a - b)).sum();
+    let gap: f64 = a
+        .data()
+        .iter()
+        .zip(b.data())
+        .map(|(a, b)| square(a - b))
+        .sum();
     (gap / b.data().iter().map(|&b| square(b)).sum::<f64>()).sqrt()
 }
 
@@ -121,7 +141,12 @@ fn every_layout_agrees_with_diffusers_and_peft() {
     for (path, name, networks, layout) in [
         ("kohya.safetensors", "kohya", &sd, "kohya"),
         ("kohya_xl.safetensors", "kohya_xl", &xl, "kohya"),
-        ("diffusers_old.safetensors", "diffusers_old", &sd, "diffusers"),
+        (
+            "diffusers_old.safetensors",
+            "diffusers_old",
+            &sd,
+            "diffusers",
+        ),
         ("diffusers_peft", "diffusers_peft", &sd, "peft"),
         ("peft", "peft", &sd, "peft"),
         ("loha", "loha", &sd, "peft"),
@@ -132,7 +157,9 @@ fn every_layout_agrees_with_diffusers_and_peft() {
         for weight in ["1.0", "-0.6"] {
             let mut networks = networks.clone();
             let before = networks.prediction();
-            let report = networks.merge(&lora(path), weight.parse().unwrap()).unwrap();
+            let report = networks
+                .merge(&lora(path), weight.parse().unwrap())
+                .unwrap();
             assert_eq!(report.unmatched, [""; 0], "{name}");
             assert_eq!(report.layout, layout, "{name}");
             let theirs = expected(&file, &format!("{name} {weight} unet"));
@@ -165,7 +192,11 @@ fn several_loras_add_up() {
         networks.prediction()
     };
     let both = merge(&[("kohya.safetensors", 0.5), ("peft", -0.25)]);
-    let turned = merge(&[("peft", -0.25), ("kohya.safetensors", 0.25), ("kohya.safetensors", 0.25)]);
+    let turned = merge(&[
+        ("peft", -0.25),
+        ("kohya.safetensors", 0.25),
+        ("kohya.safetensors", 0.25),
+    ]);
     assert!(relative(&both, &turned) < 1e-5);
     let undone = merge(&[("kohya.safetensors", 0.5), ("kohya.safetensors", -0.5)]);
     assert!(relative(&undone, &base.prediction()) < 1e-5);
@@ -176,7 +207,10 @@ fn several_loras_add_up() {
 fn what_is_written_reads_back_with_the_same_numbers() {
     let folder = tempfile::tempdir().unwrap();
     for (name, layouts) in [
-        ("kohya.safetensors", &[LoraLayout::Kohya, LoraLayout::Peft][..]),
+        (
+            "kohya.safetensors",
+            &[LoraLayout::Kohya, LoraLayout::Peft][..],
+        ),
         ("locon.safetensors", &[LoraLayout::Kohya]),
         ("diffusers_peft", &[LoraLayout::Peft, LoraLayout::Kohya]),
         (
@@ -201,8 +235,16 @@ fn what_is_written_reads_back_with_the_same_numbers() {
     let path = folder.path().join("xl.safetensors");
     original.write(&path, LoraLayout::Kohya).unwrap();
     let names = TensorFile::read(&path).unwrap();
-    assert!(names.tensors.keys().any(|name| name.starts_with("lora_te1_text_model")));
-    let again = networks.resolve(&path).unwrap().to_tensors(LoraLayout::Kohya);
+    assert!(
+        names
+            .tensors
+            .keys()
+            .any(|name| name.starts_with("lora_te1_text_model"))
+    );
+    let again = networks
+        .resolve(&path)
+        .unwrap()
+        .to_tensors(LoraLayout::Kohya);
     assert!(again.unwrap().tensors == names.tensors);
 
     let refused = |name: &str, layout| {
@@ -262,19 +304,31 @@ fn what_does_not_fit_is_named() {
         file.tensors.get_mut(&name).unwrap().data[0] = f32::NAN;
     });
     refused(&["alpha", "not a number"], &|file| {
-        file.insert(&format!("{layer}.alpha"), &[2], vec![1.0; 2]).unwrap();
+        file.insert(&format!("{layer}.alpha"), &[2], vec![1.0; 2])
+            .unwrap();
     });
     refused(&["no LoRA"], &|file| {
         file.tensors.clear();
         file.insert("x", &[1], vec![0.0]).unwrap();
     });
-    let error = Networks::open("sdxl", &[]).merge(&lora("loha"), 1.0).unwrap_err();
+    let error = Networks::open("sdxl", &[])
+        .merge(&lora("loha"), 1.0)
+        .unwrap_err();
     assert!(error.to_string().contains("another model"), "{error}");
-    assert!(networks.merge(&lora("kohya.safetensors"), f64::NAN).is_err());
+    assert!(
+        networks
+            .merge(&lora("kohya.safetensors"), f64::NAN)
+            .is_err()
+    );
     assert!(networks.merge(&lora("kohya.safetensors"), 1e300).is_err());
     let pickle = folder.path().join("a.pt");
     fs::write(&pickle, "x").unwrap();
-    assert!(LoraFile::open(&pickle).unwrap_err().to_string().contains("can run code"));
+    assert!(
+        LoraFile::open(&pickle)
+            .unwrap_err()
+            .to_string()
+            .contains("can run code")
+    );
     let error = LoraFile::open(lora("")).unwrap_err().to_string();
     assert!(error.contains("name the one"), "{error}");
 }

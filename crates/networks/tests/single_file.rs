@@ -77,7 +77,10 @@ fn every_network_agrees_with_diffusers() {
 
         let vae: AutoencoderKL = location.network("vae").unwrap();
         let xl = family == Family::StableDiffusionXl;
-        assert_eq!(vae.config.scaling_factor, if xl { 0.13025 } else { 0.18215 });
+        assert_eq!(
+            vae.config.scaling_factor,
+            if xl { 0.13025 } else { 0.18215 }
+        );
         for (input, output) in [("latent", "decoded"), ("picture", "moments")] {
             let graph = vae.config.graph((5, 3)).unwrap();
             let fed = read(&io, input);
@@ -86,7 +89,11 @@ fn every_network_agrees_with_diffusers() {
         }
 
         let tokens = read(&io, "tokens");
-        let parts: &[&str] = if xl { &["text_encoder", "text_encoder_2"] } else { &["text_encoder"] };
+        let parts: &[&str] = if xl {
+            &["text_encoder", "text_encoder_2"]
+        } else {
+            &["text_encoder"]
+        };
         for (i, part) in parts.iter().enumerate() {
             let text: ClipText = location.network(part).unwrap();
             let layers = text.config.num_hidden_layers;
@@ -96,7 +103,11 @@ fn every_network_agrees_with_diffusers() {
             ] {
                 let graph = text.config.graph().unwrap();
                 let found = evaluate(graph, &text.parameters, &[("tokens", &tokens)], &output);
-                agree(&format!("{name} {part} {output}"), &found, &read(&io, &theirs));
+                agree(
+                    &format!("{name} {part} {output}"),
+                    &found,
+                    &read(&io, &theirs),
+                );
             }
             if i == 1 {
                 let graph = text.config.graph().unwrap();
@@ -164,10 +175,12 @@ fn what_is_missing_or_superfluous_is_named() {
         file.insert(&name, &[1], vec![0.0]).unwrap();
     });
     refused("only unet, text_encoder", &|file| {
-        file.tensors.retain(|name, _| !name.starts_with("first_stage_model."));
+        file.tensors
+            .retain(|name, _| !name.starts_with("first_stage_model."));
     });
     refused("no text_encoder", &|file| {
-        file.tensors.retain(|name, _| !name.starts_with("cond_stage_model."));
+        file.tensors
+            .retain(|name, _| !name.starts_with("cond_stage_model."));
     });
     refused("no U-Net under the original names", &|file| {
         file.tensors.retain(|name, _| !name.starts_with(unet));
@@ -185,7 +198,10 @@ fn pickles_are_refused_with_the_reason() {
         let path = folder.path().join(name);
         fs::write(&path, "anything").unwrap();
         let error = ModelLocation::find(&path).unwrap_err().to_string();
-        assert!(error.contains("can run code") && error.contains("save_file"), "{error}");
+        assert!(
+            error.contains("can run code") && error.contains("save_file"),
+            "{error}"
+        );
     }
 }
 
@@ -207,7 +223,10 @@ fn variants_and_shards_are_found() {
         assert_eq!(open().unwrap(), whole);
     }
     for variant in ["non_ema", "bf16", "fp16"] {
-        fs::remove_file(put(&format!("diffusion_pytorch_model.{variant}.safetensors"))).unwrap();
+        fs::remove_file(put(&format!(
+            "diffusion_pytorch_model.{variant}.safetensors"
+        )))
+        .unwrap();
     }
 
     let all = TensorFile::read(&weights).unwrap();
@@ -219,7 +238,9 @@ fn variants_and_shards_are_found() {
         } else {
             (&mut second, "part-2.safetensors")
         };
-        shard.insert(name, &tensor.shape, tensor.data.clone()).unwrap();
+        shard
+            .insert(name, &tensor.shape, tensor.data.clone())
+            .unwrap();
         map.insert(name.clone(), file.into());
     }
     first.write(put("part-1.safetensors")).unwrap();
@@ -238,7 +259,9 @@ fn variants_and_shards_are_found() {
     assert_eq!(open().unwrap(), whole);
     let name = all.tensors.keys().next().unwrap();
     let tensor = &all.tensors[name];
-    second.insert(name, &tensor.shape, tensor.data.clone()).unwrap();
+    second
+        .insert(name, &tensor.shape, tensor.data.clone())
+        .unwrap();
     second.write(put("part-2.safetensors")).unwrap();
     refused("in two of its files");
     map.insert("x".into(), "../elsewhere.safetensors".into());

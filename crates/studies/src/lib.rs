@@ -3,6 +3,7 @@
 mod bottleneck;
 mod clean;
 pub mod compare;
+pub mod describe;
 mod directions;
 pub mod discover;
 pub mod edit;
@@ -36,8 +37,10 @@ pub mod treat;
 pub mod walk;
 pub mod world;
 
+pub use alice_networks::Prediction;
 pub use error::StudyError;
 pub use input::InputFile;
 pub use jacobian::Jacobian;
+pub use latent_model::LatentModel;
 pub use model::DiffusionModel;
 pub use progress::{Progress, Silent};

@@ -75,13 +75,16 @@ impl ClipTokenizer {
             let why = format!("model_max_length is {length}; it must lie between 3 and 65536");
             return Err(wrong(&folder.join("tokenizer_config.json"), why));
         }
-        Ok(Self {
+        let (start, end) = (id(START)?, id(END)?);
+        id(&padding)?;
+        let tokenizer = Self {
             length: length as usize,
-            start: id(START)?,
-            end: id(END)?,
-            padding: id(&padding)?,
+            start,
+            end,
+            padding: end,
             inner,
-        })
+        };
+        tokenizer.padded_with(&padding)
     }
 
     /// The tokenizer of CLIP, which every Stable Diffusion uses, from inside
@@ -102,16 +105,20 @@ impl ClipTokenizer {
             let missing = || wrong(format!("its vocabulary lacks {token}"));
             inner.token_to_id(token).ok_or_else(missing)
         };
-        Ok(Self {
+        let (start, end) = (id(START)?, id(END)?);
+        let tokenizer = Self {
             length: vocabulary::POSITIONS,
-            start: id(START)?,
-            end: id(END)?,
-            padding: id(padding)?,
+            start,
+            end,
+            padding: end,
             inner,
-        })
+        };
+        tokenizer.padded_with(padding)
     }
 
-    /// The same tokenizer that fills prompts up with another token.
+    /// The same tokenizer that fills prompts up with another token. As with
+    /// transformers, the token then stands for itself wherever it is in a
+    /// prompt: filled up with `!`, `!!!` is three tokens.
     ///
     /// # Errors
     /// When its vocabulary lacks the token.
@@ -121,6 +128,8 @@ impl ClipTokenizer {
             let why = format!("its vocabulary lacks {token}");
             TextError::Folder { path, why }
         })?;
+        let special = AddedToken::from(token, true);
+        self.inner.add_special_tokens(&[special]);
         Ok(self)
     }
 

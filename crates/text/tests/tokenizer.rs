@@ -57,6 +57,10 @@ fn the_tokenizer_inside_is_clips() {
     let padded = padded.padded_with("!").unwrap().encode("a cat").unwrap();
     let other = ClipTokenizer::open(&fixture("clip_padded")).unwrap();
     assert_eq!(padded, other.encode("a cat").unwrap());
+    let fast = ClipTokenizer::open(&fixture("clip_fast")).unwrap();
+    let slow = ClipTokenizer::open(&fixture("clip")).unwrap();
+    let prompt = "The horse's (nose:1.2) isn't small, naïve café!!";
+    assert_eq!(fast.encode(prompt).unwrap(), slow.encode(prompt).unwrap());
 }
 
 #[test]

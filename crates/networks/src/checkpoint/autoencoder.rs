@@ -60,10 +60,7 @@ pub(super) fn original_name(config: &AutoencoderKLConfig, name: &str) -> Option<
 }
 
 /// The config that the shapes and the family tell.
-pub(super) fn config(
-    shapes: Shapes,
-    family: Family,
-) -> Result<AutoencoderKLConfig, NetworkError> {
+pub(super) fn config(shapes: Shapes, family: Family) -> Result<AutoencoderKLConfig, NetworkError> {
     let first = |level: usize| format!("encoder.down.{level}.block.0.conv1.weight");
     let channels = (0..shapes.count(first))
         .map(|level| shapes.extent(&first(level), 0))
@@ -83,6 +80,8 @@ pub(super) fn config(
         use_post_quant_conv: shapes.has("post_quant_conv.weight"),
         mid_block_add_attention: shapes.has("encoder.mid.attn_1.q.weight"),
     };
-    config.check().map_err(|error| error.at(shapes.reader.path()))?;
+    config
+        .check()
+        .map_err(|error| error.at(shapes.reader.path()))?;
     Ok(config)
 }

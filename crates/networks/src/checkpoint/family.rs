@@ -82,6 +82,14 @@ impl Family {
         (side, side)
     }
 
+    /// What its networks predict where nothing says otherwise.
+    pub(super) fn usual_prediction(self) -> Prediction {
+        match self {
+            Self::StableDiffusion2 => Prediction::Velocity,
+            _ => Prediction::Epsilon,
+        }
+    }
+
     /// See [`crate::AutoencoderKLConfig::scaling_factor`].
     pub(super) fn scaling_factor(self) -> f64 {
         match self {
@@ -91,24 +99,21 @@ impl Family {
     }
 }
 
-/// What the U-Net of a file predicts, see [`super::Checkpoint::prediction`].
-pub(super) fn prediction(reader: &TensorReader, family: Family) -> Prediction {
+/// What the U-Net of a file predicts, if something says it, see
+/// [`super::Checkpoint::prediction`].
+pub(super) fn said_prediction(reader: &TensorReader) -> Option<Prediction> {
     let said = reader.metadata().get("modelspec.prediction_type");
     if let Some(prediction) = said.and_then(|text| text.parse().ok()) {
-        return prediction;
+        return Some(prediction);
     }
     if reader.get("v_pred").is_some() {
-        return Prediction::Velocity;
+        return Some(Prediction::Velocity);
     }
     let beside = reader.path().with_extension("yaml");
     let text = disk::read_text(beside).unwrap_or_default();
-    let said = text.lines().find_map(|line| {
+    text.lines().find_map(|line| {
         let value = line.trim().strip_prefix("parameterization:")?;
         value.trim().trim_matches(['"', '\'']).parse().ok()
-    });
-    said.unwrap_or(match family {
-        Family::StableDiffusion2 => Prediction::Velocity,
-        _ => Prediction::Epsilon,
     })
 }
 

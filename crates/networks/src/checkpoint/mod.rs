@@ -31,6 +31,8 @@ pub struct Checkpoint {
     reader: Arc<TensorReader>,
     family: Family,
     prediction: Prediction,
+    /// Whether the prediction is only what is usual.
+    guessed: bool,
     zero_terminal_snr: bool,
     unet: UNet2DConditionConfig,
 }
@@ -89,12 +91,14 @@ impl Checkpoint {
         }
         let mut unet = unet::config(shapes)?;
         let family = Family::of(&unet);
-        let prediction = family::prediction(&reader, family);
+        let said = family::said_prediction(&reader);
+        let prediction = said.unwrap_or(family.usual_prediction());
         unet.sample_size = Some(family.sample_size(prediction));
         let has = |name| reader.get(name).is_some();
         Ok(Self {
             family,
             prediction,
+            guessed: said.is_none(),
             zero_terminal_snr: has("ztsnr"),
             unet,
             reader: Arc::new(reader),
@@ -127,9 +131,15 @@ impl Checkpoint {
         self.prediction
     }
 
+    /// Whether nothing says what the U-Net predicts.
+    #[must_use]
+    pub fn prediction_is_default(&self) -> bool {
+        self.guessed
+    }
+
     /// Says what the U-Net predicts, which shapes do not tell.
     pub fn set_prediction(&mut self, prediction: Prediction) {
-        self.prediction = prediction;
+        (self.prediction, self.guessed) = (prediction, false);
         self.unet.sample_size = Some(self.family.sample_size(prediction));
     }
 
@@ -169,6 +179,14 @@ impl Checkpoint {
         family::scheduler(self.family, self.prediction, self.zero_terminal_snr)
     }
 
+    /// The config of a part as diffusers' `config.json` has it.
+    ///
+    /// # Errors
+    /// When the file lacks the part, or it is of an unusual form.
+    pub fn config(&self, part: &str) -> Result<String, NetworkError> {
+        Ok(self.part(part)?.0)
+    }
+
     /// The config of a part, as JSON, and its weights under diffusers' names.
     ///
     /// # Errors
@@ -176,15 +194,15 @@ impl Checkpoint {
     pub(crate) fn part(&self, part: &str) -> Result<(String, Weights), NetworkError> {
         match part {
             "unet" => {
-                let rename = |name: &str| Some((unet::original_name(&self.unet, name)?, View::Whole));
+                let rename =
+                    |name: &str| Some((unet::original_name(&self.unet, name)?, View::Whole));
                 let weights = self.weights(UNET, &self.unet.smallest()?, rename, &[]);
                 Ok((self.unet.to_json(), weights))
             }
             "vae" if self.has(part) => {
                 let config = autoencoder::config(self.shapes(AUTOENCODER), self.family)?;
-                let rename = |name: &str| {
-                    Some((autoencoder::original_name(&config, name)?, View::Whole))
-                };
+                let rename =
+                    |name: &str| Some((autoencoder::original_name(&config, name)?, View::Whole));
                 let skipped = ["model_ema.", "loss."];
                 let weights = self.weights(AUTOENCODER, &config.smallest()?, rename, &skipped);
                 Ok((AutoencoderKLConfig::to_json(&config), weights))

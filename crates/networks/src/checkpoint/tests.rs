@@ -43,7 +43,11 @@ fn names_are_those_of_diffusers_converters() {
         let line = |name: &&str| format!("{name}\t{}\n", rename(name).unwrap());
         let lines: String = names.iter().map(line).collect();
         assert_eq!(names.len(), expected[what]["tensors"], "{what}");
-        assert_eq!(hash::bytes(lines.as_bytes()), expected[what]["sha256"], "{what}");
+        assert_eq!(
+            hash::bytes(lines.as_bytes()),
+            expected[what]["sha256"],
+            "{what}"
+        );
     };
     for (name, text) in [("sd1", SD1), ("sd2", SD2), ("sdxl", SDXL)] {
         let config = unet(text);
@@ -61,11 +65,14 @@ fn write_hollow(path: &Path, tensors: &BTreeMap<String, Vec<usize>>) {
     let parts = tensors.iter().map(|(name, shape)| {
         let start = end;
         end += shape.iter().product::<usize>();
-        format!("\"{name}\":{{\"dtype\":\"U8\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}")
+        format!(
+            "\"{name}\":{{\"dtype\":\"U8\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"
+        )
     });
     let header = format!("{{{}}}", parts.collect::<Vec<_>>().join(","));
     let mut file = File::create(path).unwrap();
-    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    file.write_all(&(header.len() as u64).to_le_bytes())
+        .unwrap();
     file.write_all(header.as_bytes()).unwrap();
     file.set_len((8 + header.len() + end) as u64).unwrap();
 }

@@ -151,7 +151,9 @@ impl Encoder {
             eos_token_id: vocabulary.saturating_sub(1),
             ..ClipTextConfig::default()
         };
-        config.check().map_err(|error| error.at(shapes.reader.path()))?;
+        config
+            .check()
+            .map_err(|error| error.at(shapes.reader.path()))?;
         Ok(config)
     }
 

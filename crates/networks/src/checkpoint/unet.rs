@@ -94,9 +94,10 @@ pub(crate) fn original_name(config: &UNet2DConditionConfig, name: &str) -> Optio
             replace_start(rest, &RESNET)?
         )),
         ("up_blocks", "attentions") => Some(format!("output_blocks.{index}.1.{rest}")),
-        ("up_blocks", "upsamplers") => {
-            Some(format!("output_blocks.{end}.{}.{rest}", 1 + usize::from(crossed)))
-        }
+        ("up_blocks", "upsamplers") => Some(format!(
+            "output_blocks.{end}.{}.{rest}",
+            1 + usize::from(crossed)
+        )),
         _ => None,
     }
 }
@@ -122,11 +123,16 @@ pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkErr
         return Err(wrong("its U-Net has no transformer in the middle"));
     }
     let context = "middle_block.1.transformer_blocks.0.attn2.to_k.weight";
-    let linear = shapes.get("middle_block.1.proj_in.weight").map(<[usize]>::len) == Some(2);
+    let linear = shapes
+        .get("middle_block.1.proj_in.weight")
+        .map(<[usize]>::len)
+        == Some(2);
     let addition = if shapes.has("label_emb.0.0.weight") {
         let input_dim = shapes.extent("label_emb.0.0.weight", 1)?;
         // Networks too narrow for SDXL's have sizes of an eighth of the input.
-        let time_dim = SIZE_CHANNELS.min(input_dim / (AdditionEmbedding::TIME_IDS + 2)).max(2);
+        let time_dim = SIZE_CHANNELS
+            .min(input_dim / (AdditionEmbedding::TIME_IDS + 2))
+            .max(2);
         Some(AdditionEmbedding {
             time_dim: time_dim - time_dim % 2,
             input_dim,
@@ -135,7 +141,9 @@ pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkErr
         None
     };
     if shapes.has("label_emb.weight") {
-        return Err(wrong("its U-Net needs a class (an upscaler), which is not supported"));
+        return Err(wrong(
+            "its U-Net needs a class (an upscaler), which is not supported",
+        ));
     }
     let channels: Vec<usize> = levels.iter().map(|level| level.channels).collect();
     let types: Vec<ConditionBlock> = levels
@@ -145,7 +153,13 @@ pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkErr
             None => ConditionBlock::Plain,
         })
         .collect();
-    let heads = |&channels: &usize| if linear { (channels / HEAD).max(1) } else { HEADS };
+    let heads = |&channels: &usize| {
+        if linear {
+            (channels / HEAD).max(1)
+        } else {
+            HEADS
+        }
+    };
     let config = UNet2DConditionConfig {
         in_channels: shapes.extent("input_blocks.0.0.weight", 1)?,
         out_channels: shapes.extent("out.2.weight", 0)?,
@@ -169,7 +183,9 @@ pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkErr
         addition_embedding: addition,
         ..UNet2DConditionConfig::default()
     };
-    config.check().map_err(|error| error.at(shapes.reader.path()))?;
+    config
+        .check()
+        .map_err(|error| error.at(shapes.reader.path()))?;
     Ok(config)
 }
 

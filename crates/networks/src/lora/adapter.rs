@@ -109,9 +109,7 @@ impl Adapter {
                         Some(Factor::Product { a, b, core })
                     };
                     match (kronecker(0), kronecker(1)) {
-                        (Some(first), Some(second)) => {
-                            Self::Kronecker(Box::new([first, second]))
-                        }
+                        (Some(first), Some(second)) => Self::Kronecker(Box::new([first, second])),
                         _ => return Err("its factors are not complete".to_owned()),
                     }
                 }

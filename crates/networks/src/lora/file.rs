@@ -4,15 +4,18 @@ use super::adapter::{Adapter, Role};
 use super::names;
 use super::peft::Scales;
 use super::write::LoraLayout;
-use crate::location::refuse_pickle;
 use crate::NetworkError;
 use crate::error::shown;
+use crate::location::refuse_pickle;
 use alice_runs::{TensorReader, disk};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The files that a folder with a LoRA holds, most usual first.
-const USUAL: [&str; 2] = ["pytorch_lora_weights.safetensors", "adapter_model.safetensors"];
+const USUAL: [&str; 2] = [
+    "pytorch_lora_weights.safetensors",
+    "adapter_model.safetensors",
+];
 
 /// A LoRA file, read: the factors of each layer, under the file's names.
 #[derive(Clone, Debug)]
@@ -35,7 +38,9 @@ pub(super) struct LayerChange {
 
 /// Whether a file's names are mainly a LoRA's.
 pub(crate) fn looks_like_lora(reader: &TensorReader) -> bool {
-    let known = reader.tensors().filter(|(name, _)| names::split(name).is_some());
+    let known = reader
+        .tensors()
+        .filter(|(name, _)| names::split(name).is_some());
     2 * known.count() > reader.tensors().count()
 }
 
@@ -58,7 +63,12 @@ impl LoraFile {
                 unknown.push(name.to_owned());
                 continue;
             };
-            if layers.entry(layer).or_default().insert(role, name).is_some() {
+            if layers
+                .entry(layer)
+                .or_default()
+                .insert(role, name)
+                .is_some()
+            {
                 let why = format!("{name:?} stands for a factor that it holds twice");
                 return Err(wrong(&path, why));
             }
@@ -95,7 +105,6 @@ impl LoraFile {
     pub fn layout(&self) -> LoraLayout {
         self.layout
     }
-
 }
 
 fn read_layer(

@@ -53,7 +53,11 @@ impl<'a> LoraTarget<'a> {
         parameters: &'a mut Parameters<f32>,
     ) -> Result<Self, NetworkError> {
         Ok(Self {
-            part: if second { "text_encoder_2" } else { "text_encoder" },
+            part: if second {
+                "text_encoder_2"
+            } else {
+                "text_encoder"
+            },
             graph: config.smallest()?,
             parameters,
             originals: HashMap::new(),

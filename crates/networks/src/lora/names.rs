@@ -173,7 +173,14 @@ mod tests {
             let (found, found_role, _) = split(name).unwrap();
             assert_eq!((found.as_str(), found_role), (layer, role), "{name}");
         }
-        for name in ["", "weight", ".alpha", "a.weight", ".lora_A.weight", "a.lora_A.b.c.weight"] {
+        for name in [
+            "",
+            "weight",
+            ".alpha",
+            "a.weight",
+            ".lora_A.weight",
+            "a.lora_A.b.c.weight",
+        ] {
             assert_eq!(split(name), None, "{name}");
         }
     }

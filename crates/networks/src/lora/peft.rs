@@ -61,7 +61,10 @@ impl Scales {
     /// The factor of a layer's change, α/r; the tensors' own `alpha` counts
     /// first, and none at all stands for r. What is of no rank is not scaled.
     pub(super) fn of(&self, layer: &str, rank: Option<usize>, alpha: Option<f64>) -> f64 {
-        let config = self.configs.iter().find(|(part, _)| layer.starts_with(part));
+        let config = self
+            .configs
+            .iter()
+            .find(|(part, _)| layer.starts_with(part));
         let config = config.map(|(_, config)| config);
         let known = rank.map(|rank| rank.max(1) as f64);
         let Some(rank) = known.or_else(|| config?.rank) else {
@@ -84,7 +87,8 @@ impl Config {
         for (pattern, alpha) in field("alpha_pattern").as_object().into_iter().flatten() {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '^');
             let Some(alpha) = alpha.as_f64().filter(|_| pattern.chars().all(plain)) else {
-                let why = format!("its alpha_pattern {pattern:?} is not a layer's name and a number");
+                let why =
+                    format!("its alpha_pattern {pattern:?} is not a layer's name and a number");
                 return Err(wrong(path, why));
             };
             patterns.push((pattern.clone(), alpha));

@@ -57,10 +57,7 @@ impl LoraSummary {
                 Role::Magnitude => Some("DoRA"),
                 _ => None,
             });
-            if matches!(
-                role,
-                Role::Down | Role::HadamardB(_) | Role::KroneckerB(_)
-            ) {
+            if matches!(role, Role::Down | Role::HadamardB(_) | Role::KroneckerB(_)) {
                 ranks.extend(info.shape.first());
             }
             layers.insert(layer.clone(), names::part(&layer));

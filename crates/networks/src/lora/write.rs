@@ -47,7 +47,10 @@ impl Lora {
     pub fn to_tensors(&self, layout: LoraLayout) -> Result<TensorFile, NetworkError> {
         let mut file = TensorFile::new();
         file.metadata.insert("format".into(), "pt".into());
-        let two_encoders = self.layers.keys().any(|(part, _)| *part == "text_encoder_2");
+        let two_encoders = self
+            .layers
+            .keys()
+            .any(|(part, _)| *part == "text_encoder_2");
         let mut configs: BTreeMap<&str, Vec<(&str, usize, f64)>> = BTreeMap::new();
         for ((part, layer), change) in &self.layers {
             let cannot = |why: &str| {
@@ -85,7 +88,9 @@ impl Lora {
                     file.insert(&format!("{name}.alpha"), &[], vec![alpha as f32])?;
                 }
                 LoraLayout::Diffusers if alpha != rank as f64 => {
-                    return Err(cannot("has an alpha other than its rank, which has no place"));
+                    return Err(cannot(
+                        "has an alpha other than its rank, which has no place",
+                    ));
                 }
                 LoraLayout::Diffusers => {}
                 LoraLayout::Peft => {

@@ -5,7 +5,7 @@ mod single;
 mod text;
 
 use crate::{DiffusionModel, StudyError};
-use alice_networks::{Architecture, LoraSummary, ModelLocation};
+use alice_networks::{LoraSummary, ModelLocation};
 use alice_runs::{disk, hash};
 use clap::Args;
 use serde::Serialize;
