@@ -114,9 +114,9 @@ fn every_network_agrees_with_diffusers() {
                 let found = evaluate(graph, &text.parameters, &[("tokens", &tokens)], "projected");
                 let channels = found.channels();
                 let mut pooled = Vec::new();
-                for (item, row) in tokens.data().chunks(9).enumerate() {
+                for (item, row) in tokens.data().chunks(20).enumerate() {
                     let row: Vec<u32> = row.iter().map(|&t| t as u32).collect();
-                    let end = item * 9 + text.config.end_position(&row);
+                    let end = item * 20 + text.config.end_position(&row);
                     pooled.extend_from_slice(&found.data()[end * channels..][..channels]);
                 }
                 let pooled = Tensor::new(&[2, channels], pooled).unwrap();
