@@ -1,7 +1,8 @@
 //! What can be typed.
 
-use alice_studies::ModelOptions;
+use alice_studies::Prediction;
 use alice_studies::compare::CompareArguments;
+use alice_studies::describe::DescribeArguments;
 use alice_studies::discover::DiscoverArguments;
 use alice_studies::edit::EditArguments;
 use alice_studies::evolve::EvolveArguments;
@@ -18,8 +19,11 @@ use alice_studies::train::TrainOptions;
 use alice_studies::transport::TransportArguments;
 use alice_studies::treat::TreatArguments;
 use alice_studies::world::WorldArguments;
+use alice_studies::{LoraReference, ModelOptions};
 use clap::{Args, Parser, Subcommand};
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -215,6 +219,16 @@ Examples:
         #[command(flatten)]
         run: RunOptions,
     },
+    /// See what a model or a LoRA file holds
+    #[command(after_help = "\
+Examples:
+  alice model
+  alice model stable-diffusion-v1-5/stable-diffusion-v1-5
+  alice model checkpoint.safetensors --hash")]
+    Model {
+        #[command(flatten)]
+        study: DescribeArguments,
+    },
     /// Evaluate a network once
     #[command(after_help = "\
 Example:
@@ -280,9 +294,24 @@ Examples:
 /// Which model.
 #[derive(Args, Clone, Debug)]
 pub struct ModelPath {
-    /// A diffusers U-Net or pipeline folder [default: the bundled puppets-32]
-    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    /// A diffusers folder, a .safetensors checkpoint, or OWNER/NAME in the
+    /// Hugging Face cache [default: the bundled puppets-32]
+    #[arg(long, value_name = "MODEL", help_heading = "Model")]
     pub model: Option<PathBuf>,
+    /// What it predicts, epsilon or v_prediction, if its files do not say it
+    #[arg(long, value_name = "WHAT", requires = "model", help_heading = "Model")]
+    pub prediction: Option<Prediction>,
+}
+
+impl ModelPath {
+    /// What the model is told.
+    #[must_use]
+    pub fn options(&self) -> ModelOptions {
+        ModelOptions {
+            prediction: self.prediction.map(|what| what.name().to_owned()),
+            ..ModelOptions::default()
+        }
+    }
 }
 
 /// Which model, and what it is told.
@@ -317,6 +346,34 @@ pub struct ModelOption {
         help_heading = "Model"
     )]
     pub size: Option<String>,
+    /// Change the weights by a LoRA file, as much as WEIGHT says (1 as trained, negative the other
+    /// way); may be given several times
+    #[arg(
+        long,
+        value_name = "FILE[:WEIGHT]",
+        requires = "model",
+        help_heading = "Model"
+    )]
+    pub lora: Vec<LoraOption>,
+}
+
+/// `FILE` or `FILE:WEIGHT`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraOption(LoraReference);
+
+impl FromStr for LoraOption {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let split = text.rsplit_once(':');
+        let weighed = split.and_then(|(file, weight)| Some((file, weight.parse().ok()?)));
+        let (file, weight) = weighed.unwrap_or((text, 1.0));
+        Ok(Self(LoraReference {
+            file: file.to_owned(),
+            weight,
+            hash: None,
+        }))
+    }
 }
 
 impl ModelOption {
@@ -329,7 +386,8 @@ impl ModelOption {
             guidance: self.guidance,
             guidance_rescale: self.guidance_rescale,
             size: self.size.clone(),
-            lora: Vec::new(),
+            lora: self.lora.iter().map(|lora| lora.0.clone()).collect(),
+            ..self.path.options()
         }
     }
 }

@@ -3,7 +3,9 @@
 use crate::cli::{Cli, Command, ModelOption, PlaceOptions, RunOptions};
 use crate::{interrupt, progress};
 use alice_studies::study::{Job, Outcome, Study};
-use alice_studies::{DiffusionModel, ModelOptions, Progress, StudyError, predict, replay};
+use alice_studies::{
+    DiffusionModel, ModelOptions, Progress, StudyError, describe, predict, replay,
+};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -15,8 +17,15 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
     let mut progress = progress::for_terminal(cli.quiet || cli.json);
     let progress = progress.as_mut();
     let (value, text) = match cli.command {
+        Command::Model { study } => {
+            let model = describe::run(&study)?;
+            (
+                json!({ "verb": "model", "model": model }),
+                model.to_string(),
+            )
+        }
         Command::Predict { study, model } => {
-            let model = DiffusionModel::open(model.model.as_deref(), &ModelOptions::default())?;
+            let model = DiffusionModel::open(model.model.as_deref(), &model.options())?;
             let report = predict::run(&study, &model, progress)?;
             (
                 json!({ "verb": "predict", "report": report }),
@@ -25,6 +34,9 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
         }
         Command::Replay { path, model, place } => {
             let mut job = replay::job(&path)?;
+            if model.prediction.is_some() {
+                job.options.prediction = model.options().prediction;
+            }
             job.model = model.model.or(job.model);
             (job.out, job.overwrite) = (place.out, place.overwrite);
             let outcome = run_job(job, progress)?;
@@ -76,7 +88,7 @@ fn job(command: Command) -> Result<Job, StudyError> {
         Command::World { study, run } => {
             new_job(Study::World(study), None, run.seed.unwrap_or(0), run.place)
         }
-        Command::Predict { .. } | Command::Replay { .. } => {
+        Command::Model { .. } | Command::Predict { .. } | Command::Replay { .. } => {
             return Err(StudyError::argument("this verb", "makes no run of its own"));
         }
     })
@@ -122,5 +134,10 @@ fn to_json(outcome: &Outcome) -> Value {
 }
 
 fn to_text(outcome: &Outcome) -> String {
-    format!("{}\nin {}", outcome.summary, outcome.run.display())
+    let mut text = outcome.summary.clone();
+    for note in &outcome.notes {
+        text.push_str("\nnote: ");
+        text.push_str(note);
+    }
+    format!("{text}\nin {}", outcome.run.display())
 }

@@ -33,6 +33,7 @@ pub struct Parameters<T> {
     /// Empty where a source stands for them.
     values: Arc<Vec<Vec<T>>>,
     sources: Arc<Vec<Option<Arc<dyn Source<T>>>>>,
+    count: usize,
 }
 
 /// Sources are equal when they are one and the same.
@@ -71,6 +72,7 @@ impl<T: Real> Parameters<T> {
     fn held(values: Vec<Vec<T>>) -> Self {
         Self {
             sources: Arc::new(vec![None; values.len()]),
+            count: values.iter().map(Vec::len).sum(),
             values: Arc::new(values),
         }
     }
@@ -103,12 +105,13 @@ impl<T: Real> Parameters<T> {
                     found: vec![found.len()],
                 }));
             }
-            values.push(into_kernel_layout(spec.kind, found));
+            values.push(spec.kind.to_kernel_layout(found));
             sources.push(None);
         }
         Ok(Self {
             values: Arc::new(values),
             sources: Arc::new(sources),
+            count: graph.parameters().iter().map(|spec| spec.kind.len()).sum(),
         })
     }
 
@@ -119,7 +122,7 @@ impl<T: Real> Parameters<T> {
     pub fn to_file_layout(&self, index: usize, spec: &ParameterSpec) -> Result<Vec<T>, GraphError> {
         match &self.sources[index] {
             Some(source) => read(source.as_ref(), spec),
-            None => Ok(into_file_layout(spec.kind, &self.values[index])),
+            None => Ok(spec.kind.to_file_layout(&self.values[index])),
         }
     }
 
@@ -135,7 +138,10 @@ impl<T: Real> Parameters<T> {
         spec: &ParameterSpec,
     ) -> Result<Cow<'_, [T]>, GraphError> {
         Ok(match &self.sources[parameter.0] {
-            Some(source) => into_kernel_layout(spec.kind, read(source.as_ref(), spec)?).into(),
+            Some(source) => spec
+                .kind
+                .to_kernel_layout(read(source.as_ref(), spec)?)
+                .into(),
             None => self.get(parameter).into(),
         })
     }
@@ -153,7 +159,7 @@ impl<T: Real> Parameters<T> {
     ) -> Result<(), GraphError> {
         let mut values = self.to_file_layout(index, spec)?;
         change(&mut values);
-        Arc::make_mut(&mut self.values)[index] = into_kernel_layout(spec.kind, values);
+        Arc::make_mut(&mut self.values)[index] = spec.kind.to_kernel_layout(values);
         Arc::make_mut(&mut self.sources)[index] = None;
         Ok(())
     }
@@ -175,10 +181,10 @@ impl<T: Real> Parameters<T> {
         Arc::make_mut(&mut self.values).as_mut_slice()
     }
 
-    /// The number of values of all parameters.
+    /// The number of values of all parameters, wherever they are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.values.iter().map(Vec::len).sum()
+        self.count
     }
 
     /// The values that are held, in another precision.
@@ -233,36 +239,47 @@ fn read<T>(source: &dyn Source<T>, spec: &ParameterSpec) -> Result<Vec<T>, Graph
     Err(refuse(why))
 }
 
-fn into_kernel_layout<T: Real>(kind: ParameterKind, values: Vec<T>) -> Vec<T> {
-    match kind {
-        // [O, I·K·K] → [I·K·K, O] → [K·K, I, O]
-        ParameterKind::Convolution {
-            kernel,
-            input,
-            output,
-        } => {
-            let taps = kernel * kernel;
-            let by_input = permute_items(&values, 1, output, input * taps);
-            swap_blocks(&by_input, input, taps, output)
+impl ParameterKind {
+    /// Values in PyTorch's layout ([`ParameterKind::file_dims`]) in the kernels'.
+    ///
+    /// # Panics
+    /// When there are not [`ParameterKind::len`] values: a defect of the caller.
+    #[must_use]
+    pub fn to_kernel_layout<T: Real>(self, values: Vec<T>) -> Vec<T> {
+        match self {
+            // [O, I·K·K] → [I·K·K, O] → [K·K, I, O]
+            Self::Convolution {
+                kernel,
+                input,
+                output,
+            } => {
+                let taps = kernel * kernel;
+                let by_input = permute_items(&values, 1, output, input * taps);
+                swap_blocks(&by_input, input, taps, output)
+            }
+            Self::Linear { input, output } => permute_items(&values, 1, output, input),
+            _ => values,
         }
-        ParameterKind::Linear { input, output } => permute_items(&values, 1, output, input),
-        _ => values,
     }
-}
 
-fn into_file_layout<T: Real>(kind: ParameterKind, values: &[T]) -> Vec<T> {
-    match kind {
-        ParameterKind::Convolution {
-            kernel,
-            input,
-            output,
-        } => {
-            let taps = kernel * kernel;
-            let by_input = swap_blocks(values, taps, input, output);
-            permute_items(&by_input, 1, input * taps, output)
+    /// Values in the kernels' layout in PyTorch's.
+    ///
+    /// # Panics
+    /// As [`ParameterKind::to_kernel_layout`].
+    #[must_use]
+    pub fn to_file_layout<T: Real>(self, values: &[T]) -> Vec<T> {
+        match self {
+            Self::Convolution {
+                kernel,
+                input,
+                output,
+            } => {
+                let by_input = swap_blocks(values, kernel * kernel, input, output);
+                permute_items(&by_input, 1, input * kernel * kernel, output)
+            }
+            Self::Linear { input, output } => permute_items(values, 1, input, output),
+            _ => values.to_vec(),
         }
-        ParameterKind::Linear { input, output } => permute_items(values, 1, input, output),
-        _ => values.to_vec(),
     }
 }
 

@@ -130,7 +130,7 @@ fn summary(mismatches: &[Mismatch]) -> String {
 }
 
 /// A name from a file, safe to show: escaped, and cut when it is long.
-fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     const LONGEST: usize = 96;
     let cut: String = name.chars().take(LONGEST).collect();
     let more = if cut.len() < name.len() { "…" } else { "" };

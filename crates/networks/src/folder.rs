@@ -1,7 +1,9 @@
-//! Where the files of a model lie.
+//! Where the files of a model folder lie.
 
 use crate::NetworkError;
-use alice_runs::disk::{is_file, is_folder};
+use crate::location::PICKLED;
+use alice_runs::disk::{self, is_file, is_folder};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The name of a config.
@@ -9,14 +11,16 @@ pub(crate) const CONFIG: &str = "config.json";
 /// The name of a network's weights.
 pub(crate) const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 const SCHEDULER: &str = "scheduler_config.json";
+/// The most files that one network's weights may be split into.
+const MOST_SHARDS: usize = 10_000;
 
 /// The files of a diffusion model in the diffusers layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
     /// The network's `config.json`.
     pub config: PathBuf,
-    /// The network's safetensors file.
-    pub weights: PathBuf,
+    /// The network's safetensors file, or the shards it is split into.
+    pub weights: Vec<PathBuf>,
     /// The scheduler's config, where there is one.
     pub scheduler: Option<PathBuf>,
 }
@@ -25,8 +29,11 @@ impl ModelFolder {
     /// Finds the files of a pipeline folder (with `unet/`) or of a U-Net
     /// folder (with `config.json`).
     ///
+    /// Where the plain weights are absent, shards with their index or a
+    /// variant such as `diffusion_pytorch_model.fp16.safetensors` are taken.
+    ///
     /// # Errors
-    /// When the folder or one of the network's two files is missing.
+    /// When the folder or one of the network's files is missing.
     pub fn find(path: impl AsRef<Path>) -> Result<Self, NetworkError> {
         Self::find_part(path, "unet", WEIGHTS)
     }
@@ -35,8 +42,8 @@ impl ModelFolder {
     /// does not exist, in the folder itself.
     ///
     /// # Errors
-    /// When the folder or one of the network's two files is missing.
-    pub(crate) fn find_part(
+    /// As [`ModelFolder::find`].
+    pub fn find_part(
         path: impl AsRef<Path>,
         part: &str,
         weights_name: &str,
@@ -57,16 +64,12 @@ impl ModelFolder {
         let folder = if is_folder(&inner) { &inner } else { path };
         let config = folder.join(CONFIG);
         if !is_file(&config) {
+            let hint = single_files(path);
             return missing(&format!(
-                "no config.json is here or in {part}/. Name a diffusers pipeline folder or its {part}/"
+                "no config.json is here or in {part}/. Name a diffusers pipeline folder or its {part}/{hint}"
             ));
         }
-        let half = weights_name.replace(".safetensors", ".fp16.safetensors");
-        let weights = [half.as_str(), weights_name]
-            .map(|name| folder.join(name))
-            .into_iter()
-            .rfind(|file| is_file(file));
-        let Some(weights) = weights else {
+        let Some(weights) = find_weights(folder, weights_name)? else {
             return missing(&lacking_weights(folder, weights_name));
         };
         let scheduler = [path.join("scheduler").join(SCHEDULER), path.join(SCHEDULER)]
@@ -87,12 +90,111 @@ fn beside_unet(path: &Path) -> Option<PathBuf> {
     Some(pipeline.join("scheduler").join(SCHEDULER))
 }
 
+/// The file of this name, its shards, or a variant of either.
+fn find_weights(folder: &Path, name: &str) -> Result<Option<Vec<PathBuf>>, NetworkError> {
+    let whole = folder.join(name);
+    if is_file(&whole) {
+        return Ok(Some(vec![whole]));
+    }
+    let index = format!("{name}.index.json");
+    if is_file(folder.join(&index)) {
+        return shards(folder, &index).map(Some);
+    }
+    let stem = name.trim_end_matches("safetensors");
+    let mut files = Vec::new();
+    let mut indices = Vec::new();
+    for path in disk::list(folder)? {
+        let Some(file) = path.file_name().and_then(|file| file.to_str()) else {
+            continue;
+        };
+        let Some(rest) = file.strip_prefix(stem) else {
+            continue;
+        };
+        let variant = |end: &str| rest.strip_suffix(end).filter(|v| !v.contains(['-', '.']));
+        if variant(".safetensors").is_some() && is_file(&path) {
+            files.push((rank(rest), file.to_owned()));
+        } else if rest.starts_with("safetensors.index.") && rest.ends_with(".json")
+            || rest.ends_with(".safetensors.index.json")
+        {
+            indices.push((rank(rest), file.to_owned()));
+        }
+    }
+    if let Some((_, file)) = files.iter().min() {
+        return Ok(Some(vec![folder.join(file)]));
+    }
+    match indices.iter().min() {
+        Some((_, index)) => shards(folder, index).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Which variant is taken first: halves, then whatever comes first by name,
+/// last the weights that were not averaged.
+fn rank(variant: &str) -> usize {
+    let order = |(place, name): (usize, &str)| variant.contains(name).then_some(place);
+    let known = ["fp16", "bf16"].into_iter().enumerate().find_map(order);
+    known.unwrap_or(if variant.contains("non_ema") { 9 } else { 2 })
+}
+
+/// The files that an index names.
+fn shards(folder: &Path, index: &str) -> Result<Vec<PathBuf>, NetworkError> {
+    let path = folder.join(index);
+    let wrong = |why: &str| NetworkError::Folder {
+        path: path.clone(),
+        why: why.to_owned(),
+    };
+    let json: serde_json::Value = disk::read_json(&path)?;
+    let Some(map) = json["weight_map"].as_object() else {
+        return Err(wrong("it has no weight_map. Download it again"));
+    };
+    let mut names = BTreeSet::new();
+    for value in map.values() {
+        let name = value.as_str().unwrap_or_default();
+        let plain = Path::new(name).file_name().is_some_and(|n| n == name);
+        if !plain || !name.ends_with(".safetensors") {
+            return Err(wrong(
+                "its weight_map must name safetensors files beside it. Download it again",
+            ));
+        }
+        names.insert(name);
+    }
+    if names.is_empty() || names.len() > MOST_SHARDS {
+        return Err(wrong("it names no file, or too many. Download it again"));
+    }
+    let files: Vec<_> = names.into_iter().map(|name| folder.join(name)).collect();
+    match files.iter().find(|file| !is_file(file)) {
+        Some(missing) => Err(wrong(&format!(
+            "{} is missing. Download all parts",
+            missing.file_name().unwrap_or_default().display()
+        ))),
+        None => Ok(files),
+    }
+}
+
+/// The single-file checkpoints in a folder that is no model, as a hint.
+fn single_files(folder: &Path) -> String {
+    let is_tensors = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+    let files = disk::list(folder).unwrap_or_default();
+    let names: Vec<_> = files
+        .iter()
+        .filter(|path| is_tensors(path))
+        .filter_map(|path| path.file_name()?.to_str())
+        .take(3)
+        .collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(", or a file in it: {}", names.join(", "))
+}
+
 /// Why there are no weights, if another format explains it.
 fn lacking_weights(folder: &Path, name: &str) -> String {
-    let pickled = ["diffusion_pytorch_model.bin", "pytorch_model.bin"];
-    let hint = if is_file(folder.join(format!("{name}.index.json"))) {
-        "The weights are split into several files; save them with diffusers' max_shard_size=\"100GB\""
-    } else if pickled.iter().any(|file| is_file(folder.join(file))) {
+    let pickled = |path: &PathBuf| {
+        let extension = path.extension().and_then(|e| e.to_str());
+        extension.is_some_and(|e| PICKLED.contains(&e))
+    };
+    let files = disk::list(folder).unwrap_or_default();
+    let hint = if files.iter().any(pickled) {
         "A .bin file can run code when it is opened; save it again with diffusers, with safe_serialization=True"
     } else {
         "Download them next to config.json"

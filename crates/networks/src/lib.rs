@@ -19,21 +19,27 @@
 
 mod autoencoder_kl;
 mod blocks;
+mod checkpoint;
 mod clip_text;
 mod error;
 mod fields;
 mod folder;
 mod initialise;
+mod location;
+mod lora;
 mod network;
 mod unet2d;
 mod unet2d_condition;
 mod weights;
 
 pub use autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig};
+pub use checkpoint::{Checkpoint, Family, Prediction};
 pub use clip_text::{ClipText, ClipTextConfig};
 pub use error::{Mismatch, NetworkError};
 pub use folder::ModelFolder;
 pub use initialise::initialise;
+pub use location::{ModelLocation, refuse_pickle};
+pub use lora::{Lora, LoraFile, LoraLayout, LoraReport, LoraSummary, LoraTarget};
 pub use network::{Architecture, Network};
 pub use unet2d::{
     BlockType, ClassEmbedding, Sampler, TimeConditioning, TimeEmbedding, UNet2D, UNet2DConfig,

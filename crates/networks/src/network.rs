@@ -1,9 +1,11 @@
 //! An architecture with its weights.
 
-use crate::folder::{CONFIG, ModelFolder};
-use crate::{NetworkError, initialise, load_parameters, store_parameters};
+use crate::folder::CONFIG;
+use crate::location::ModelLocation;
+use crate::weights::Weights;
+use crate::{NetworkError, initialise, store_parameters};
 use alice_calculus::{Graph, Parameters};
-use alice_runs::{TensorFile, atomic, disk};
+use alice_runs::{TensorFile, atomic};
 use std::path::Path;
 
 /// What a `config.json` describes.
@@ -61,38 +63,27 @@ impl<A: Architecture> Network<A> {
     /// The network of a `config.json` and a weights file.
     ///
     /// # Errors
-    /// Those of [`Architecture::from_json`] and [`load_parameters`].
+    /// Those of [`Architecture::from_json`] and [`crate::load_parameters`].
     pub fn from_parts(config: &str, weights: TensorFile) -> Result<Self, NetworkError> {
-        Self::with_weights(A::from_json(config)?, weights)
+        Self::with_weights(A::from_json(config)?, weights.into())
     }
 
-    fn with_weights(config: A, mut weights: TensorFile) -> Result<Self, NetworkError> {
+    pub(crate) fn with_weights(config: A, mut weights: Weights) -> Result<Self, NetworkError> {
         for name in A::IGNORED {
-            weights.tensors.remove(*name);
+            weights.remove(name);
         }
-        let names: Vec<String> = weights.tensors.keys().cloned().collect();
-        for name in names {
-            let Some(new) = A::rename(&name).filter(|new| !weights.tensors.contains_key(new))
-            else {
-                continue;
-            };
-            if let Some(tensor) = weights.tensors.remove(&name) {
-                weights.tensors.insert(new, tensor);
-            }
-        }
-        let parameters = load_parameters(&config.smallest()?, weights)?;
+        weights.rename_all(A::rename);
+        let parameters = weights.load(&config.smallest()?)?;
         Ok(Self { config, parameters })
     }
 
-    /// Reads a network's folder or the pipeline folder around it.
+    /// Reads a network's folder or the pipeline folder around it, or whatever
+    /// else [`ModelLocation::find`] finds.
     ///
     /// # Errors
     /// When files are missing, broken or do not fit; the error names the file.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, NetworkError> {
-        let files = ModelFolder::find_part(folder, A::FOLDER, A::WEIGHTS)?;
-        let text = disk::read_text(&files.config)?;
-        let config = A::from_json(&text).map_err(|error| error.at(&files.config))?;
-        Self::with_weights(config, TensorFile::read(&files.weights)?)
+        ModelLocation::find(folder)?.network(A::FOLDER)
     }
 
     /// Writes a folder that diffusers' `from_pretrained` reads.

@@ -14,7 +14,7 @@ fn fixture(case: &str) -> PathBuf {
 /// Opens a case after `change` was made to its weights.
 fn open_changed(change: impl FnOnce(&mut TensorFile)) -> Result<UNet2D, NetworkError> {
     let files = ModelFolder::find(fixture("old_keys")).unwrap();
-    let mut weights = TensorFile::read(files.weights).unwrap();
+    let mut weights = TensorFile::read(&files.weights[0]).unwrap();
     change(&mut weights);
     UNet2D::from_parts(&fs::read_to_string(files.config).unwrap(), weights)
 }
@@ -47,9 +47,9 @@ fn saving_and_loading_keeps_every_bit() {
             ModelFolder::find(folder.path()).unwrap(),
         );
         if case != "old_keys" && case != "half" {
-            let theirs = TensorFile::read(files.weights).unwrap();
+            let theirs = TensorFile::read(&files.weights[0]).unwrap();
             assert_eq!(
-                TensorFile::read(saved.weights).unwrap().tensors,
+                TensorFile::read(&saved.weights[0]).unwrap().tensors,
                 theirs.tensors
             );
         }

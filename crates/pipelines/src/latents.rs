@@ -2,7 +2,7 @@
 
 use crate::PipelineError;
 use alice_calculus::{Model, Parameters, Tensor};
-use alice_networks::{AutoencoderKL, AutoencoderKLConfig};
+use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation};
 use std::path::Path;
 
 /// An autoencoder as diffusion models use it: latents are centred and scaled.
@@ -18,7 +18,15 @@ impl Latents {
     /// # Errors
     /// When files are missing, broken or do not fit.
     pub fn open(folder: &Path) -> Result<Self, PipelineError> {
-        let network = AutoencoderKL::open(folder.join("vae"))?;
+        Self::at(&ModelLocation::find(folder)?)
+    }
+
+    /// The autoencoder of a model wherever it lies.
+    ///
+    /// # Errors
+    /// As [`Latents::open`].
+    pub fn at(location: &ModelLocation) -> Result<Self, PipelineError> {
+        let network: AutoencoderKL = location.network("vae")?;
         Ok(Self {
             config: network.config,
             parameters: network.parameters,

@@ -2,7 +2,8 @@
 
 use crate::PipelineError;
 use alice_calculus::{Model, Tensor};
-use alice_networks::{ClipText, ClipTextConfig};
+use alice_networks::{ClipText, ClipTextConfig, Family, LoraTarget, ModelLocation, NetworkError};
+use alice_runs::disk;
 use alice_text::{ClipTokenizer, Tokens};
 use std::path::Path;
 
@@ -45,11 +46,35 @@ impl TextEncoders {
     /// # Errors
     /// When files are missing, broken or do not fit each other.
     pub fn open(folder: &Path) -> Result<Self, PipelineError> {
-        let mut encoders = vec![Encoder::open(folder, "text_encoder", "tokenizer")?];
-        if alice_runs::disk::is_folder(folder.join("text_encoder_2")) {
-            encoders.push(Encoder::open(folder, "text_encoder_2", "tokenizer_2")?);
+        Self::at(&ModelLocation::find(folder)?)
+    }
+
+    /// The text encoders of a model wherever it lies. A single-file checkpoint
+    /// has no tokenizer: with CLIP's vocabulary it is the one inside this
+    /// program, with another it must lie beside the file as `tokenizer/`.
+    ///
+    /// # Errors
+    /// As [`TextEncoders::open`].
+    pub fn at(location: &ModelLocation) -> Result<Self, PipelineError> {
+        let mut encoders = vec![Encoder::open(location, "text_encoder", "tokenizer")?];
+        if location.has("text_encoder_2") {
+            encoders.push(Encoder::open(location, "text_encoder_2", "tokenizer_2")?);
         }
         Ok(Self { encoders })
+    }
+
+    /// The encoders as what a LoRA may change.
+    ///
+    /// # Errors
+    /// Never for encoders that were opened.
+    pub fn lora_targets(&mut self) -> Result<Vec<LoraTarget<'_>>, NetworkError> {
+        let encoders = self.encoders.iter_mut().enumerate();
+        encoders
+            .map(|(i, encoder)| {
+                let parameters = encoder.model.parameters_mut();
+                LoraTarget::text(i > 0, &encoder.config, parameters)
+            })
+            .collect()
     }
 
     /// The condition of a prompt, its brackets taken as weights.
@@ -93,13 +118,21 @@ impl TextEncoders {
 
 impl Encoder {
     fn open(
-        folder: &Path,
+        location: &ModelLocation,
         part: &'static str,
         tokenizer: &'static str,
     ) -> Result<Self, PipelineError> {
-        let tokenizer = ClipTokenizer::open(&folder.join(tokenizer))?;
-        let network = ClipText::open(folder.join(part))?;
+        let folder = match location {
+            ModelLocation::Folder(folder) => Some(folder.join(tokenizer)),
+            ModelLocation::File(_) => None,
+        };
+        let tokenizer = folder.map(|f| ClipTokenizer::open(&f)).transpose()?;
+        let network: ClipText = location.network(part)?;
         let config = network.config;
+        let tokenizer = match tokenizer {
+            Some(tokenizer) => tokenizer,
+            None => of_checkpoint(location, part, config.vocab_size)?,
+        };
         if tokenizer.length() != config.max_position_embeddings {
             let why = format!(
                 "it has {} positions and its tokenizer gives {} tokens",
@@ -159,6 +192,36 @@ impl Encoder {
             pooled,
         })
     }
+}
+
+/// The tokenizer of a single-file checkpoint's encoder, which reads `tokens`
+/// different ones.
+fn of_checkpoint(
+    location: &ModelLocation,
+    part: &'static str,
+    tokens: usize,
+) -> Result<ClipTokenizer, PipelineError> {
+    let family = match location {
+        ModelLocation::File(checkpoint) => Some(checkpoint.family()),
+        ModelLocation::Folder(_) => None,
+    };
+    // open_clip's encoders fill prompts up with zeros, OpenAI's with the end.
+    let open = part == "text_encoder_2" || family == Some(Family::StableDiffusion2);
+    let padding = if open { "!" } else { "<|endoftext|>" };
+    let clip = ClipTokenizer::clip(padding)?;
+    if clip.tokens() == tokens {
+        return Ok(clip);
+    }
+    let beside = location.path().with_file_name("tokenizer");
+    if disk::is_folder(&beside) {
+        return Ok(ClipTokenizer::open(&beside)?.padded_with(padding)?);
+    }
+    let why = format!(
+        "the encoder reads {tokens} tokens, not CLIP's {}, and no tokenizer/ with its vocabulary is beside {}",
+        clip.tokens(),
+        location.path().display()
+    );
+    Err(PipelineError::part(part, why))
 }
 
 /// Multiplies the state of each token by its weight, then all by the number

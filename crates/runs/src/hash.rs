@@ -32,6 +32,23 @@ pub fn file(path: impl AsRef<Path>) -> Result<String> {
     }
 }
 
+/// The hash of one file, as [`file`] gives it, or of several together: of the
+/// list of their hashes.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn files(paths: &[PathBuf]) -> Result<String> {
+    if let [path] = paths {
+        return file(path);
+    }
+    let mut state = Sha256::new();
+    for path in paths {
+        state.update(file(path)?);
+        state.update(b"\n");
+    }
+    Ok(hexadecimal(state.finalize().as_slice()))
+}
+
 /// The hash of a model: of the file itself, or, for a folder, of the sorted
 /// list "relative name, hash" of its `.json` and `.safetensors` files, at most
 /// two folders deep (a diffusers pipeline).

@@ -9,16 +9,18 @@
 //! |---|---|
 //! | write one file | [`atomic::write`] |
 //! | read a configuration | [`disk::read_json`] |
-//! | weights, latents, bases | [`TensorFile`] |
+//! | weights, latents, bases | [`TensorFile`], [`TensorReader`] |
 //! | what a run did and how to repeat it | [`Recipe`], [`RunFolder`] |
 //! | pictures that remember how they were made | [`picture`] |
 //! | which model was it | [`hash`] |
+//! | a model that was downloaded before | [`hub`] |
 
 pub mod atomic;
 pub mod disk;
 mod error;
 mod folder;
 pub mod hash;
+pub mod hub;
 pub mod picture;
 mod recipe;
 pub mod tensors;
@@ -27,7 +29,7 @@ pub use error::{Error, Result};
 pub use folder::{RunFolder, RunState};
 pub use picture::{Metadata, Parameters, Picture};
 pub use recipe::{LoraReference, ModelOptions, ModelReference, Recipe};
-pub use tensors::{NamedTensor, TensorFile};
+pub use tensors::{NamedTensor, TensorFile, TensorInfo, TensorReader};
 
 /// The version of Alice, as recipes and pictures record it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

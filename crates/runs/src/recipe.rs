@@ -8,10 +8,10 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Which model a run used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelReference {
-    /// The bundled model's name, or the path as it was given.
+    /// The bundled model's name, the path as it was given, or the hub's name.
     pub name: String,
     /// The content hash ([`crate::hash::model`]).
     pub hash: String,
@@ -39,6 +39,9 @@ pub struct ModelOptions {
     /// Width and height of its pictures in pixels, as `512x512`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+    /// What the network predicts, where its files do not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<String>,
     /// Low-rank changes of its weights.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lora: Vec<LoraReference>,

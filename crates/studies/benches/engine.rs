@@ -19,6 +19,7 @@ fn main() {
 fn model() -> Model<f32> {
     DiffusionModel::bundled()
         .and_then(|model| model.at((32, 32)))
+        .map(|network| Model::clone(&network))
         .expect("the bundled model opens")
 }
 

@@ -73,13 +73,6 @@ impl fmt::Display for Img2imgReport {
             self.sampler,
             self.seconds
         )?;
-        if self.cut > 0 {
-            let cut = self.cut;
-            writeln!(
-                f,
-                "the last {cut} tokens of the prompt did not fit and were left out"
-            )?;
-        }
         writeln!(
             f,
             "a pixel changed by {mean:.3} (root mean square, of −1..1)"

@@ -78,13 +78,6 @@ impl fmt::Display for InpaintReport {
             self.sampler,
             self.seconds
         )?;
-        if self.cut > 0 {
-            let cut = self.cut;
-            writeln!(
-                f,
-                "the last {cut} tokens of the prompt did not fit and were left out"
-            )?;
-        }
         writeln!(
             f,
             "{:.0} % of the pixels were drawn anew; the others are those of the picture, bit by bit",

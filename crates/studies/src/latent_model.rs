@@ -1,19 +1,20 @@
 //! A latent diffusion model: text encoders, conditional U-Net, autoencoder.
 
 use crate::StudyError;
+use crate::model::{open_schedule, prediction};
 use alice_diffusion::{Guidance, ScheduleConfig};
-use alice_networks::{ModelFolder, UNet2DCondition};
+use alice_networks::{Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, UNet2DCondition};
 use alice_pipelines::{Condition, Latents, TextEncoders};
-use alice_runs::{ModelOptions, ModelReference, disk, hash};
+use alice_runs::{LoraReference, ModelOptions, ModelReference, hash};
 use std::path::Path;
 
 /// The guidance when none is asked for, as in the public pipelines.
 const GUIDANCE: f64 = 7.5;
 
-/// A latent diffusion model, opened from a diffusers folder.
+/// A latent diffusion model, opened.
 #[derive(Clone, Debug)]
 pub struct LatentModel {
-    /// Its path as it was given, and the content hash of its U-Net.
+    /// Its path as it was given, and the content hash of its U-Net's file.
     pub reference: ModelReference,
     /// The U-Net.
     pub unet: UNet2DCondition,
@@ -23,6 +24,8 @@ pub struct LatentModel {
     pub latents: Latents,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
+    /// What was merged into its weights.
+    pub loras: Vec<LoraReport>,
 }
 
 /// What a latent model is told.
@@ -36,31 +39,57 @@ pub(crate) struct Told {
 }
 
 impl LatentModel {
-    /// Reads a pipeline folder.
+    /// Opens a pipeline folder, a single-file checkpoint or a model of the
+    /// local Hugging Face cache, with the low-rank changes and the prediction
+    /// that `options` name.
     ///
     /// # Errors
     /// When files are missing, broken or not supported.
-    pub fn open(folder: &Path) -> Result<Self, StudyError> {
-        let files = ModelFolder::find(folder)?;
-        let Some(scheduler) = &files.scheduler else {
+    pub fn open(name: &Path, options: &ModelOptions) -> Result<Self, StudyError> {
+        let mut location = ModelLocation::find(name)?;
+        let prediction = prediction(options)?;
+        if let Some(prediction) = prediction {
+            location.set_prediction(prediction);
+        }
+        let Some(schedule) = open_schedule(&location, prediction)? else {
             let why = "has no scheduler/scheduler_config.json, so it is no pipeline folder";
-            return Err(StudyError::argument(folder.display().to_string(), why));
+            return Err(StudyError::argument(name.display().to_string(), why));
         };
-        let schedule = ScheduleConfig::from_json(&disk::read_text(scheduler)?)
-            .map_err(|e| StudyError::argument(scheduler.display().to_string(), e.to_string()))?;
-        let model = Self {
-            texts: TextEncoders::open(folder)?,
-            latents: Latents::open(folder)?,
-            unet: UNet2DCondition::open(folder)?,
+        let mut model = Self {
+            texts: TextEncoders::at(&location)?,
+            latents: Latents::at(&location)?,
+            unet: location.network("unet")?,
             reference: ModelReference {
-                name: folder.display().to_string(),
-                hash: hash::file(&files.weights)?,
+                name: name.display().to_string(),
+                hash: location.hash()?,
                 options: ModelOptions::default(),
             },
             schedule,
+            loras: Vec::new(),
         };
         model.check()?;
+        for lora in &options.lora {
+            require_same_lora(lora)?;
+            let report = model.apply_lora(Path::new(&lora.file), lora.weight)?;
+            model.loras.push(report);
+        }
         Ok(model)
+    }
+
+    /// Merges a LoRA file into the weights, `weight` times: 1 as it was
+    /// trained, less for a weaker change, negative for its opposite. Several
+    /// may be merged one after the other; their order does not matter beyond
+    /// rounding.
+    ///
+    /// # Errors
+    /// When the file is no LoRA, of a kind that is not supported, or for
+    /// another model. The model must not be used after an error.
+    fn apply_lora(&mut self, file: &Path, weight: f64) -> Result<LoraReport, StudyError> {
+        let file = LoraFile::open(file)?;
+        let mut targets = vec![LoraTarget::unet(&mut self.unet)?];
+        targets.extend(self.texts.lora_targets()?);
+        let lora = Lora::resolve(file, &targets)?;
+        Ok(lora.merge(&mut targets, weight)?)
     }
 
     /// Refuses networks that do not work together on latents.
@@ -128,4 +157,21 @@ impl LatentModel {
             }
         }
     }
+}
+
+/// Refuses a LoRA file that is not the recipe's.
+fn require_same_lora(lora: &LoraReference) -> Result<(), StudyError> {
+    let Some(wanted) = &lora.hash else {
+        return Ok(());
+    };
+    let found = hash::file(Path::new(&lora.file))?;
+    if found == *wanted {
+        return Ok(());
+    }
+    let why = format!(
+        "its content is {} and was {} when the recipe was made. Restore the file",
+        hash::short(&found),
+        hash::short(wanted)
+    );
+    Err(StudyError::argument(lora.file.clone(), why))
 }

@@ -3,6 +3,7 @@
 mod bottleneck;
 mod clean;
 pub mod compare;
+pub mod describe;
 mod directions;
 pub mod discover;
 mod drawing;
@@ -41,9 +42,11 @@ pub mod treat;
 pub mod walk;
 pub mod world;
 
+pub use alice_networks::Prediction;
 pub use alice_runs::{LoraReference, ModelOptions};
 pub use error::StudyError;
 pub use input::InputFile;
 pub use jacobian::Jacobian;
+pub use latent_model::LatentModel;
 pub use model::DiffusionModel;
 pub use progress::{Progress, Silent};

@@ -4,8 +4,8 @@ use crate::discover::findings::Pictures;
 use crate::latent_model::{LatentModel, Told};
 use crate::{Progress, StudyError};
 use alice_calculus::{Model, Tensor};
-use alice_diffusion::{Network, SamplerKind, ScheduleConfig};
-use alice_networks::{ModelFolder, UNet2D};
+use alice_diffusion::{Network, PredictionType, SamplerKind, ScheduleConfig};
+use alice_networks::{ModelLocation, Prediction, UNet2D};
 use alice_pipelines::{guided, tell};
 use alice_runs::{ModelOptions, ModelReference, TensorFile, disk, hash};
 use std::path::Path;
@@ -42,7 +42,9 @@ impl DiffusionModel {
     /// The name of the model inside this program.
     pub const BUNDLED: &'static str = bundled::NAME;
 
-    /// The model inside this program, or the one in a folder, told `options`.
+    /// The model inside this program, or the one of a name, told `options`: a
+    /// folder, a single-file checkpoint, or `owner/name` in the local Hugging
+    /// Face cache.
     ///
     /// # Errors
     /// When the folder's files are missing, broken or not supported, or the
@@ -50,17 +52,21 @@ impl DiffusionModel {
     pub fn open(folder: Option<&Path>, options: &ModelOptions) -> Result<Self, StudyError> {
         let model = match folder {
             None => Self::bundled()?,
-            Some(folder) if reads_text(folder)? => {
-                let model = LatentModel::open(folder)?;
-                let told = model.tell(options)?;
-                return Ok(Self::of_latents(Arc::new(model), told, options));
+            Some(name) => {
+                let location = ModelLocation::find(name)?;
+                if reads_text(&location)? {
+                    let model = LatentModel::open(name, options)?;
+                    let told = model.tell(options)?;
+                    return Ok(Self::of_latents(Arc::new(model), told, options));
+                }
+                Self::of_pixels(name, &location, options)?
             }
-            Some(folder) => Self::from_folder(folder)?,
         };
         model.told(options)
     }
 
-    /// The same model, told something else.
+    /// The same model, told something else. What it predicts and what was
+    /// merged into its weights stays.
     ///
     /// # Errors
     /// When it does not understand an option.
@@ -133,22 +139,23 @@ impl DiffusionModel {
         self.reference.hash == hash::bytes(bundled::WEIGHTS)
     }
 
-    fn from_folder(folder: &Path) -> Result<Self, StudyError> {
-        let files = ModelFolder::find(folder)?;
-        let network = UNet2D::open(folder)?;
-        let schedule = match &files.scheduler {
-            Some(path) => ScheduleConfig::from_json(&disk::read_text(path)?)
-                .map_err(|e| StudyError::argument(path.display().to_string(), e.to_string()))?,
-            None => ScheduleConfig::default(),
-        };
+    fn of_pixels(
+        name: &Path,
+        location: &ModelLocation,
+        options: &ModelOptions,
+    ) -> Result<Self, StudyError> {
+        let schedule = open_schedule(location, prediction(options)?)?;
         Ok(Self {
             reference: ModelReference {
-                name: folder.display().to_string(),
-                hash: hash::file(&files.weights)?,
-                options: ModelOptions::default(),
+                name: name.display().to_string(),
+                hash: location.hash()?,
+                options: ModelOptions {
+                    prediction: options.prediction.clone(),
+                    ..ModelOptions::default()
+                },
             },
-            schedule,
-            parts: Parts::Pixels(Box::new(network)),
+            schedule: schedule.unwrap_or_default(),
+            parts: Parts::Pixels(Box::new(location.network("unet")?)),
         })
     }
 
@@ -217,6 +224,44 @@ impl DiffusionModel {
         }
     }
 
+    /// What a user should know of the model: what was merged into its weights,
+    /// and what of it, or of the prompt, was left out.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let Parts::Latents(model, told) = &self.parts else {
+            return Vec::new();
+        };
+        let mut notes = Vec::new();
+        for lora in &model.loras {
+            let layers: Vec<String> = lora
+                .layers
+                .iter()
+                .map(|(part, count)| format!("{count} of {part}"))
+                .collect();
+            notes.push(format!(
+                "{} (names of {}) changes {} layers, {} times",
+                lora.file.display(),
+                lora.layout,
+                layers.join(" and "),
+                lora.weight
+            ));
+            if !lora.unmatched.is_empty() {
+                notes.push(format!(
+                    "the model has no layer for {} of its names: {}",
+                    lora.unmatched.len(),
+                    lora.unmatched.join(", ")
+                ));
+            }
+        }
+        if told.positive.cut > 0 {
+            let cut = told.positive.cut;
+            notes.push(format!(
+                "the last {cut} tokens of the prompt did not fit and were left out"
+            ));
+        }
+        notes
+    }
+
     /// How strongly the prompt counts, for models that read one.
     #[must_use]
     pub fn guidance(&self) -> Option<f64> {
@@ -282,6 +327,21 @@ impl DiffusionModel {
                 )?)
             }
         }
+    }
+
+    /// Refuses sizes of states that the architecture does not allow.
+    ///
+    /// # Errors
+    /// Says why.
+    pub fn check_size(&self, size: (usize, usize)) -> Result<(), StudyError> {
+        match &self.parts {
+            Parts::Pixels(network) => network.graph(size).map(drop)?,
+            Parts::Latents(model, told) => {
+                let tokens = told.positive.context.dims()[1];
+                model.unet.graph(size, tokens).map(drop)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells a network that [`Self::at`] made what this model is told by now.
@@ -359,12 +419,57 @@ impl DiffusionModel {
     }
 }
 
-/// Whether the U-Net in a folder is a conditional one.
-fn reads_text(folder: &Path) -> Result<bool, StudyError> {
-    let files = ModelFolder::find(folder)?;
-    let text = disk::read_text(&files.config)?;
-    let config: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+/// What the network predicts, if that is said.
+pub(crate) fn prediction(options: &ModelOptions) -> Result<Option<Prediction>, StudyError> {
+    let parse = |text: &String| {
+        let parsed = text.parse::<Prediction>();
+        parsed.map_err(|why| StudyError::argument("--prediction", why))
+    };
+    options.prediction.as_ref().map(parse).transpose()
+}
+
+/// Whether a model's U-Net is a conditional one.
+fn reads_text(location: &ModelLocation) -> Result<bool, StudyError> {
+    let config = match location {
+        ModelLocation::File(_) => return Ok(true),
+        ModelLocation::Folder(folder) => {
+            let inner = folder.join("unet/config.json");
+            if disk::is_file(&inner) {
+                inner
+            } else {
+                folder.join("config.json")
+            }
+        }
+    };
+    if !disk::is_file(&config) {
+        return Ok(false);
+    }
+    let config = serde_json::from_str(&disk::read_text(&config)?);
+    let config: serde_json::Value = config.unwrap_or_default();
     Ok(config["_class_name"] == "UNet2DConditionModel")
+}
+
+/// The noise schedule of a model, with another prediction if one is given;
+/// `None` where it has none.
+///
+/// # Errors
+/// When its config is broken or not supported; the error names the file.
+pub(crate) fn open_schedule(
+    location: &ModelLocation,
+    prediction: Option<Prediction>,
+) -> Result<Option<ScheduleConfig>, StudyError> {
+    let Some((path, text)) = location.scheduler()? else {
+        return Ok(None);
+    };
+    let mut schedule = ScheduleConfig::from_json(&text)
+        .map_err(|e| StudyError::argument(path.display().to_string(), e.to_string()))?;
+    if let Some(prediction) = prediction {
+        schedule.prediction_type = match prediction {
+            Prediction::Epsilon => PredictionType::Epsilon,
+            Prediction::Velocity => PredictionType::VPrediction,
+        };
+    }
+    Ok(Some(schedule))
 }
 
 /// Refuses another model than a recipe's.

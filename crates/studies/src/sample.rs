@@ -80,13 +80,6 @@ impl fmt::Display for SampleReport {
             "{} samples of {h}×{w} by {} in {} {} steps, {:.1} s",
             self.count, self.model.name, self.steps, self.sampler, self.seconds
         )?;
-        if self.cut > 0 {
-            writeln!(
-                f,
-                "the last {} tokens of the prompt did not fit and were left out",
-                self.cut
-            )?;
-        }
         if self.pictures.is_empty() {
             write!(
                 f,
@@ -123,8 +116,7 @@ pub fn check(arguments: &SampleArguments, model: &DiffusionModel) -> Result<(), 
             "must lie between 0 and 1",
         ));
     }
-    model.at(start.size)?;
-    Ok(())
+    model.check_size(start.size)
 }
 
 fn start(arguments: &SampleArguments, model: &DiffusionModel) -> Result<Start, StudyError> {

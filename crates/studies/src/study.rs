@@ -22,7 +22,7 @@ use crate::{
     compare, discover, edit, evolve, global, grid, img2img, inpaint, invert, measure, sample,
     survey, train, transport, treat, world,
 };
-use alice_runs::{ModelOptions, ModelReference, Recipe, RunFolder, RunState, disk};
+use alice_runs::{ModelOptions, ModelReference, Recipe, RunFolder, RunState, disk, hash};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -267,6 +267,9 @@ pub struct Outcome {
     pub run: PathBuf,
     /// What `report.json` holds.
     pub report: Value,
+    /// What a user should know of the model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The report in a few lines for people.
     #[serde(skip)]
     pub summary: String,
@@ -306,6 +309,11 @@ impl Job {
     /// When something does not fit; nothing was written or removed then.
     pub fn prepare(mut self) -> Result<PreparedJob, StudyError> {
         self.study.pin_inputs()?;
+        for lora in &mut self.options.lora {
+            if lora.hash.is_none() {
+                lora.hash = Some(hash::file(Path::new(&lora.file))?);
+            }
+        }
         let uses_model = self.study.uses_model();
         let model = uses_model.then(|| self.open_model()).transpose()?;
         self.study.check(model.as_ref())?;
@@ -363,6 +371,14 @@ impl PreparedJob {
     /// # Errors
     /// Those of the study. A folder without results is removed then.
     pub fn run(self, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
+        let notes = self.model.as_ref().map(DiffusionModel::notes);
+        Ok(Outcome {
+            notes: notes.unwrap_or_default(),
+            ..self.run_study(progress)?
+        })
+    }
+
+    fn run_study(self, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
         let (verb, seed, mut folder) = (self.study.verb(), self.seed, self.folder);
         let to = &mut folder;
         match (&self.study, &self.model) {
@@ -457,6 +473,7 @@ fn close<R: Serialize + Display>(
         verb,
         run,
         report: value,
+        notes: Vec::new(),
         summary: report.to_string(),
     })
 }

@@ -3,6 +3,7 @@
 mod error;
 mod prompt;
 mod tokenizer;
+mod vocabulary;
 
 pub use error::TextError;
 pub use prompt::{Piece, parse};

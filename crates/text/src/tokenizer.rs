@@ -1,10 +1,10 @@
 //! CLIP's byte-pair encoding from a folder's files.
 
-use crate::{TextError, parse};
+use crate::{TextError, parse, vocabulary};
 use alice_runs::disk;
 use serde_json::Value;
 use std::path::Path;
-use tokenizers::models::bpe::BPE;
+use tokenizers::models::bpe::{BPE, BpeBuilder};
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{Lowercase, NFC, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -12,8 +12,8 @@ use tokenizers::pre_tokenizers::sequence::Sequence as Splits;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
-const START: &str = "<|startoftext|>";
-const END: &str = "<|endoftext|>";
+pub(crate) const START: &str = "<|startoftext|>";
+pub(crate) const END: &str = "<|endoftext|>";
 /// What CLIP takes for a word.
 const WORDS: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -75,13 +75,68 @@ impl ClipTokenizer {
             let why = format!("model_max_length is {length}; it must lie between 3 and 65536");
             return Err(wrong(&folder.join("tokenizer_config.json"), why));
         }
-        Ok(Self {
+        let (start, end) = (id(START)?, id(END)?);
+        id(&padding)?;
+        let tokenizer = Self {
             length: length as usize,
-            start: id(START)?,
-            end: id(END)?,
-            padding: id(&padding)?,
+            start,
+            end,
+            padding: end,
             inner,
-        })
+        };
+        tokenizer.padded_with(&padding)
+    }
+
+    /// The tokenizer of CLIP, which every Stable Diffusion uses, from inside
+    /// this program: 49,408 tokens, 77 positions.
+    ///
+    /// # Errors
+    /// When its vocabulary lacks `padding`, which fills prompts up: the end
+    /// token for OpenAI's encoders, `!` for open_clip's.
+    pub fn clip(padding: &str) -> Result<Self, TextError> {
+        let wrong = |why: String| TextError::Folder {
+            path: "the tokenizer of CLIP".into(),
+            why,
+        };
+        let (tokens, merges) = vocabulary::clip();
+        let model = BPE::builder().vocab_and_merges(tokens, merges);
+        let inner = assemble(model).map_err(|e| wrong(e.to_string()))?;
+        let id = |token: &str| {
+            let missing = || wrong(format!("its vocabulary lacks {token}"));
+            inner.token_to_id(token).ok_or_else(missing)
+        };
+        let (start, end) = (id(START)?, id(END)?);
+        let tokenizer = Self {
+            length: vocabulary::POSITIONS,
+            start,
+            end,
+            padding: end,
+            inner,
+        };
+        tokenizer.padded_with(padding)
+    }
+
+    /// The same tokenizer that fills prompts up with another token. As with
+    /// transformers, the token then stands for itself wherever it is in a
+    /// prompt: filled up with `!`, `!!!` is three tokens.
+    ///
+    /// # Errors
+    /// When its vocabulary lacks the token.
+    pub fn padded_with(mut self, token: &str) -> Result<Self, TextError> {
+        self.padding = self.inner.token_to_id(token).ok_or_else(|| {
+            let path = "the tokenizer".into();
+            let why = format!("its vocabulary lacks {token}");
+            TextError::Folder { path, why }
+        })?;
+        let special = AddedToken::from(token, true);
+        self.inner.add_special_tokens(&[special]);
+        Ok(self)
+    }
+
+    /// Different tokens that there are.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.inner.get_vocab_size(true)
     }
 
     /// Tokens that a prompt becomes, start and end included.
@@ -129,16 +184,20 @@ fn from_vocabulary(folder: &Path) -> Result<Tokenizer, TextError> {
         )));
     }
     let [vocabulary, merges] = files.map(|file| file.display().to_string());
-    let model = BPE::from_file(&vocabulary, &merges)
+    assemble(BPE::from_file(&vocabulary, &merges))
+        .map_err(|e| broken(format!("vocab.json and merges.txt make no tokenizer: {e}")))
+}
+
+/// CLIP's tokenizer around a model.
+fn assemble(model: BpeBuilder) -> tokenizers::Result<Tokenizer> {
+    let model = model
         .unk_token(END.to_owned())
         .end_of_word_suffix("</w>".to_owned())
-        .build()
-        .map_err(|e| broken(format!("vocab.json and merges.txt make no tokenizer: {e}")))?;
+        .build()?;
     let spaces = ReplacePattern::Regex(r"\s+".to_owned());
-    let replace = Replace::new(spaces, " ").map_err(|e| broken(e.to_string()))?;
+    let replace = Replace::new(spaces, " ")?;
     let words = SplitPattern::Regex(WORDS.to_owned());
-    let split = Split::new(words, SplitDelimiterBehavior::Removed, true)
-        .map_err(|e| broken(e.to_string()))?;
+    let split = Split::new(words, SplitDelimiterBehavior::Removed, true)?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.add_special_tokens(&[START, END].map(|token| AddedToken::from(token, true)));
     tokenizer

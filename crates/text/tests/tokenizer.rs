@@ -37,6 +37,32 @@ fn tokens_are_those_of_transformers() {
     }
 }
 
+/// `fixtures/export_clip.py` wrote the expected tokens.
+#[test]
+fn the_tokenizer_inside_is_clips() {
+    let expected = fs::read_to_string(fixture("clip_vocabulary.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    for (padding, key) in [("<|endoftext|>", "end"), ("!", "exclamation")] {
+        let tokenizer = ClipTokenizer::clip(padding).unwrap();
+        assert_eq!((tokenizer.tokens(), tokenizer.length()), (49_408, 77));
+        for case in expected.as_array().unwrap() {
+            let prompt = case["prompt"].as_str().unwrap();
+            let found = tokenizer.encode(prompt).unwrap().ids;
+            assert_eq!(serde_json::json!(found), case[key], "{prompt}");
+        }
+    }
+    assert!(ClipTokenizer::clip("no such token").is_err());
+    let padded = ClipTokenizer::open(&fixture("clip")).unwrap();
+    assert!(padded.clone().padded_with("no such token").is_err());
+    let padded = padded.padded_with("!").unwrap().encode("a cat").unwrap();
+    let other = ClipTokenizer::open(&fixture("clip_padded")).unwrap();
+    assert_eq!(padded, other.encode("a cat").unwrap());
+    let fast = ClipTokenizer::open(&fixture("clip_fast")).unwrap();
+    let slow = ClipTokenizer::open(&fixture("clip")).unwrap();
+    let prompt = "The horse's (nose:1.2) isn't small, naïve café!!";
+    assert_eq!(fast.encode(prompt).unwrap(), slow.encode(prompt).unwrap());
+}
+
 #[test]
 fn brackets_weigh_tokens() {
     let tokenizer = ClipTokenizer::open(&fixture("clip")).unwrap();

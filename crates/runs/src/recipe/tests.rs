@@ -18,7 +18,12 @@ fn example() -> Recipe {
     let model = ModelReference {
         name: "puppets-32".into(),
         hash: "ab".repeat(32),
-        options: ModelOptions::default(),
+        options: ModelOptions {
+            prompt: Some("a cat".into()),
+            guidance: Some(7.5),
+            prediction: Some("v_prediction".into()),
+            ..ModelOptions::default()
+        },
     };
     Recipe::new("discover", &arguments, u64::MAX, Some(model)).unwrap()
 }

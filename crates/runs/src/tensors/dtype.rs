@@ -45,6 +45,12 @@ impl Dtype {
             .map(|&(_, dtype)| dtype)
     }
 
+    /// Its name in a header.
+    pub(super) fn name(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(_, dtype)| *dtype == self);
+        found.map_or("", |(name, _)| name)
+    }
+
     /// Bytes per element.
     pub(super) fn size(self) -> usize {
         match self {

@@ -10,12 +10,14 @@ use std::fmt;
 use std::path::Path;
 
 /// Where a checked tensor lies.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
     pub elements: usize,
+    /// Bytes of data before it.
+    pub start: u64,
 }
 
 const DAMAGED: &str = "The file is damaged or incomplete; download or write it again";
@@ -99,6 +101,7 @@ pub(super) fn parse(
             dtype,
             shape,
             elements,
+            start,
         });
     }
     if expected_start != data_length {

@@ -9,7 +9,10 @@
 mod dtype;
 mod header;
 mod read;
+mod reader;
 mod write;
+
+pub use reader::{TensorInfo, TensorReader};
 
 use crate::error::shown;
 use crate::{Error, Result};
@@ -23,6 +26,28 @@ pub struct NamedTensor {
     pub shape: Vec<usize>,
     /// The elements, as many as the product of `shape`.
     pub data: Vec<f32>,
+}
+
+impl NamedTensor {
+    /// Refuses NaN and infinity; `path` and `name` are what the error names.
+    ///
+    /// # Errors
+    /// Names the index of the first such element.
+    pub fn require_finite(&self, path: &Path, name: &str) -> Result<()> {
+        let Some(flat) = self.data.iter().position(|x| !x.is_finite()) else {
+            return Ok(());
+        };
+        Err(Error::tensors(
+            path,
+            Some(name),
+            format!(
+                "the element at {:?} is {}",
+                unravel(flat, &self.shape),
+                self.data[flat]
+            ),
+            "The file is damaged or its training diverged; use an earlier one",
+        ))
+    }
 }
 
 /// The content of a safetensors file.
@@ -167,22 +192,9 @@ impl TensorFile {
     /// # Errors
     /// Names the first tensor and the index of its first such element.
     pub fn require_finite(&self) -> Result<()> {
-        for (name, tensor) in &self.tensors {
-            let Some(flat) = tensor.data.iter().position(|x| !x.is_finite()) else {
-                continue;
-            };
-            return Err(Error::tensors(
-                &self.origin,
-                Some(name),
-                format!(
-                    "the element at {:?} is {}",
-                    unravel(flat, &tensor.shape),
-                    tensor.data[flat]
-                ),
-                "The file is damaged or its training diverged; use an earlier one",
-            ));
-        }
-        Ok(())
+        self.tensors
+            .iter()
+            .try_for_each(|(name, tensor)| tensor.require_finite(&self.origin, name))
     }
 
     fn require_any(&self, name: &str) -> Result<&NamedTensor> {

@@ -68,7 +68,7 @@ fn read_from(path: &Path, source: &mut dyn Read, length: u64) -> Result<TensorFi
 }
 
 /// The JSON between the eight bytes of its length and the data.
-fn read_header(path: &Path, source: &mut dyn Read, length: u64) -> Result<Vec<u8>> {
+pub(super) fn read_header(path: &Path, source: &mut dyn Read, length: u64) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     source
         .take(8)
@@ -101,7 +101,7 @@ fn read_header(path: &Path, source: &mut dyn Read, length: u64) -> Result<Vec<u8
     Ok(header)
 }
 
-fn read_tensor(
+pub(super) fn read_tensor(
     path: &Path,
     source: &mut dyn Read,
     entry: &Entry,

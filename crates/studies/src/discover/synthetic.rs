@@ -5,7 +5,7 @@ use super::findings::{
     DiscoverReport, FactorError, FactorResponse, Findings, Pictures, SampleReport, WalkReport,
 };
 use crate::responses::{responses, strongest};
-use alice_runs::{ModelReference, Recipe};
+use alice_runs::{ModelOptions, ModelReference, Recipe};
 use alice_worlds::{FACTORS, FactorKind, Factors, PuppetShow, caption_en, factor_index, render};
 
 /// What kind of findings.

@@ -1,0 +1,157 @@
+//! What a model's name stands for: a folder, a file or an entry of the cache.
+
+use crate::checkpoint::Checkpoint;
+use crate::folder::ModelFolder;
+use crate::network::{Architecture, Network};
+use crate::weights::Weights;
+use crate::{NetworkError, Prediction};
+use alice_runs::disk::{self, is_file, is_folder};
+use alice_runs::{hash, hub};
+use std::path::{Path, PathBuf};
+
+/// How files that hold Python's pickles end.
+pub(crate) const PICKLED: [&str; 6] = ["ckpt", "bin", "pt", "pth", "pkl", "pickle"];
+
+/// Where a model is.
+#[derive(Debug)]
+pub enum ModelLocation {
+    /// A folder in the diffusers layout.
+    Folder(PathBuf),
+    /// One file with all networks, under the names of the original programs.
+    File(Box<Checkpoint>),
+}
+
+impl ModelLocation {
+    /// Finds what a name stands for: a diffusers folder, a single-file
+    /// checkpoint, or `owner/name` in the local Hugging Face cache.
+    ///
+    /// # Errors
+    /// When there is nothing of this name, or it is a pickle, which is refused
+    /// because opening it could run code.
+    pub fn find(name: impl AsRef<Path>) -> Result<Self, NetworkError> {
+        let path = name.as_ref();
+        if is_folder(path) {
+            return Ok(Self::Folder(path.to_path_buf()));
+        }
+        if is_file(path) {
+            refuse_pickle(path)?;
+            let beside = path.parent().filter(|f| is_file(f.join("config.json")));
+            return match (Checkpoint::open(path), beside) {
+                (Ok(checkpoint), _) => Ok(Self::File(Box::new(checkpoint))),
+                (Err(NetworkError::Folder { .. }), Some(folder)) => {
+                    Ok(Self::Folder(folder.to_path_buf()))
+                }
+                (Err(error), _) => Err(error),
+            };
+        }
+        match path.to_str().filter(|name| hub::is_id(name)) {
+            Some(id) => Ok(Self::Folder(hub::find(id)?)),
+            None => Err(NetworkError::Folder {
+                path: path.to_path_buf(),
+                why: "there is no such folder or file. Name a diffusers folder, a .safetensors \
+                      checkpoint, or a model of the hub as OWNER/NAME"
+                    .into(),
+            }),
+        }
+    }
+
+    /// The folder or file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder,
+            Self::File(checkpoint) => checkpoint.path(),
+        }
+    }
+
+    /// Whether the model has a part, named as its folder in a pipeline.
+    #[must_use]
+    pub fn has(&self, part: &str) -> bool {
+        match self {
+            Self::Folder(folder) => is_folder(folder.join(part)),
+            Self::File(checkpoint) => checkpoint.has(part),
+        }
+    }
+
+    /// A network of the model: the one in the folder `part`.
+    ///
+    /// Peak memory: the weights as f32 and one tensor.
+    ///
+    /// # Errors
+    /// When files are missing, broken or do not fit; the error names the file.
+    pub fn network<A: Architecture>(&self, part: &str) -> Result<Network<A>, NetworkError> {
+        match self {
+            Self::Folder(folder) => {
+                let files = ModelFolder::find_part(folder, part, A::WEIGHTS)?;
+                let text = disk::read_text(&files.config)?;
+                let config = A::from_json(&text).map_err(|error| error.at(&files.config))?;
+                Network::with_weights(config, Weights::open(&files.weights)?)
+            }
+            Self::File(checkpoint) => {
+                let (config, weights) = checkpoint.part(part)?;
+                let config = A::from_json(&config).map_err(|error| error.at(self.path()))?;
+                Network::with_weights(config, weights)
+            }
+        }
+    }
+
+    /// What a single-file checkpoint's U-Net predicts is taken to be this,
+    /// whatever else speaks about it; folders say it themselves.
+    pub fn set_prediction(&mut self, prediction: Prediction) {
+        if let Self::File(checkpoint) = self {
+            checkpoint.set_prediction(prediction);
+        }
+    }
+
+    /// The text of the `scheduler_config.json`, and the file that it is from;
+    /// `None` where a folder has none. A single file has that of its family.
+    ///
+    /// # Errors
+    /// When the folder holds no U-Net, or the file cannot be read.
+    pub fn scheduler(&self) -> Result<Option<(PathBuf, String)>, NetworkError> {
+        match self {
+            Self::Folder(folder) => {
+                let Some(path) = ModelFolder::find(folder)?.scheduler else {
+                    return Ok(None);
+                };
+                let text = disk::read_text(&path)?;
+                Ok(Some((path, text)))
+            }
+            Self::File(checkpoint) => Ok(Some((self.path().to_path_buf(), checkpoint.scheduler()))),
+        }
+    }
+
+    /// The content hash of the file that holds the U-Net.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn hash(&self) -> Result<String, NetworkError> {
+        Ok(match self {
+            Self::Folder(folder) => hash::files(&ModelFolder::find(folder)?.weights)?,
+            Self::File(checkpoint) => hash::file(checkpoint.path())?,
+        })
+    }
+}
+
+/// Refuses a file that could run code when it is opened.
+///
+/// # Errors
+/// Says why, and how to convert it.
+pub fn refuse_pickle(path: &Path) -> Result<(), NetworkError> {
+    let extension = path.extension().and_then(|e| e.to_str());
+    let lower = extension.unwrap_or_default().to_ascii_lowercase();
+    if !PICKLED.contains(&lower.as_str()) {
+        return Ok(());
+    }
+    let name = path.file_stem().unwrap_or_default().display();
+    let why = format!(
+        "a .{lower} file is a Python pickle, which can run code when it is opened, so it is not. \
+         Convert it where you trust it: python -c \"import torch, safetensors.torch as s; \
+         w = torch.load('{name}.{lower}', weights_only=True); w = w.get('state_dict', w); \
+         s.save_file({{k: v.contiguous() for k, v in w.items() if hasattr(v, 'shape')}}, '{name}.safetensors')\""
+    );
+    Err(NetworkError::Folder {
+        path: path.to_path_buf(),
+        why,
+    })
+}
