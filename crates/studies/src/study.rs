@@ -310,8 +310,10 @@ impl Job {
     pub fn prepare(mut self) -> Result<PreparedJob, StudyError> {
         self.study.pin_inputs()?;
         for lora in &mut self.options.lora {
-            if lora.hash.is_none() {
-                lora.hash = Some(hash::file(Path::new(&lora.file))?);
+            // A folder or a hub's name is pinned by neither path nor content.
+            let path = Path::new(&lora.file);
+            if lora.hash.is_none() && disk::is_file(path) {
+                lora.hash = Some(hash::file(path)?);
             }
         }
         let uses_model = self.study.uses_model();
