@@ -93,3 +93,64 @@ fn what_does_not_fit_a_prompt_is_refused() {
     .unwrap();
     home.refused("sample --model half --prompt cat --out run", &["tokenizer"]);
 }
+
+/// A LoRA file changes the picture by its weight, is part of the recipe, and
+/// says which of its names the model does not have.
+#[test]
+fn low_rank_changes_are_merged_and_recorded() {
+    let home = Home::new();
+    let model = pipeline("sd");
+    let layer = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_q";
+    let names =
+        ["lora_down.weight", "lora_up.weight", "alpha"].map(|part| format!("{layer}.{part}"));
+    let stranger = "lora_unet_no_such_block_to_q";
+    let strange = ["lora_down.weight", "lora_up.weight"].map(|part| format!("{stranger}.{part}"));
+    common::write_tensors(
+        &home.path("change.safetensors"),
+        &[
+            (&names[0], &[2, 16], common::ramp(32)),
+            (&names[1], &[16, 2], common::ramp(32)),
+            (&names[2], &[], vec![2.0]),
+            (&strange[0], &[2, 16], common::ramp(32)),
+            (&strange[1], &[16, 2], common::ramp(32)),
+        ],
+    );
+    let draw = |lora: &str, out: &str| {
+        let report = home.json(&format!(
+            "sample --model {model} --prompt cat --size 24x16 --steps 4 {lora} --out {out}"
+        ));
+        let latents = fs::read(home.path(&format!("{out}/latents.safetensors"))).unwrap();
+        (latents, report)
+    };
+    let (plain, report) = draw("", "plain");
+    assert_eq!(report.get("notes"), None);
+    let (changed, report) = draw("--lora change.safetensors:3", "changed");
+    assert_ne!(changed, plain);
+    let notes = report["notes"].to_string();
+    assert!(
+        notes.contains("1 of unet") && notes.contains(stranger),
+        "{notes}"
+    );
+    let (none, _) = draw("--lora change.safetensors:0", "none");
+    assert_eq!(none, plain);
+    let (twice, _) = draw(
+        "--lora change.safetensors:5 --lora change.safetensors:-2",
+        "twice",
+    );
+    assert_ne!(twice, plain);
+    let replay = home.json("replay changed --out again");
+    assert_eq!(replay["replay"]["different"], json!([]));
+
+    let mut bytes = fs::read(home.path("change.safetensors")).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(home.path("change.safetensors"), bytes).unwrap();
+    home.refused(
+        "replay changed --out bad",
+        &["change.safetensors", "recipe"],
+    );
+    home.refused(
+        &format!("sample --model {model} --prompt cat --lora missing.safetensors --out bad"),
+        &["missing.safetensors"],
+    );
+}
