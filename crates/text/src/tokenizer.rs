@@ -200,7 +200,10 @@ fn from_whole(json: &Value) -> Result<BpeBuilder, String> {
         Ok((left.to_owned(), right.to_owned()))
     };
     let merges = model["merges"].as_array().ok_or("it has no merges")?;
-    let merges = merges.iter().map(pair).collect::<Result<Merges, String>>()?;
+    let merges = merges
+        .iter()
+        .map(pair)
+        .collect::<Result<Merges, String>>()?;
     Ok(BPE::builder().vocab_and_merges(tokens, merges))
 }
 
