@@ -46,7 +46,7 @@ fn damaged_configs_are_refused_or_read() {
     fn survives<A: Architecture>(case: &str) {
         let text = fs::read(fixture(case).join("config.json")).unwrap();
         assert!(A::from_json(std::str::from_utf8(&text).unwrap()).is_ok());
-        let damaged = prefixes(&text, text.len()).chain(flips(&text, text.len(), 4000));
+        let damaged = prefixes(&text, text.len()).chain(flips(&text, text.len(), 1500));
         let mut refused = 0;
         for damaged in damaged {
             let text = String::from_utf8_lossy(&damaged);
@@ -81,18 +81,18 @@ fn damaged_checkpoints_are_refused_or_read() {
             Ok::<_, alice_networks::NetworkError>(())
         };
         assert!(open(&bytes).is_ok());
-        for damaged in prefixes(&bytes, 60) {
+        for damaged in prefixes(&bytes, 20) {
             assert!(open(&damaged).is_err());
         }
         let mut refused = 0;
-        for damaged in flips(&bytes, header(&bytes), 400) {
+        for damaged in flips(&bytes, header(&bytes), 80) {
             refused += usize::from(open(&damaged).is_err());
         }
-        assert!(refused > 200, "{refused}");
+        assert!(refused > 40, "{refused}");
     }
 }
 
-/// A LoRA of every method, small enough to flip every bit of its header.
+/// A LoRA of every method.
 fn small_lora() -> Vec<u8> {
     let mut file = TensorFile::new();
     let ramp = |shape: &[usize]| {
@@ -144,17 +144,18 @@ fn damaged_loras_are_refused_or_merged() {
     let bytes = small_lora();
     assert_eq!(merge(&bytes).unwrap().layers["unet"], 4);
     for length in 0..bytes.len() {
-        assert!(merge(&bytes[..length]).is_err());
+        fs::write(&path, &bytes[..length]).unwrap();
+        assert!(LoraFile::open(&path).is_err());
     }
     let (mut refused, mut unmatched) = (0, 0);
     let end = header(&bytes);
-    for damaged in flips(&bytes, end, 8 * end) {
+    for damaged in flips(&bytes, end, 2000) {
         match merge(&damaged) {
             Ok(report) => unmatched += usize::from(!report.unmatched.is_empty()),
             Err(_) => refused += 1,
         }
     }
-    assert!(refused > 4 * end && unmatched > 0, "{refused}, {unmatched}");
+    assert!(refused > 1000 && unmatched > 0, "{refused}, {unmatched}");
 }
 
 /// Factors that claim huge extents around no data cost no memory.

@@ -4,7 +4,7 @@ use crate::{TextError, parse, vocabulary};
 use alice_runs::disk;
 use serde_json::Value;
 use std::path::Path;
-use tokenizers::models::bpe::{BPE, BpeBuilder};
+use tokenizers::models::bpe::{BPE, BpeBuilder, Merges, Vocab};
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{Lowercase, NFC, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -53,9 +53,9 @@ impl ClipTokenizer {
         };
         let whole = folder.join("tokenizer.json");
         let inner = if disk::is_file(&whole) {
-            let text = disk::read_text(&whole)?;
-            text.parse::<Tokenizer>()
-                .map_err(|e| wrong(&whole, format!("is not a tokenizer: {e}")))?
+            let model = from_whole(&disk::read_json(&whole)?);
+            let made = model.and_then(|model| assemble(model).map_err(|e| e.to_string()));
+            made.map_err(|why| wrong(&whole, format!("is not CLIP's tokenizer: {why}")))?
         } else {
             from_vocabulary(folder)?
         };
@@ -169,6 +169,42 @@ impl ClipTokenizer {
         weights.resize(self.length, 1.0);
         Ok(Tokens { ids, weights, cut })
     }
+}
+
+/// The model of a `tokenizer.json`. What stands around it is CLIP's, so it is
+/// only looked at whether that is so.
+fn from_whole(json: &Value) -> Result<BpeBuilder, String> {
+    let model = &json["model"];
+    let steps = ["normalizer", "pre_tokenizer"].map(|step| json[step].to_string());
+    for (name, found) in [("Lowercase", &steps[0]), ("ByteLevel", &steps[1])] {
+        if !found.contains(name) {
+            return Err(format!("it has no {name}"));
+        }
+    }
+    if model["end_of_word_suffix"] != "</w>" {
+        return Err("its words do not end in </w>".to_owned());
+    }
+    let vocabulary = model["vocab"].as_object().ok_or("it has no vocabulary")?;
+    let mut tokens = Vocab::default();
+    for (token, id) in vocabulary {
+        let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+        let id = id.ok_or_else(|| format!("the token {token:?} has no number"))?;
+        tokens.insert(token.clone(), id);
+    }
+    let pair = |value: &Value| {
+        let texts = match value {
+            Value::String(text) => text.split_once(' '),
+            _ => value[0].as_str().zip(value[1].as_str()),
+        };
+        let (left, right) = texts.ok_or_else(|| format!("the merge {value} is no pair"))?;
+        Ok((left.to_owned(), right.to_owned()))
+    };
+    let merges = model["merges"].as_array().ok_or("it has no merges")?;
+    let merges = merges
+        .iter()
+        .map(pair)
+        .collect::<Result<Merges, String>>()?;
+    Ok(BPE::builder().vocab_and_merges(tokens, merges))
 }
 
 fn from_vocabulary(folder: &Path) -> Result<Tokenizer, TextError> {

@@ -44,9 +44,9 @@ fn survives(fixture: &str, file: &str, count: usize) {
 
 #[test]
 fn damaged_tokenizers_are_refused_or_read() {
-    survives("clip_fast", "tokenizer.json", 400);
-    survives("clip", "vocab.json", 300);
-    survives("clip", "merges.txt", 300);
-    survives("clip_padded", "special_tokens_map.json", 300);
-    survives("clip", "tokenizer_config.json", 300);
+    survives("clip_fast", "tokenizer.json", 150);
+    survives("clip", "vocab.json", 100);
+    survives("clip", "merges.txt", 100);
+    survives("clip_padded", "special_tokens_map.json", 100);
+    survives("clip", "tokenizer_config.json", 100);
 }
