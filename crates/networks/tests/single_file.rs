@@ -65,11 +65,24 @@ fn every_network_agrees_with_diffusers() {
         let io = TensorFile::read(fixture(&format!("{name}.io.safetensors"))).unwrap();
         let unet: UNet2DCondition = location.network("unet").unwrap();
         let inputs = ["sample", "timestep", "context", "text_embeds", "time_ids"];
-        let inputs: Vec<_> = inputs
+        let mut inputs: Vec<_> = inputs
             .into_iter()
             .filter(|name| io.get(name).is_some())
             .map(|name| (name, read(&io, name)))
             .collect();
+        if unet.config.inpainting_channels() > 0 {
+            // What the network takes beside the noisy latents is an input of its own.
+            let both = inputs[0].1.clone();
+            let part = |range: std::ops::Range<usize>| {
+                let pixels = both.data().chunks_exact(both.channels());
+                let data = pixels.flat_map(|pixel| pixel[range.clone()].to_vec());
+                let dims = [&both.dims()[..3], &[range.len()]].concat();
+                Tensor::new(&dims, data.collect()).unwrap()
+            };
+            let latents = both.channels() - unet.config.inpainting_channels();
+            inputs[0].1 = part(0..latents);
+            inputs.push(("inpainting", part(latents..both.channels())));
+        }
         let inputs: Vec<_> = inputs.iter().map(|(name, value)| (*name, value)).collect();
         let graph = unet.graph((8, 8), 5).unwrap();
         let found = evaluate(graph, &unet.parameters, &inputs, "prediction");
