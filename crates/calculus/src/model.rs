@@ -6,6 +6,7 @@ use crate::{GraphError, Parameter, Parameters, Tensor};
 use alice_kernels::Real;
 use alice_kernels::convolution::{Convolution, Direction, PackedWeights, Plan};
 use alice_kernels::gather::Epilogue;
+use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
 /// A graph with its parameters. Weights are packed for the kernels once, at
@@ -67,11 +68,12 @@ impl<T: Real> Model<T> {
     pub(crate) fn prepare(
         &self,
         direction: Direction,
-        wanted: impl Fn(usize) -> bool,
+        wanted: impl Fn(usize) -> bool + Sync,
     ) -> Result<(), GraphError> {
-        for node in (0..self.graph.nodes.len()).filter(|&node| wanted(node)) {
+        let nodes = (0..self.graph.nodes.len()).into_par_iter();
+        nodes.filter(|&node| wanted(node)).try_for_each(|node| {
             let Some((weight, _, shape)) = self.convolution(node) else {
-                continue;
+                return Ok(());
             };
             let packed = &self.products[node][direction as usize].weights;
             if packed.get().is_none() && self.parameters.is_later(weight) {
@@ -80,8 +82,8 @@ impl<T: Real> Model<T> {
                 let plan = self.plan(node, &shape, direction);
                 packed.get_or_init(|| plan.pack(&values));
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// From now on gives the input `name` this value wherever it is left out:
