@@ -2,9 +2,7 @@
 
 #![no_main]
 
-use alice_networks::{
-    AutoencoderKLConfig, ClipTextConfig, ModelLocation, UNet2DConditionConfig,
-};
+use alice_networks::{AutoencoderKLConfig, ClipTextConfig, ModelLocation, UNet2DConditionConfig};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

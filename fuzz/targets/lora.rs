@@ -9,8 +9,7 @@ use alice_networks::{
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
-const CONFIG: &str =
-    include_str!("../../crates/networks/tests/fixtures/sd15/config.json");
+const CONFIG: &str = include_str!("../../crates/networks/tests/fixtures/sd15/config.json");
 
 static UNET: LazyLock<UNet2DCondition> = LazyLock::new(|| {
     let config = <UNet2DConditionConfig as Architecture>::from_json(CONFIG).expect("a config");

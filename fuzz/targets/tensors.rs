@@ -15,7 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
                 let found = reader.read(name).expect("both readers agree");
                 assert_eq!(found.shape, tensor.shape);
             }
-            whole.to_bytes("written").expect("what was read can be written");
+            whole
+                .to_bytes("written")
+                .expect("what was read can be written");
         }
         (Err(_), Err(_)) => {}
         (whole, reader) => panic!("{whole:?} and {reader:?}"),
