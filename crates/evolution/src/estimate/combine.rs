@@ -1,6 +1,11 @@
 //! From shifted sums and guards to a mean.
 
 use super::{Cloud, Guards};
+use crate::real::vectorized;
+use rayon::prelude::*;
+
+/// Columns of a task that sums over the population.
+const COLUMNS: usize = 1024;
 
 /// Sums over the whole population: what the kernel's guard weighs.
 pub(super) struct Totals {
@@ -11,48 +16,80 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub fn of(cloud: &Cloud<'_>, origin: &[f64]) -> Self {
-        let mut moment = vec![0.0; cloud.dimension];
-        for (row, q) in cloud
-            .points
-            .chunks_exact(cloud.dimension)
-            .zip(cloud.weights)
-        {
-            for ((m, x), o) in moment.iter_mut().zip(row).zip(origin) {
-                *m += q * (x - o);
-            }
+    /// Sums about zero.
+    pub fn of(cloud: &Cloud<'_>) -> Self {
+        let (_, moment) = sums(cloud);
+        let mass = cloud.weights.iter().sum();
+        Self { mass, moment }
+    }
+
+    /// The mean of the points `[d]`, and the sums about it.
+    pub fn about_mean(cloud: &Cloud<'_>) -> (Vec<f64>, Self) {
+        let (mut mean, mut moment) = sums(cloud);
+        let (n, mass) = (cloud.len() as f64, cloud.weights.iter().sum());
+        for (mean, moment) in mean.iter_mut().zip(&mut moment) {
+            *mean /= n;
+            *moment -= mass * *mean;
         }
-        Self {
-            mass: cloud.weights.iter().sum(),
-            moment,
-        }
+        (mean, Self { mass, moment })
     }
 }
 
-/// The factors of the kernel's sums, of the totals and of the normaliser's
-/// guard. The kernel's values are e^`log_scale` times those that were summed;
-/// dividing by the largest keeps all three finite.
-pub(super) fn factors(log_scale: f64, guards: Guards) -> [f64; 3] {
-    let logs = [log_scale, guards.kernel.ln(), guards.normaliser.ln()];
-    let largest = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
-    logs.map(|log| (log - largest).exp())
+/// Σ x and Σ Q x `[d]`, in one pass over the points.
+fn sums(cloud: &Cloud<'_>) -> (Vec<f64>, Vec<f64>) {
+    let d = cloud.dimension;
+    let (mut plain, mut weighted) = (vec![0.0; d], vec![0.0; d]);
+    let columns = plain
+        .par_chunks_mut(COLUMNS)
+        .zip(weighted.par_chunks_mut(COLUMNS));
+    columns.enumerate().for_each(|(chunk, (plain, weighted))| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, &q) in cloud.points.chunks_exact(d).zip(cloud.weights) {
+                    let row = &row[chunk * COLUMNS..][..plain.len()];
+                    for ((plain, weighted), x) in plain.iter_mut().zip(weighted.iter_mut()).zip(row)
+                    {
+                        *plain += x;
+                        *weighted += q * x;
+                    }
+                }
+            },
+        );
+    });
+    (plain, weighted)
 }
 
-/// x̂₀ − origin: the component of sums (`mass`, `moment`) with the guards'.
-/// Zero weights everywhere give `fallback`.
-pub(super) fn mean(
-    [kernel, guard, normaliser]: [f64; 3],
-    (mass, moment): (f64, f64),
-    (total_mass, total_moment): (f64, f64),
-    origin: f64,
-    fallback: f64,
-) -> f64 {
-    let weight = kernel * mass + guard * total_mass;
-    let z = weight + normaliser;
-    if z > 0.0 {
+/// The shares of the kernel's sums, of the totals and of the normaliser's
+/// guard in a mean.
+#[derive(Clone, Copy)]
+pub(super) struct Shares {
+    kernel: f64,
+    guard: f64,
+    normaliser: f64,
+}
+
+impl Shares {
+    /// For kernel values that are e^`log_scale` times those whose sum is
+    /// `mass`. None where everything weighs zero.
+    pub fn new(log_scale: f64, mass: f64, totals: &Totals, guards: Guards) -> Option<Self> {
+        let logs = [log_scale, guards.kernel.ln(), guards.normaliser.ln()];
+        let largest = logs.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        // Divided by the largest, all three are finite.
+        let [kernel, guard, normaliser] = logs.map(|log| (log - largest).exp());
+        let z = kernel * mass + guard * totals.mass + normaliser;
+        (z > 0.0).then(|| Self {
+            kernel: kernel / z,
+            guard: guard / z,
+            normaliser: normaliser / z,
+        })
+    }
+
+    /// x̂₀: a component of the moments about `origin`.
+    #[inline(always)]
+    pub fn mean(self, moment: f64, total_moment: f64, origin: f64) -> f64 {
         // The normaliser's guard pulls towards zero, not towards the origin.
-        (kernel * moment + guard * total_moment - normaliser * origin) / z
-    } else {
-        fallback
+        let pull = self.kernel * moment + self.guard * total_moment;
+        origin + (pull - self.normaliser * origin)
     }
 }

@@ -1,7 +1,7 @@
 //! Every pair in few dimensions, fused: distance, exponential and sums in one
 //! loop over the population, which lies in memory coordinate by coordinate.
 
-use super::combine::{Totals, factors, mean};
+use super::combine::{Shares, Totals};
 use super::{Cloud, Guards};
 use crate::real::{LANES, Real, vectorized};
 use rayon::prelude::*;
@@ -87,8 +87,7 @@ fn all_rows<T: Real, const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guar
         );
     }
     columns.pad();
-    let origin = [0.0; D];
-    let totals = Totals::of(cloud, &origin);
+    let totals = Totals::of(cloud);
     let mut out = vec![0.0; cloud.points.len()];
     let tasks = out
         .par_chunks_mut(ROWS * D)
@@ -130,7 +129,7 @@ pub(super) fn finish<const D: usize>(
     totals: &Totals,
     guards: Guards,
 ) {
-    let factors = factors(-shift * std::f64::consts::LN_2, guards);
+    let shares = Shares::new(-shift * std::f64::consts::LN_2, mass, totals, guards);
     for k in 0..D {
         // With α = 0 every source lies at the origin and the moment is lost.
         let moment = if unit > 0.0 {
@@ -138,8 +137,7 @@ pub(super) fn finish<const D: usize>(
         } else {
             totals.moment[k]
         };
-        let totals = (totals.mass, totals.moment[k]);
-        out[k] = mean(factors, (mass, moment), totals, 0.0, row[k]);
+        out[k] = shares.map_or(row[k], |s| s.mean(moment, totals.moment[k], 0.0));
     }
 }
 

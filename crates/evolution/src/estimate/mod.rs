@@ -14,6 +14,7 @@
 
 mod combine;
 mod direct;
+mod gram;
 mod neighbours;
 mod product;
 

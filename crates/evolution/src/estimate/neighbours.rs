@@ -53,7 +53,7 @@ pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64
         cloud,
         guards,
         unit: scale * root,
-        totals: Totals::of(cloud, &[0.0; 2]),
+        totals: Totals::of(cloud),
         targets,
         sources,
         source_order,
