@@ -5,7 +5,7 @@ use crate::real::vectorized;
 use rayon::prelude::*;
 
 /// Columns of a task that sums over the population.
-const COLUMNS: usize = 1024;
+pub(super) const COLUMNS: usize = 1024;
 
 /// Sums over the whole population: what the kernel's guard weighs.
 pub(super) struct Totals {
@@ -18,46 +18,94 @@ pub(super) struct Totals {
 impl Totals {
     /// Sums about zero.
     pub fn of(cloud: &Cloud<'_>) -> Self {
-        let (_, moment) = sums(cloud);
+        let moment = Sums::of(cloud).weighted;
         let mass = cloud.weights.iter().sum();
         Self { mass, moment }
     }
+}
 
-    /// The mean of the points `[d]`, and the sums about it.
-    pub fn about_mean(cloud: &Cloud<'_>) -> (Vec<f64>, Self) {
-        let (mut mean, mut moment) = sums(cloud);
+/// A population about its mean.
+pub(super) struct Centre {
+    /// μ `[d]`.
+    pub mean: Vec<f64>,
+    /// Sums about the mean.
+    pub totals: Totals,
+    /// ‖x‖² of each [`COLUMNS`] columns `[chunks][n]`.
+    pub squares: Vec<Vec<f64>>,
+}
+
+impl Centre {
+    /// One pass over the points.
+    pub fn of(cloud: &Cloud<'_>) -> Self {
         let (n, mass) = (cloud.len() as f64, cloud.weights.iter().sum());
-        for (mean, moment) in mean.iter_mut().zip(&mut moment) {
-            *mean /= n;
-            *moment -= mass * *mean;
+        let sums = Sums::of(cloud);
+        let mean: Vec<f64> = sums.plain.iter().map(|sum| sum / n).collect();
+        let pairs = sums.weighted.iter().zip(&mean);
+        let moment = pairs.map(|(sum, mean)| sum - mass * mean).collect();
+        Self {
+            mean,
+            totals: Totals { mass, moment },
+            squares: sums.squares,
         }
-        (mean, Self { mass, moment })
     }
 }
 
-/// Σ x and Σ Q x `[d]`, in one pass over the points.
-fn sums(cloud: &Cloud<'_>) -> (Vec<f64>, Vec<f64>) {
-    let d = cloud.dimension;
-    let (mut plain, mut weighted) = (vec![0.0; d], vec![0.0; d]);
-    let columns = plain
-        .par_chunks_mut(COLUMNS)
-        .zip(weighted.par_chunks_mut(COLUMNS));
-    columns.enumerate().for_each(|(chunk, (plain, weighted))| {
-        vectorized(
-            #[inline(always)]
-            || {
-                for (row, &q) in cloud.points.chunks_exact(d).zip(cloud.weights) {
-                    let row = &row[chunk * COLUMNS..][..plain.len()];
-                    for ((plain, weighted), x) in plain.iter_mut().zip(weighted.iter_mut()).zip(row)
-                    {
-                        *plain += x;
-                        *weighted += q * x;
-                    }
-                }
-            },
-        );
-    });
-    (plain, weighted)
+/// Σ x and Σ Q x `[d]`, and ‖x‖² of each [`COLUMNS`] columns `[chunks][n]`.
+struct Sums {
+    plain: Vec<f64>,
+    weighted: Vec<f64>,
+    squares: Vec<Vec<f64>>,
+}
+
+impl Sums {
+    fn of(cloud: &Cloud<'_>) -> Self {
+        let d = cloud.dimension;
+        let (mut plain, mut weighted) = (vec![0.0; d], vec![0.0; d]);
+        let columns = plain
+            .par_chunks_mut(COLUMNS)
+            .zip(weighted.par_chunks_mut(COLUMNS));
+        let squares = columns.enumerate().map(|(chunk, (plain, weighted))| {
+            let rows = cloud.points.chunks_exact(d).zip(cloud.weights);
+            let squares = rows.map(|(row, &q)| {
+                let row = &row[chunk * COLUMNS..][..plain.len()];
+                vectorized(
+                    #[inline(always)]
+                    || add_row(row, q, plain, weighted),
+                )
+            });
+            squares.collect()
+        });
+        let squares = squares.collect();
+        Self {
+            plain,
+            weighted,
+            squares,
+        }
+    }
+}
+
+/// Adds x and Q x; gives ‖x‖².
+#[inline(always)]
+fn add_row(row: &[f64], q: f64, plain: &mut [f64], weighted: &mut [f64]) -> f64 {
+    const L: usize = 8;
+    let mut squares = [0.0; L];
+    let (row, row_rest) = row.as_chunks::<L>();
+    let (plain, plain_rest) = plain.as_chunks_mut::<L>();
+    let (weighted, weighted_rest) = weighted.as_chunks_mut::<L>();
+    for (x, (plain, weighted)) in row.iter().zip(plain.iter_mut().zip(weighted)) {
+        for k in 0..L {
+            plain[k] += x[k];
+            weighted[k] += q * x[k];
+            squares[k] += x[k] * x[k];
+        }
+    }
+    let rests = plain_rest.iter_mut().zip(weighted_rest);
+    for (x, (plain, weighted)) in row_rest.iter().zip(rests) {
+        *plain += x;
+        *weighted += q * x;
+        squares[0] += x * x;
+    }
+    squares.iter().sum()
 }
 
 /// The shares of the kernel's sums, of the totals and of the normaliser's

@@ -14,6 +14,7 @@
 //! nothing. So few columns suffice where the kernel is narrow.
 
 use super::Cloud;
+use super::combine::{COLUMNS, Centre};
 use crate::real::{Real, vectorized};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -23,8 +24,6 @@ use std::ops::Range;
 
 /// Rows and columns of a tile.
 pub(super) const TILE: usize = 128;
-/// Columns of the first segment.
-const SEGMENT: usize = 1024;
 /// Up to this population the tiles are kept, so that each is computed once.
 const KEPT: usize = 2048;
 /// Rounding of an exponent that is computed again.
@@ -32,58 +31,52 @@ const TOLERANCE: f64 = 0.01;
 /// Exponents this far below the largest weigh nothing.
 const NEGLIGIBLE: f64 = 40.0;
 
-/// y = x − μ, and what distances need of it.
-pub(super) struct Centred<T> {
-    /// `[n, d]`.
+/// y = x − μ of some columns, and what distances need of it.
+pub(super) struct Segment<T> {
+    /// `[n, columns]`.
     pub values: Vec<T>,
-    dimension: usize,
-    /// Where each segment of the columns ends.
-    ends: Vec<usize>,
-    /// ‖y‖² and y·μ of each segment `[n, segments]`.
-    parts: Vec<(f64, f64)>,
-    /// ‖μ‖² of each segment.
-    offsets: Vec<f64>,
+    columns: Range<usize>,
+    /// ‖y‖² and y·μ `[n]`.
+    products: Vec<(f64, f64)>,
+    /// ‖μ‖².
+    offset: f64,
 }
 
-impl<T: Real> Centred<T> {
-    pub fn new(points: &[f64], mean: &[f64]) -> Self {
-        let d = mean.len();
-        let mut ends = vec![SEGMENT.min(d)];
-        while let Some(&end) = ends.last()
-            && end < d
-        {
-            // A short rest is not worth a segment.
-            let next = if 3 * end > d { d } else { 2 * end };
-            ends.push(next);
-        }
-        let segments = ends.len();
-        let columns = |segment: usize| segment.checked_sub(1).map_or(0, |s| ends[s])..ends[segment];
-        let mut values = vec![T::NIL; points.len()];
-        let mut parts = vec![(0.0, 0.0); points.len() / d * segments];
-        let rows = values
-            .par_chunks_mut(d)
-            .zip(points.par_chunks(d))
-            .zip(parts.par_chunks_mut(segments));
-        rows.for_each(|((values, row), parts)| {
-            for (segment, part) in parts.iter_mut().enumerate() {
-                let columns = columns(segment);
-                let (values, row) = (&mut values[columns.clone()], &row[columns.clone()]);
-                *part = vectorized(
-                    #[inline(always)]
-                    || centre(values, row, &mean[columns]),
-                );
-            }
+impl<T: Real> Segment<T> {
+    pub fn new(points: &[f64], mean: &[f64], columns: Range<usize>) -> Self {
+        let (d, mean) = (mean.len(), &mean[columns.clone()]);
+        let mut values = vec![T::NIL; points.len() / d * mean.len()];
+        let rows = values.par_chunks_mut(mean.len()).zip(points.par_chunks(d));
+        let products = rows.map(|(values, row)| {
+            let row = &row[columns.clone()];
+            vectorized(
+                #[inline(always)]
+                || centre(values, row, mean),
+            )
         });
-        let offset = |segment| mean[columns(segment)].iter().map(|m| m * m).sum();
-        let offsets = (0..segments).map(offset).collect();
+        let products = products.collect();
         Self {
             values,
-            dimension: d,
-            ends,
-            parts,
-            offsets,
+            columns,
+            products,
+            offset: mean.iter().map(|m| m * m).sum(),
         }
     }
+}
+
+/// The columns of the segments of d.
+fn segments(d: usize) -> Vec<Range<usize>> {
+    let mut segments = Vec::new();
+    let (mut start, mut end) = (0, COLUMNS.min(d));
+    while start < d {
+        // A short rest is not worth a segment.
+        if 3 * end > 2 * d {
+            end = d;
+        }
+        segments.push(start..end);
+        (start, end) = (end, 2 * end);
+    }
+    segments
 }
 
 /// Writes y = x − μ; gives (‖y‖², y·μ).
@@ -116,135 +109,169 @@ fn centre<T: Real>(values: &mut [T], row: &[f64], mean: &[f64]) -> (f64, f64) {
 
 /// c ‖xᵢ − s xⱼ‖² of the columns up to the end of a segment is
 /// `targets[i]` + `sources[j]` − 2 c s yᵢ·yⱼ.
+#[derive(Clone)]
 struct Partial {
     targets: Vec<f64>,
     sources: Vec<f64>,
+    /// Rounding of the last term is at most the product of two of these.
+    rounding: Vec<f64>,
     /// √c ‖x‖ of the columns behind.
     rests: Vec<f64>,
 }
 
 /// The exponents of a population at one noise level.
 pub(super) struct Exponents<'a, T> {
-    centred: &'a Centred<T>,
     /// x `[n, d]`.
     places: &'a [f64],
+    dimension: usize,
     /// √α.
     s: f64,
     /// 1 / (2 (1 − α)).
     c: f64,
-    /// One per segment.
-    partial: Vec<Partial>,
     /// Exponents of individuals with themselves, negated.
     own: Vec<f64>,
     /// ln Q.
     log_weights: Vec<f64>,
-    /// √rounding: that of yᵢ·yⱼ, as an exponent, is at most their product.
-    rounding: Vec<f64>,
+    /// One per segment; without those that no tile reached.
+    partial: Vec<Partial>,
+    products: Products<T>,
+}
+
+enum Products<T> {
     /// Tiles of the lower triangle, row by row; None weighs nothing.
-    tiles: Option<Vec<Option<Vec<T>>>>,
+    Kept(Vec<Option<Vec<T>>>),
+    /// What they are computed from.
+    OnDemand(Vec<Segment<T>>),
 }
 
 impl<'a, T: Real> Exponents<'a, T> {
+    /// Of a cloud whose points are places.
+    ///
     /// Cost: n² d / 2 multiplications, and less where the kernel is narrow.
-    pub fn new(cloud: &Cloud<'a>, centred: &'a Centred<T>, alpha: f64) -> Self {
-        let n = cloud.len();
+    pub fn new(cloud: &Cloud<'a>, centre: &Centre, alpha: f64) -> Self {
+        let (n, d) = (cloud.len(), cloud.dimension);
         let (s, c) = (alpha.sqrt(), 0.5 / (1.0 - alpha));
-        let segments = centred.ends.len();
-        let epsilon = if size_of::<T>() == 4 { 6e-8 } else { 1.1e-16 };
-        let empty = || Partial {
-            targets: Vec::with_capacity(n),
-            sources: Vec::with_capacity(n),
-            rests: Vec::with_capacity(n),
-        };
-        let mut partial: Vec<Partial> = (0..segments).map(|_| empty()).collect();
-        let (mut own, mut rounding) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        for parts in centred.parts.chunks_exact(segments) {
-            let pairs = || parts.iter().zip(&centred.offsets);
-            let squared = |((norm, shadow), offset): (&(f64, f64), &f64)| {
-                (norm + 2.0 * shadow + offset).max(0.0)
-            };
-            let mut rest: f64 = pairs().map(squared).sum();
-            let norm: f64 = parts.iter().map(|(norm, _)| norm).sum();
-            own.push(c * (1.0 - s).powi(2) * rest);
-            rounding.push((64.0 * epsilon * c * s * norm).sqrt());
-            let (mut target, mut source) = (0.0, 0.0);
-            for (partial, ((norm, shadow), offset)) in partial.iter_mut().zip(pairs()) {
-                target += norm + (1.0 - s) * ((1.0 - s) * offset + 2.0 * shadow);
-                source += s * (s * norm - 2.0 * (1.0 - s) * shadow);
-                rest -= squared((&(*norm, *shadow), offset));
-                partial.targets.push(c * target);
-                partial.sources.push(c * source);
-                partial.rests.push((c * rest.max(0.0)).sqrt());
-            }
+        let mut rests = vec![0.0; n];
+        for squares in &centre.squares {
+            rests.iter_mut().zip(squares).for_each(|(r, s)| *r += s);
         }
+        let blocks = n.div_ceil(TILE);
+        let pairs = (0..blocks).flat_map(|i| (0..=i).map(move |j| (i, j)));
+        let pairs: Vec<(usize, usize)> = pairs.collect();
         let mut exponents = Self {
-            centred,
-            places: cloud.places,
+            places: cloud.points,
+            dimension: d,
             s,
             c,
-            partial,
-            own,
+            own: rests.iter().map(|r| c * (1.0 - s).powi(2) * r).collect(),
             log_weights: cloud.weights.iter().map(|q| q.ln()).collect(),
-            rounding,
-            tiles: None,
+            partial: Vec::new(),
+            products: Products::OnDemand(Vec::new()),
         };
-        if n <= KEPT {
-            let blocks = n.div_ceil(TILE);
-            let pairs: Vec<(usize, usize)> = (0..blocks)
-                .flat_map(|i| (0..=i).map(move |j| (i, j)))
-                .collect();
-            let tiles = pairs.into_par_iter().map(|(i, j)| exponents.tile(i, j));
-            exponents.tiles = Some(tiles.collect());
+        let (mut tiles, mut stored) = (vec![Some(Vec::new()); pairs.len()], Vec::new());
+        for columns in segments(d) {
+            let segment = Segment::<T>::new(cloud.points, &centre.mean, columns);
+            exponents.add_partial(&segment, &mut rests, &centre.squares);
+            if n > KEPT {
+                stored.push(segment);
+                continue;
+            }
+            let level = exponents.partial.len() - 1;
+            let each = tiles.par_iter_mut().zip(&pairs);
+            each.for_each(|(tile, pair)| exponents.extend(tile, *pair, &segment, level));
+            if tiles.iter().all(Option::is_none) {
+                break;
+            }
         }
+        exponents.products = if n > KEPT {
+            Products::OnDemand(stored)
+        } else {
+            Products::Kept(tiles)
+        };
         exponents
+    }
+
+    /// Whether no individual weighs for another.
+    pub fn are_apart(&self) -> bool {
+        match &self.products {
+            Products::Kept(tiles) => tiles.iter().all(Option::is_none),
+            Products::OnDemand(_) => false,
+        }
+    }
+
+    /// Adds the terms of a segment to those of the columns before it; `rests`
+    /// is ‖x‖² of all that are not summed yet.
+    fn add_partial(&mut self, segment: &Segment<T>, rests: &mut [f64], squares: &[Vec<f64>]) {
+        let (s, c) = (self.s, self.c);
+        let epsilon = if size_of::<T>() == 4 { 6e-8 } else { 1.1e-16 };
+        let chunks = segment.columns.start / COLUMNS..segment.columns.end.div_ceil(COLUMNS);
+        for squares in &squares[chunks] {
+            rests.iter_mut().zip(squares).for_each(|(r, s)| *r -= s);
+        }
+        if segment.columns.end == self.dimension {
+            // Not what rounding leaves of it.
+            rests.fill(0.0);
+        }
+        let mut partial = self.partial.last().cloned().unwrap_or_else(|| {
+            let zeros = || vec![0.0; self.own.len()];
+            Partial {
+                targets: zeros(),
+                sources: zeros(),
+                rounding: zeros(),
+                rests: zeros(),
+            }
+        });
+        for (i, (norm, shadow)) in segment.products.iter().enumerate() {
+            let target = norm + (1.0 - s) * ((1.0 - s) * segment.offset + 2.0 * shadow);
+            partial.targets[i] += c * target;
+            partial.sources[i] += c * s * (s * norm - 2.0 * (1.0 - s) * shadow);
+            let rounding = partial.rounding[i].powi(2) + 64.0 * epsilon * c * s * norm;
+            partial.rounding[i] = rounding.sqrt();
+            partial.rests[i] = (c * rests[i].max(0.0)).sqrt();
+        }
+        self.partial.push(partial);
     }
 
     fn rows(&self, block: usize) -> Range<usize> {
         block * TILE..((block + 1) * TILE).min(self.own.len())
     }
 
-    /// Products of the rows of two blocks; none when no pair weighs anything.
-    fn tile(&self, block: usize, other: usize) -> Option<Vec<T>> {
-        let (n, d) = (self.own.len(), self.centred.dimension);
+    /// Adds a segment to the products of the rows of two blocks; takes the
+    /// tile away when no pair weighs anything.
+    fn extend(
+        &self,
+        tile: &mut Option<Vec<T>>,
+        (block, other): (usize, usize),
+        segment: &Segment<T>,
+        level: usize,
+    ) {
+        let Some(products) = tile else { return };
         let (rows, columns) = (self.rows(block), self.rows(other));
-        let everything = MatRef::from_row_major_slice(&self.centred.values, n, d);
-        let mut tile = vec![T::NIL; rows.len() * columns.len()];
-        let mut start = 0;
-        for (segment, &end) in self.centred.ends.iter().enumerate() {
-            let part =
-                |r: &Range<usize>| everything.submatrix(r.start, start, r.len(), end - start);
-            matmul(
-                MatMut::from_row_major_slice_mut(&mut tile, rows.len(), columns.len()),
-                if start == 0 {
-                    Accum::Replace
-                } else {
-                    Accum::Add
-                },
-                part(&rows),
-                part(&columns).transpose(),
-                T::narrow(1.0),
-                Par::Seq,
-            );
-            if end < d {
-                let weighs_nothing = |(i, gram): (usize, &[T])| {
-                    // Of a block with itself, pairs before the diagonal are all.
-                    let others = columns.start..if block == other { i } else { columns.end };
-                    vectorized(
-                        #[inline(always)]
-                        || self.weigh_nothing(&self.partial[segment], i, others, gram),
-                    )
-                };
-                if rows
-                    .clone()
-                    .zip(tile.chunks_exact(columns.len()))
-                    .all(weighs_nothing)
-                {
-                    return None;
-                }
-            }
-            start = end;
+        let (n, depth) = (self.own.len(), segment.columns.len());
+        products.resize(rows.len() * columns.len(), T::NIL);
+        let everything = MatRef::from_row_major_slice(&segment.values, n, depth);
+        matmul(
+            MatMut::from_row_major_slice_mut(products, rows.len(), columns.len()),
+            Accum::Add,
+            everything.subrows(rows.start, rows.len()),
+            everything.subrows(columns.start, columns.len()).transpose(),
+            T::narrow(1.0),
+            Par::Seq,
+        );
+        let weighs_nothing = |(i, gram): (usize, &[T])| {
+            // Of a block with itself, pairs before the diagonal are all.
+            let others = columns.start..if block == other { i } else { columns.end };
+            vectorized(
+                #[inline(always)]
+                || self.weigh_nothing(&self.partial[level], i, others, gram),
+            )
+        };
+        if rows
+            .zip(products.chunks_exact(columns.len()))
+            .all(weighs_nothing)
+        {
+            *tile = None;
         }
-        Some(tile)
     }
 
     /// Whether i weighs nothing for these others, nor they for it.
@@ -254,10 +281,10 @@ impl<'a, T: Real> Exponents<'a, T> {
         let targets = &partial.targets[others.clone()];
         let sources = &partial.sources[others.clone()];
         let rests = &partial.rests[others.clone()];
-        let rounding = &self.rounding[others.clone()];
+        let rounding = &partial.rounding[others.clone()];
         let (own, logs) = (&self.own[others.clone()], &self.log_weights[others]);
         let (target, source, rest) = (partial.targets[i], partial.sources[i], partial.rests[i]);
-        let (own_i, log_i, rounding_i) = (self.own[i], self.log_weights[i], self.rounding[i]);
+        let (own_i, log_i, rounding_i) = (self.own[i], self.log_weights[i], partial.rounding[i]);
         let factor = 2.0 * self.c * self.s;
         let mut all = true;
         for k in 0..gram.len() {
@@ -272,10 +299,17 @@ impl<'a, T: Real> Exponents<'a, T> {
         all
     }
 
-    /// The tile of two blocks, from the triangle if it is kept.
+    /// The tile of two blocks; none when it weighs nothing.
     fn pair(&self, block: usize, other: usize) -> Option<Cow<'_, [T]>> {
-        let Some(tiles) = &self.tiles else {
-            return self.tile(block, other).map(Cow::Owned);
+        let tiles = match &self.products {
+            Products::Kept(tiles) => tiles,
+            Products::OnDemand(segments) => {
+                let mut tile = Some(Vec::new());
+                for (level, segment) in segments.iter().enumerate() {
+                    self.extend(&mut tile, (block, other), segment, level);
+                }
+                return tile.map(Cow::Owned);
+            }
         };
         let kept = |i: usize, j: usize| tiles[i * (i + 1) / 2 + j].as_deref();
         if other <= block {
@@ -322,25 +356,24 @@ impl<'a, T: Real> Exponents<'a, T> {
                 );
             }
         }
+        let longest = whole.rounding.iter().copied().fold(0.0, f64::max);
         for (i, row) in self.rows(block).zip(exponents.chunks_exact_mut(n)) {
             row[i] = -self.own[i];
-            self.refine(i, row);
+            if whole.rounding[i] * longest > TOLERANCE {
+                self.refine(&whole.rounding, i, row);
+            }
         }
     }
 
     /// Computes the exponents of a row again that rounding can have changed.
-    fn refine(&self, i: usize, row: &mut [f64]) {
-        let d = self.centred.dimension;
-        let longest = self.rounding.iter().copied().fold(0.0, f64::max);
-        if self.rounding[i] * longest <= TOLERANCE {
-            return;
-        }
+    fn refine(&self, rounding: &[f64], i: usize, row: &mut [f64]) {
+        let d = self.dimension;
         let weight = |(exponent, log): (&f64, &f64)| exponent + log;
         let pairs = row.iter().zip(&self.log_weights);
         let largest = pairs.map(weight).fold(f64::NEG_INFINITY, f64::max);
         let place = &self.places[i * d..][..d];
         for j in (0..row.len()).filter(|j| *j != i) {
-            let rounding = self.rounding[i] * self.rounding[j];
+            let rounding = rounding[i] * rounding[j];
             let highest = row[j] + self.log_weights[j] + rounding;
             if rounding > TOLERANCE && highest > largest - NEGLIGIBLE {
                 let other = &self.places[j * d..][..d];
@@ -357,12 +390,18 @@ impl<'a, T: Real> Exponents<'a, T> {
 /// ‖a − s b‖², in 8 parts, which vectorise.
 #[inline(always)]
 fn squared_distance(a: &[f64], b: &[f64], s: f64) -> f64 {
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (b, b_rest) = b.as_chunks::<8>();
     let mut parts = [0.0; 8];
-    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
-        for (part, (a, b)) in parts.iter_mut().zip(a.iter().zip(b)) {
-            let difference = a - s * b;
-            *part += difference * difference;
+    for (a, b) in a.iter().zip(b) {
+        for k in 0..8 {
+            let difference = a[k] - s * b[k];
+            parts[k] += difference * difference;
         }
+    }
+    for (part, (a, b)) in parts.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        let difference = a - s * b;
+        *part += difference * difference;
     }
     parts.iter().sum()
 }

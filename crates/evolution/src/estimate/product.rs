@@ -5,8 +5,8 @@
 //! weights with the points; where the kernel is so narrow that few individuals
 //! weigh anything, they are sums over those few, in f64.
 
-use super::combine::{Shares, Totals};
-use super::gram::{Centred, Exponents, TILE};
+use super::combine::{Centre, Shares};
+use super::gram::{Exponents, Segment, TILE};
 use super::{Cloud, Guards};
 use crate::real::{Real, vectorized};
 use faer::linalg::matmul::matmul;
@@ -24,12 +24,12 @@ const SPARSE: usize = 32;
 /// Columns whose moments are held at once, in the cache.
 const PANEL: usize = 1024;
 
-pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards, out: &mut [f64]) {
     let n = cloud.len() as f64;
     if n * n * cloud.dimension as f64 > HEAVY {
-        blocks::<f32>(cloud, alpha, guards)
+        blocks::<f32>(cloud, alpha, guards, out);
     } else {
-        blocks::<f64>(cloud, alpha, guards)
+        blocks::<f64>(cloud, alpha, guards, out);
     }
 }
 
@@ -40,25 +40,20 @@ enum Source<'a, T> {
     Places(Exponents<'a, f64>),
 }
 
-fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards, out: &mut [f64]) {
     let (n, d) = (cloud.len(), cloud.dimension);
-    let (mean, totals) = Totals::about_mean(cloud);
-    let centred = Centred::<T>::new(cloud.points, &mean);
-    let places;
-    let source = if cloud.place_dimension <= FEW {
+    let centre = Centre::of(cloud);
+    let (mean, totals) = (&centre.mean, &centre.totals);
+    let source: Source<'_, T> = if cloud.place_dimension <= FEW {
         Source::Direct
     } else if cloud.is_plain() {
-        Source::Points(Exponents::new(cloud, &centred, alpha))
+        Source::Points(Exponents::new(cloud, &centre, alpha))
     } else {
-        let (mean, _) = Totals::about_mean(&Cloud::new(
-            cloud.places,
-            cloud.place_dimension,
-            cloud.weights,
-        ));
-        places = Centred::<f64>::new(cloud.places, &mean);
-        Source::Places(Exponents::new(cloud, &places, alpha))
+        let places = Cloud::new(cloud.places, cloud.place_dimension, cloud.weights);
+        Source::Places(Exponents::new(&places, &Centre::of(&places), alpha))
     };
-    let mut out = vec![0.0; n * d];
+    let alone = matches!(&source, Source::Points(exponents) if exponents.are_apart());
+    let everyone = (!alone).then(|| Segment::<T>::new(cloud.points, mean, 0..d));
     out.par_chunks_mut(TILE * d)
         .enumerate()
         .for_each(|(block, out)| {
@@ -71,11 +66,15 @@ fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
             let (weights, sums) = weigh::<T>(&exponents, cloud.weights);
             let shares: Vec<Option<Shares>> = sums
                 .iter()
-                .map(|&(log_scale, mass)| Shares::new(log_scale, mass, &totals, guards))
+                .map(|&(log_scale, mass)| Shares::new(log_scale, mass, totals, guards))
                 .collect();
-            match few(&weights, &sums, n) {
-                Some(few) => short_sums(cloud, &few, &mean, out),
-                None => products(&centred.values, &weights, n, d, out),
+            let most = match everyone {
+                Some(_) => weights.len() / SPARSE,
+                None => weights.len(),
+            };
+            match (few(&weights, &sums, n, most), &everyone) {
+                (None, Some(everyone)) => products(&everyone.values, &weights, n, d, out),
+                (few, _) => short_sums(cloud, &few.unwrap_or_default(), mean, out),
             }
             let first = &cloud.points[block * TILE * d..];
             let rows = out.chunks_exact_mut(d).zip(first.chunks_exact(d));
@@ -87,7 +86,7 @@ fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
                 vectorized(
                     #[inline(always)]
                     || {
-                        let of_all = totals.moment.iter().zip(&mean);
+                        let of_all = totals.moment.iter().zip(mean);
                         for (out, (total, mean)) in out.iter_mut().zip(of_all) {
                             *out = shares.mean(*out, *total, *mean);
                         }
@@ -95,7 +94,6 @@ fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
                 );
             }
         });
-    out
 }
 
 /// Q e^(exponent − largest) of every row, with (largest, their sum).
@@ -133,9 +131,15 @@ fn weigh<T: Real>(exponents: &[f64], q: &[f64]) -> (Vec<T>, Vec<(f64, f64)>) {
     (weights, sums)
 }
 
-/// The individuals that weigh something in each row, if they are few.
-fn few<T: Real>(weights: &[T], sums: &[(f64, f64)], n: usize) -> Option<Vec<Vec<(usize, f64)>>> {
-    let mut left = weights.len() / SPARSE;
+/// The individuals that weigh something in each row, if they are at most so
+/// many in all.
+fn few<T: Real>(
+    weights: &[T],
+    sums: &[(f64, f64)],
+    n: usize,
+    most: usize,
+) -> Option<Vec<Vec<(usize, f64)>>> {
+    let mut left = most;
     let rows = weights.chunks_exact(n).zip(sums);
     rows.map(|(weights, (_, mass))| {
         let weighing = |(j, weight): (usize, &T)| {
@@ -156,6 +160,7 @@ fn short_sums(cloud: &Cloud<'_>, few: &[Vec<(usize, f64)>], mean: &[f64], out: &
     for (out, few) in out.chunks_exact_mut(d).zip(few) {
         for (panel, out) in out.chunks_mut(PANEL).enumerate() {
             let mean = &mean[panel * PANEL..][..out.len()];
+            out.fill(0.0);
             for &(j, weight) in few {
                 let row = &cloud.points[j * d + panel * PANEL..][..out.len()];
                 vectorized(
