@@ -6,7 +6,7 @@ mod step;
 
 pub use options::{Constraint, Options};
 
-use crate::estimate::{Cloud, estimate};
+use crate::estimate::{Cloud, estimate_into};
 use crate::latent::Latent;
 use crate::noise;
 use crate::{Bounds, Draws, EvolutionError, Problem};
@@ -142,7 +142,7 @@ impl Evolution {
     /// Takes the fitness `[n]` of the asked points, and moves the population
     /// to the next noise level; the last generation is only recorded.
     ///
-    /// Cost: that of [`estimate`].
+    /// Cost: that of [`estimate`](crate::estimate).
     ///
     /// # Errors
     /// When the run is finished, the extent does not fit, or a fitness cannot
@@ -173,7 +173,8 @@ impl Evolution {
                 _ => plain,
             };
             let (alpha, next) = (self.levels[self.told], self.levels[self.told + 1]);
-            self.denoised = estimate(&cloud, alpha, self.options.guards, self.options.method)?;
+            let Options { guards, method, .. } = self.options;
+            estimate_into(&cloud, alpha, guards, method, &mut self.denoised)?;
             let elite = step::best(fitness, self.options.elite);
             let name = (self.options.seed, "mutation", self.generation);
             let coefficients = step::Coefficients::new(alpha, next, self.options.mutation);

@@ -1,6 +1,7 @@
 //! A random projection, in which distances are measured.
 
 use crate::EvolutionError;
+use crate::real::vectorized;
 use alice_random::Stream;
 use rayon::prelude::*;
 
@@ -56,12 +57,21 @@ impl Latent {
 
 /// A sum in 8 parts, in an order that does not depend on the machine.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a, b) = (a.chunks(8), b.chunks(8));
-    let mut parts = [0.0; 8];
-    for (a, b) in a.zip(b) {
-        for (part, (a, b)) in parts.iter_mut().zip(a.iter().zip(b)) {
-            *part += a * b;
-        }
-    }
-    parts.iter().sum()
+    vectorized(
+        #[inline(always)]
+        || {
+            let (a, a_rest) = a.as_chunks::<8>();
+            let (b, b_rest) = b.as_chunks::<8>();
+            let mut parts = [0.0; 8];
+            for (a, b) in a.iter().zip(b) {
+                for k in 0..8 {
+                    parts[k] += a[k] * b[k];
+                }
+            }
+            for (part, (a, b)) in parts.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+                *part += a * b;
+            }
+            parts.iter().sum()
+        },
+    )
 }

@@ -47,8 +47,13 @@ fn fill(stream: &mut Stream, values: &mut [f32]) {
             #[inline(always)]
             || transform(&bits, &mut pairs, count),
         );
-        for (i, value) in chunk.iter_mut().enumerate() {
-            *value = pairs[i % 2][i / 2];
+        let [first, second] = &pairs;
+        let (whole, last) = chunk.as_chunks_mut::<2>();
+        for (values, (a, b)) in whole.iter_mut().zip(first.iter().zip(second)) {
+            *values = [*a, *b];
+        }
+        if let [last] = last {
+            *last = first[whole.len()];
         }
     }
 }

@@ -160,6 +160,23 @@ fn fitness(problem: &ControlProblem, points: &[f64]) -> Vec<f64> {
 }
 
 #[test]
+fn a_policy_sees_observations_in_their_units() -> Result<(), EvolutionError> {
+    let (plain, units) = (Policy::new(&[2, 5, 3])?, [0.5, 0.07]);
+    let divided = plain.clone().with_units(&units)?;
+    let parameters: Vec<f64> = Stream::new(2, "policy", 0, 0).normals(plain.parameters());
+    let (mut a, mut b) = (plain.scratch(), divided.scratch());
+    plain.load(&parameters, &mut a)?;
+    divided.load(&parameters, &mut b)?;
+    let seen = [-0.4, 0.03];
+    let expected = plain.act(&[seen[0] / units[0], seen[1] / units[1]], &mut a)?;
+    for (found, expected) in divided.act(&seen, &mut b)?.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+    assert!(plain.with_units(&[1.0]).is_err());
+    Ok(())
+}
+
+#[test]
 fn a_policy_is_its_layers_in_turn() -> Result<(), EvolutionError> {
     // Two inputs, two hidden units, one output: W1 = [[1, −1], [2, 3]] with
     // biases (0.5, 0), W2 = (4, 5) with bias −1.
@@ -234,14 +251,14 @@ fn a_return_is_the_mean_over_the_starts() -> Result<(), EvolutionError> {
 
 #[test]
 fn a_known_controller_solves_cart_pole_in_every_start() -> Result<(), EvolutionError> {
-    // No hidden layer: outputs (0, x·w), so the sign of x·w decides.
+    // No hidden layer: outputs (0, x·w), so the sign of x·w decides; x in units.
     let starts: Vec<u64> = (0..50).collect();
     let exponential = Fitness::Exponential {
         best: Task::CartPole.best_return(),
         temperature: 10.0,
     };
     let problem = ControlProblem::new(Task::CartPole, &[], &starts, exponential)?;
-    let balance = [0.0, 0.3, 0.0, 0.6, 0.0, 10.0, 0.0, 2.0, 0.0, 0.0];
+    let balance = [0.0, 0.72, 0.0, 1.2, 0.0, 2.1, 0.0, 4.0, 0.0, 0.0];
     let outcome = problem.outcomes(&balance)?[0];
     assert_eq!((outcome.total, outcome.solved), (500.0, 1.0));
     assert_eq!(fitness(&problem, &balance), [1.0]);

@@ -34,6 +34,14 @@ impl Environment for Acrobot {
     const OBSERVATIONS: usize = 6;
     const OUTPUTS: usize = 3;
     const TIME_LIMIT: usize = 500;
+    const UNITS: &'static [f32] = &[
+        1.0,
+        1.0,
+        1.0,
+        1.0,
+        SPEED_LIMITS[0] as f32,
+        SPEED_LIMITS[1] as f32,
+    ];
 
     fn reset(&mut self, seed: u64) {
         let mut generator = Pcg64::new(seed);

@@ -96,6 +96,9 @@ pub trait Environment: Clone + Default + Send + Sync {
     const OUTPUTS: usize;
     /// Steps after which an episode is cut.
     const TIME_LIMIT: usize;
+    /// How large each value of an observation gets: a policy of the
+    /// [`Task`](super::Task) sees observations in these units.
+    const UNITS: &'static [f32];
 
     /// Begins the episode that Gymnasium begins with `reset(seed=seed)`.
     fn reset(&mut self, seed: u64);

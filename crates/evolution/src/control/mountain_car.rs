@@ -43,6 +43,7 @@ impl Environment for MountainCar {
     const OBSERVATIONS: usize = 2;
     const OUTPUTS: usize = 3;
     const TIME_LIMIT: usize = 200;
+    const UNITS: &'static [f32] = &[1.0, SPEED_LIMIT as f32];
 
     fn reset(&mut self, seed: u64) {
         self.reset_to(start(seed));

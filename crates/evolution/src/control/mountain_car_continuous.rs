@@ -39,6 +39,7 @@ impl Environment for MountainCarContinuous {
     const OBSERVATIONS: usize = 2;
     const OUTPUTS: usize = 1;
     const TIME_LIMIT: usize = 999;
+    const UNITS: &'static [f32] = &[1.0, SPEED_LIMIT as f32];
 
     fn reset(&mut self, seed: u64) {
         self.reset_to(start(seed));

@@ -29,6 +29,7 @@ impl Environment for Pendulum {
     const OBSERVATIONS: usize = 3;
     const OUTPUTS: usize = 1;
     const TIME_LIMIT: usize = 200;
+    const UNITS: &'static [f32] = &[1.0, 1.0, SPEED_LIMIT as f32];
 
     fn reset(&mut self, seed: u64) {
         let mut generator = Pcg64::new(seed);

@@ -16,9 +16,11 @@ use pulp::Arch;
 /// assert_eq!(Policy::new(&[4, 128, 128, 2])?.parameters(), 17_410);
 /// # Ok::<(), alice_evolution::EvolutionError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     sizes: Vec<usize>,
+    /// What an input is divided by.
+    units: Vec<f32>,
 }
 
 /// The memory that an evaluation of a [`Policy`] needs.
@@ -27,6 +29,26 @@ pub struct PolicyScratch {
     parameters: Vec<f32>,
     values: [Vec<f32>; 2],
     arch: Arch,
+}
+
+/// Outputs that stay in registers while the inputs are gone through.
+const WIDE: usize = 128;
+
+/// output[k] += Σ input · weight[k], with rows of weights `stride` apart.
+#[inline(always)]
+fn add_products(output: &mut [f32; WIDE], input: &[f32], weights: &[f32], stride: usize) {
+    let mut sums = *output;
+    for (&value, weights) in input.iter().zip(weights.chunks(stride)) {
+        // Half of the hidden units are off.
+        if value != 0.0
+            && let Some(weights) = weights.first_chunk::<WIDE>()
+        {
+            for k in 0..WIDE {
+                sums[k] += value * weights[k];
+            }
+        }
+    }
+    *output = sums;
 }
 
 impl Policy {
@@ -45,7 +67,19 @@ impl Policy {
         }
         Ok(Self {
             sizes: sizes.to_vec(),
+            units: vec![1.0; sizes[0]],
         })
+    }
+
+    /// The same network behind a division of its inputs by `units`, one per
+    /// input.
+    ///
+    /// # Errors
+    /// When their number is not that of the inputs.
+    pub fn with_units(self, units: &[f32]) -> Result<Self, EvolutionError> {
+        EvolutionError::check_extent("policy", "number of units", units.len(), self.sizes[0])?;
+        let units = units.to_vec();
+        Ok(Self { units, ..self })
     }
 
     /// The layer sizes, inputs first.
@@ -100,6 +134,11 @@ impl Policy {
                 ));
             }
         }
+        // To divide the weights of an input is to divide the input.
+        let rows = scratch.parameters.chunks_exact_mut(self.sizes[1]);
+        for (weights, unit) in rows.zip(&self.units) {
+            weights.iter_mut().for_each(|weight| *weight /= unit);
+        }
         Ok(())
     }
 
@@ -116,7 +155,10 @@ impl Policy {
         let (found, expected) = (observation.len(), self.sizes[0]);
         EvolutionError::check_extent("policy", "size of the observation", found, expected)?;
         let arch = scratch.arch;
-        arch.dispatch(|| self.forward(observation, scratch));
+        arch.dispatch(
+            #[inline(always)]
+            || self.forward(observation, scratch),
+        );
         // The layers write to the two buffers in turn.
         let layers = self.sizes.len() - 1;
         Ok(&scratch.values[layers % 2][..self.sizes[layers]])
@@ -133,22 +175,27 @@ impl Policy {
         let mut rest = parameters.as_slice();
         let last = self.sizes.len() - 2;
         for (layer, pair) in self.sizes.windows(2).enumerate() {
-            let (from, to) = (pair[0], pair[1]);
-            let (weights, after) = rest.split_at(from * to);
+            let to = pair[1];
+            let (weights, after) = rest.split_at(pair[0] * to);
             let (biases, after) = after.split_at(to);
             rest = after;
-            let output_row = &mut output[..to];
-            output_row.copy_from_slice(biases);
+            let sums = &mut output[..to];
+            sums.copy_from_slice(biases);
+            let mut from = 0;
+            while let Some(wide) = sums[from..].first_chunk_mut::<WIDE>() {
+                add_products(wide, &input[..pair[0]], &weights[from..], to);
+                from += WIDE;
+            }
             for (&value, weights) in input.iter().zip(weights.chunks_exact(to)) {
                 // Half of the hidden units are off.
                 if value != 0.0 {
-                    for (output, &weight) in output_row.iter_mut().zip(weights) {
-                        *output += value * weight;
+                    for (sum, &weight) in sums[from..].iter_mut().zip(&weights[from..]) {
+                        *sum += value * weight;
                     }
                 }
             }
             if layer < last {
-                for value in output_row {
+                for value in sums {
                     *value = value.max(0.0);
                 }
             }

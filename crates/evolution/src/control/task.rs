@@ -88,7 +88,8 @@ impl Task {
         with_environment!(self, E => E::TIME_LIMIT)
     }
 
-    /// The layer sizes of a policy for this task with these hidden layers.
+    /// A policy for this task with these hidden layers, which sees observations
+    /// in [`Environment::UNITS`].
     ///
     /// The paper's cart-pole policies have hidden layers of 8 (58 parameters)
     /// and of 128 and 128 (17,410).
@@ -96,8 +97,9 @@ impl Task {
     /// # Errors
     /// When a hidden layer is empty.
     pub fn policy(self, hidden: &[usize]) -> Result<Policy, EvolutionError> {
-        let (inputs, outputs) = with_environment!(self, E => (E::OBSERVATIONS, E::OUTPUTS));
-        Policy::new(&[&[inputs], hidden, &[outputs]].concat())
+        let (inputs, outputs, units) =
+            with_environment!(self, E => (E::OBSERVATIONS, E::OUTPUTS, E::UNITS));
+        Policy::new(&[&[inputs], hidden, &[outputs]].concat())?.with_units(units)
     }
 
     /// The largest return there can be, or a bound of it.

@@ -1,7 +1,7 @@
 //! Every pair in few dimensions, fused: distance, exponential and sums in one
 //! loop over the population, which lies in memory coordinate by coordinate.
 
-use super::combine::{Totals, factors, mean};
+use super::combine::{Shares, Totals};
 use super::{Cloud, Guards};
 use crate::real::{LANES, Real, vectorized};
 use rayon::prelude::*;
@@ -18,25 +18,25 @@ const WIDEST_SINGLE: f64 = 256.0;
 /// Exponents of 2 up to here need no search for the largest.
 const SAFE_SHIFT: f64 = 56.0;
 
-pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards, out: &mut [f64]) {
     match cloud.dimension {
-        1 => in_dimension::<1>(cloud, alpha, guards),
-        2 => in_dimension::<2>(cloud, alpha, guards),
-        3 => in_dimension::<3>(cloud, alpha, guards),
-        4 => in_dimension::<4>(cloud, alpha, guards),
-        5 => in_dimension::<5>(cloud, alpha, guards),
-        6 => in_dimension::<6>(cloud, alpha, guards),
-        7 => in_dimension::<7>(cloud, alpha, guards),
-        _ => in_dimension::<8>(cloud, alpha, guards),
+        1 => in_dimension::<1>(cloud, alpha, guards, out),
+        2 => in_dimension::<2>(cloud, alpha, guards, out),
+        3 => in_dimension::<3>(cloud, alpha, guards, out),
+        4 => in_dimension::<4>(cloud, alpha, guards, out),
+        5 => in_dimension::<5>(cloud, alpha, guards, out),
+        6 => in_dimension::<6>(cloud, alpha, guards, out),
+        7 => in_dimension::<7>(cloud, alpha, guards, out),
+        _ => in_dimension::<8>(cloud, alpha, guards, out),
     }
 }
 
-fn in_dimension<const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+fn in_dimension<const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guards, out: &mut [f64]) {
     let largest = cloud.points.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     if largest * width(alpha) <= WIDEST_SINGLE {
-        all_rows::<f32, D>(cloud, alpha, guards)
+        all_rows::<f32, D>(cloud, alpha, guards, out);
     } else {
-        all_rows::<f64, D>(cloud, alpha, guards)
+        all_rows::<f64, D>(cloud, alpha, guards, out);
     }
 }
 
@@ -77,7 +77,12 @@ impl<T: Real, const D: usize> Columns<T, D> {
     }
 }
 
-fn all_rows<T: Real, const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+fn all_rows<T: Real, const D: usize>(
+    cloud: &Cloud<'_>,
+    alpha: f64,
+    guards: Guards,
+    out: &mut [f64],
+) {
     let (scale, root) = (width(alpha), alpha.sqrt());
     let mut columns = Columns::<T, D>::with_capacity(cloud.len() + LANES);
     for (row, q) in cloud.points.chunks_exact(D).zip(cloud.weights) {
@@ -87,9 +92,7 @@ fn all_rows<T: Real, const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guar
         );
     }
     columns.pad();
-    let origin = [0.0; D];
-    let totals = Totals::of(cloud, &origin);
-    let mut out = vec![0.0; cloud.points.len()];
+    let totals = Totals::of(cloud);
     let tasks = out
         .par_chunks_mut(ROWS * D)
         .zip(cloud.points.par_chunks(ROWS * D));
@@ -115,7 +118,6 @@ fn all_rows<T: Real, const D: usize>(cloud: &Cloud<'_>, alpha: f64, guards: Guar
             },
         );
     });
-    out
 }
 
 /// Writes x̂₀ from the sums of a row, whose exponents were raised by `shift`
@@ -130,7 +132,7 @@ pub(super) fn finish<const D: usize>(
     totals: &Totals,
     guards: Guards,
 ) {
-    let factors = factors(-shift * std::f64::consts::LN_2, guards);
+    let shares = Shares::new(-shift * std::f64::consts::LN_2, mass, totals, guards);
     for k in 0..D {
         // With α = 0 every source lies at the origin and the moment is lost.
         let moment = if unit > 0.0 {
@@ -138,8 +140,7 @@ pub(super) fn finish<const D: usize>(
         } else {
             totals.moment[k]
         };
-        let totals = (totals.mass, totals.moment[k]);
-        out[k] = mean(factors, (mass, moment), totals, 0.0, row[k]);
+        out[k] = shares.map_or(row[k], |s| s.mean(moment, totals.moment[k], 0.0));
     }
 }
 

@@ -42,7 +42,7 @@ fn sorted(places: &[[f64; 2]]) -> (Vec<u32>, Vec<Key>) {
     order.into_iter().map(|(key, i)| (i, key)).unzip()
 }
 
-pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards, out: &mut [f64]) {
     let (scale, root) = (width(alpha), alpha.sqrt());
     let rows = || cloud.points.chunks_exact(2);
     let targets: Vec<[f64; 2]> = rows().map(|r| [scale * r[0], scale * r[1]]).collect();
@@ -53,7 +53,7 @@ pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64
         cloud,
         guards,
         unit: scale * root,
-        totals: Totals::of(cloud, &[0.0; 2]),
+        totals: Totals::of(cloud),
         targets,
         sources,
         source_order,
@@ -71,7 +71,6 @@ pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64
             problem.solve(target_cells[ends[0]], members)
         })
         .collect();
-    let mut out = vec![0.0; cloud.points.len()];
     let mut unresolved = Vec::new();
     for (i, mean) in found {
         out[2 * i as usize..][..2].copy_from_slice(&mean);
@@ -79,8 +78,7 @@ pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64
             unresolved.push(i);
         }
     }
-    problem.all_pairs(&unresolved, &mut out);
-    out
+    problem.all_pairs(&unresolved, out);
 }
 
 struct Plane<'a> {

@@ -1,167 +1,99 @@
 //! Every pair in many dimensions, by blocks of matrix products.
 //!
-//! ‖xᵢ − s xⱼ‖² comes from the Gram matrix of the centred points y = x − μ:
-//! the norms and the products with μ are summed in f64, only yᵢ·yⱼ is rounded
-//! to the precision of the product. Its rounding is taken to be at most
-//! 64 ε ‖yᵢ‖‖yⱼ‖, which matters where points nearly coincide and the kernel is narrow; such
-//! pairs are computed again from their difference in f64.
-//!
-//! In few dimensions (a latent space) distances are taken directly in f64 and
-//! only the averages are products.
+//! Distances come from the Gram matrix (`gram`); in few dimensions (a latent
+//! space) they are taken directly in f64. The averages are a product of the
+//! weights with the points; where the kernel is so narrow that few individuals
+//! weigh anything, they are sums over those few, in f64.
 
-use super::combine::{Totals, factors, mean};
+use super::combine::{Centre, Shares};
+use super::gram::{Exponents, Segment, TILE};
 use super::{Cloud, Guards};
 use crate::real::{Real, vectorized};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-/// Rows of a block.
-const ROWS: usize = 128;
 /// Multiplications above which f32 is used.
 const HEAVY: f64 = 2e9;
 /// Dimensions of places up to which distances are direct.
 const FEW: usize = 8;
-/// Rounding of an exponent that is computed again.
-const TOLERANCE: f64 = 0.01;
-/// Exponents this far below the largest weigh nothing.
-const NEGLIGIBLE: f64 = 40.0;
+/// Weights below this share of their sum, e⁻⁴⁰, are left out of short sums.
+const NEGLIGIBLE: f64 = 4e-18;
+/// Sums are short where at most one individual in this many weighs.
+const SPARSE: usize = 32;
+/// Columns whose moments are held at once, in the cache.
+const PANEL: usize = 1024;
 
-pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+pub(super) fn estimate(cloud: &Cloud<'_>, alpha: f64, guards: Guards, out: &mut [f64]) {
     let n = cloud.len() as f64;
     if n * n * cloud.dimension as f64 > HEAVY {
-        blocks::<f32>(cloud, alpha, guards)
+        blocks::<f32>(cloud, alpha, guards, out);
     } else {
-        blocks::<f64>(cloud, alpha, guards)
+        blocks::<f64>(cloud, alpha, guards, out);
     }
 }
 
-/// Centred points and what their distances need.
-struct Centred<T> {
-    mean: Vec<f64>,
-    /// y `[n, d]`.
-    values: Vec<T>,
-    /// ‖y‖² `[n]`.
-    norms: Vec<f64>,
-    /// y·μ `[n]`.
-    shadows: Vec<f64>,
-    /// ‖μ‖².
-    offset: f64,
+/// Where the exponents come from.
+enum Source<'a, T> {
+    Direct,
+    Points(Exponents<'a, T>),
+    Places(Exponents<'a, f64>),
 }
 
-impl<T: Real> Centred<T> {
-    fn new(points: &[f64], d: usize) -> Self {
-        let n = points.len() / d;
-        let columns = 1024;
-        let mut mean = vec![0.0; d];
-        mean.par_chunks_mut(columns)
-            .enumerate()
-            .for_each(|(c, mean)| {
-                for row in points.chunks_exact(d) {
-                    let row = &row[c * columns..][..mean.len()];
-                    mean.iter_mut().zip(row).for_each(|(m, x)| *m += x);
-                }
-                mean.iter_mut().for_each(|m| *m /= n as f64);
-            });
-        let mut values = vec![T::NIL; points.len()];
-        let products: Vec<(f64, f64)> = values
-            .par_chunks_mut(d)
-            .zip(points.par_chunks(d))
-            .map(|(values, row)| {
-                vectorized(
-                    #[inline(always)]
-                    || centre(values, row, &mean),
-                )
-            })
-            .collect();
-        let (norms, shadows) = products.into_iter().unzip();
-        let offset = mean.iter().map(|m| m * m).sum();
-        Self {
-            mean,
-            values,
-            norms,
-            shadows,
-            offset,
-        }
-    }
-}
-
-/// Writes y = x − μ; gives (‖y‖², y·μ).
-#[inline(always)]
-fn centre<T: Real>(values: &mut [T], row: &[f64], mean: &[f64]) -> (f64, f64) {
-    const L: usize = 8;
-    let (mut norm, mut shadow) = ([0.0; L], [0.0; L]);
-    let mut add = |lane: usize, value: &mut T, x: f64, m: f64| {
-        let y = x - m;
-        *value = T::narrow(y);
-        norm[lane] += y * y;
-        shadow[lane] += y * m;
-    };
-    let whole = row.len() / L * L;
-    for block in (0..whole).step_by(L) {
-        let (v, x, m) = (
-            &mut values[block..block + L],
-            &row[block..block + L],
-            &mean[block..block + L],
-        );
-        for lane in 0..L {
-            add(lane, &mut v[lane], x[lane], m[lane]);
-        }
-    }
-    for i in whole..row.len() {
-        add(0, &mut values[i], row[i], mean[i]);
-    }
-    (norm.iter().sum(), shadow.iter().sum())
-}
-
-fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards) -> Vec<f64> {
+fn blocks<T: Real>(cloud: &Cloud<'_>, alpha: f64, guards: Guards, out: &mut [f64]) {
     let (n, d) = (cloud.len(), cloud.dimension);
-    let centred = Centred::<T>::new(cloud.points, d);
-    let totals = Totals::of(cloud, &centred.mean);
-    let everything = MatRef::from_row_major_slice(&centred.values, n, d);
-    let places = (!cloud.is_plain() && cloud.place_dimension > FEW)
-        .then(|| Centred::<f64>::new(cloud.places, cloud.place_dimension));
-    let mut out = vec![0.0; n * d];
-    out.par_chunks_mut(ROWS * d)
+    let centre = Centre::of(cloud);
+    let (mean, totals) = (&centre.mean, &centre.totals);
+    let source: Source<'_, T> = if cloud.place_dimension <= FEW {
+        Source::Direct
+    } else if cloud.is_plain() {
+        Source::Points(Exponents::new(cloud, &centre, alpha))
+    } else {
+        let places = Cloud::new(cloud.places, cloud.place_dimension, cloud.weights);
+        Source::Places(Exponents::new(&places, &Centre::of(&places), alpha))
+    };
+    let alone = matches!(&source, Source::Points(exponents) if exponents.are_apart());
+    let everyone = (!alone).then(|| Segment::<T>::new(cloud.points, mean, 0..d));
+    out.par_chunks_mut(TILE * d)
         .enumerate()
         .for_each(|(block, out)| {
-            let first = block * ROWS;
-            let rows = out.len() / d;
-            let mut exponents = vec![0.0; rows * n];
-            match &places {
-                _ if cloud.place_dimension <= FEW => {
-                    direct_exponents(cloud, alpha, first, &mut exponents);
-                }
-                Some(places) => gram_exponents(cloud, places, alpha, first, &mut exponents),
-                None => gram_exponents(cloud, &centred, alpha, first, &mut exponents),
+            let mut exponents = vec![0.0; out.len() / d * n];
+            match &source {
+                Source::Direct => direct_exponents(cloud, alpha, block * TILE, &mut exponents),
+                Source::Points(source) => source.write(block, &mut exponents),
+                Source::Places(source) => source.write(block, &mut exponents),
             }
             let (weights, sums) = weigh::<T>(&exponents, cloud.weights);
-            let mut moments = vec![T::NIL; rows * d];
-            matmul(
-                MatMut::from_row_major_slice_mut(&mut moments, rows, d),
-                Accum::Replace,
-                MatRef::from_row_major_slice(&weights, rows, n),
-                everything,
-                T::narrow(1.0),
-                Par::Seq,
-            );
-            for (i, (out, moments)) in out
-                .chunks_exact_mut(d)
-                .zip(moments.chunks_exact(d))
-                .enumerate()
-            {
-                let (log_scale, mass) = sums[i];
-                let factors = factors(log_scale, guards);
-                let row = &cloud.points[(first + i) * d..][..d];
-                for k in 0..d {
-                    let sums = (mass, moments[k].widen());
-                    let totals = (totals.mass, totals.moment[k]);
-                    let origin = centred.mean[k];
-                    out[k] = origin + mean(factors, sums, totals, origin, row[k] - origin);
-                }
+            let shares: Vec<Option<Shares>> = sums
+                .iter()
+                .map(|&(log_scale, mass)| Shares::new(log_scale, mass, totals, guards))
+                .collect();
+            let most = match everyone {
+                Some(_) => weights.len() / SPARSE,
+                None => weights.len(),
+            };
+            match (few(&weights, &sums, n, most), &everyone) {
+                (None, Some(everyone)) => products(&everyone.values, &weights, n, d, out),
+                (few, _) => short_sums(cloud, &few.unwrap_or_default(), mean, out),
+            }
+            let first = &cloud.points[block * TILE * d..];
+            let rows = out.chunks_exact_mut(d).zip(first.chunks_exact(d));
+            for ((out, row), shares) in rows.zip(shares) {
+                let Some(shares) = shares else {
+                    out.copy_from_slice(row);
+                    continue;
+                };
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let of_all = totals.moment.iter().zip(mean);
+                        for (out, (total, mean)) in out.iter_mut().zip(of_all) {
+                            *out = shares.mean(*out, *total, *mean);
+                        }
+                    },
+                );
             }
         });
-    out
 }
 
 /// Q e^(exponent − largest) of every row, with (largest, their sum).
@@ -199,6 +131,75 @@ fn weigh<T: Real>(exponents: &[f64], q: &[f64]) -> (Vec<T>, Vec<(f64, f64)>) {
     (weights, sums)
 }
 
+/// The individuals that weigh something in each row, if they are at most so
+/// many in all.
+fn few<T: Real>(
+    weights: &[T],
+    sums: &[(f64, f64)],
+    n: usize,
+    most: usize,
+) -> Option<Vec<Vec<(usize, f64)>>> {
+    let mut left = most;
+    let rows = weights.chunks_exact(n).zip(sums);
+    rows.map(|(weights, (_, mass))| {
+        let weighing = |(j, weight): (usize, &T)| {
+            let weight = weight.widen();
+            (weight > mass * NEGLIGIBLE).then_some((j, weight))
+        };
+        let found = weights.iter().enumerate().filter_map(weighing);
+        let found: Vec<_> = found.take(left + 1).collect();
+        left = left.checked_sub(found.len())?;
+        Some(found)
+    })
+    .collect()
+}
+
+/// Σ weight (x − μ) of each row, over a few individuals.
+fn short_sums(cloud: &Cloud<'_>, few: &[Vec<(usize, f64)>], mean: &[f64], out: &mut [f64]) {
+    let d = cloud.dimension;
+    for (out, few) in out.chunks_exact_mut(d).zip(few) {
+        for (panel, out) in out.chunks_mut(PANEL).enumerate() {
+            let mean = &mean[panel * PANEL..][..out.len()];
+            out.fill(0.0);
+            for &(j, weight) in few {
+                let row = &cloud.points[j * d + panel * PANEL..][..out.len()];
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for ((out, x), mean) in out.iter_mut().zip(row).zip(mean) {
+                            *out += weight * (x - mean);
+                        }
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// The same over all, as a product of matrices.
+fn products<T: Real>(values: &[T], weights: &[T], n: usize, d: usize, out: &mut [f64]) {
+    let rows = weights.len() / n;
+    let everything = MatRef::from_row_major_slice(values, n, d);
+    let mut moments = vec![T::NIL; rows * PANEL.min(d)];
+    for first in (0..d).step_by(PANEL) {
+        let columns = PANEL.min(d - first);
+        let moments = &mut moments[..rows * columns];
+        matmul(
+            MatMut::from_row_major_slice_mut(moments, rows, columns),
+            Accum::Replace,
+            MatRef::from_row_major_slice(weights, rows, n),
+            everything.subcols(first, columns),
+            T::narrow(1.0),
+            Par::Seq,
+        );
+        for (out, moments) in out.chunks_exact_mut(d).zip(moments.chunks_exact(columns)) {
+            for (out, moment) in out[first..].iter_mut().zip(moments) {
+                *out = moment.widen();
+            }
+        }
+    }
+}
+
 /// −‖zᵢ − s zⱼ‖² / (2(1 − α)) of rows from `first` on, from the differences.
 fn direct_exponents(cloud: &Cloud<'_>, alpha: f64, first: usize, exponents: &mut [f64]) {
     let (n, d) = (cloud.len(), cloud.place_dimension);
@@ -224,72 +225,5 @@ fn direct_exponents(cloud: &Cloud<'_>, alpha: f64, first: usize, exponents: &mut
                 row.iter_mut().for_each(|e| *e *= factor);
             },
         );
-    }
-}
-
-fn exponent_of(place: &[f64], other: &[f64], alpha: f64) -> f64 {
-    let root = alpha.sqrt();
-    let squares = place.iter().zip(other).map(|(a, b)| (a - root * b).powi(2));
-    -0.5 * squares.sum::<f64>() / (1.0 - alpha)
-}
-
-/// The same from the Gram matrix of the centred places.
-fn gram_exponents<T: Real>(
-    cloud: &Cloud<'_>,
-    centred: &Centred<T>,
-    alpha: f64,
-    first: usize,
-    exponents: &mut [f64],
-) {
-    let (n, d) = (cloud.len(), cloud.place_dimension);
-    let rows = exponents.len() / n;
-    let mut gram = vec![T::NIL; rows * n];
-    let everything = MatRef::from_row_major_slice(&centred.values, n, d);
-    matmul(
-        MatMut::from_row_major_slice_mut(&mut gram, rows, n),
-        Accum::Replace,
-        everything.subrows(first, rows),
-        everything.transpose(),
-        T::narrow(1.0),
-        Par::Seq,
-    );
-    let (s, c) = (alpha.sqrt(), 0.5 / (1.0 - alpha));
-    let epsilon = if size_of::<T>() == 4 { 6e-8 } else { 1.1e-16 };
-    // ‖yᵢ − s yⱼ + (1 − s) μ‖² without what depends on i.
-    let pairs = || centred.norms.iter().zip(&centred.shadows);
-    let others: Vec<f64> = pairs()
-        .map(|(norm, shadow)| s * (s * norm - 2.0 * (1.0 - s) * shadow))
-        .collect();
-    let longest = centred.norms.iter().copied().fold(0.0, f64::max);
-    for (i, (row, gram)) in exponents
-        .chunks_exact_mut(n)
-        .zip(gram.chunks_exact(n))
-        .enumerate()
-    {
-        let own = first + i;
-        let (norm, shadow) = (centred.norms[own], centred.shadows[own]);
-        let fixed = norm + (1.0 - s) * ((1.0 - s) * centred.offset + 2.0 * shadow);
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((exponent, other), gram) in row.iter_mut().zip(&others).zip(gram) {
-                    let squared = fixed + other - 2.0 * s * gram.widen();
-                    *exponent = -c * squared.max(0.0);
-                }
-            },
-        );
-        row[own] = -c * (1.0 - s).powi(2) * (norm + 2.0 * shadow + centred.offset);
-        let rounding = |norm_j: f64| 64.0 * epsilon * c * s * (norm * norm_j).sqrt();
-        if rounding(longest) <= TOLERANCE {
-            continue;
-        }
-        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let place = &cloud.places[own * d..][..d];
-        for j in (0..n).filter(|j| *j != own) {
-            let rounding = rounding(centred.norms[j]);
-            if rounding > TOLERANCE && row[j] + rounding > largest - NEGLIGIBLE {
-                row[j] = exponent_of(place, &cloud.places[j * d..][..d], alpha);
-            }
-        }
     }
 }

@@ -118,6 +118,31 @@ fn products_in_single_precision_hold_for_points_that_nearly_coincide() {
 }
 
 #[test]
+fn tiles_that_end_early_change_nothing() {
+    // Three segments and two blocks; light individuals, and one pair, a block
+    // apart, that weighs for one another when all others do not.
+    let (n, d) = (140, 4500);
+    let (mut points, mut weights) = population(n, d, 1.0);
+    weights.iter_mut().step_by(2).for_each(|q| *q = 0.0);
+    for together in [false, true] {
+        if together {
+            let (first, last) = points.split_at_mut((n - 1) * d);
+            let near = first[..d].iter().zip(last);
+            near.for_each(|(a, b)| *b = a + 1e-3 * (*b - a));
+        }
+        let cloud = Cloud::new(&points, d, &weights);
+        for alpha in [1e-8, 0.001, 0.03, 0.5, 0.999] {
+            for guards in [Guards::NONE, Guards::default()] {
+                let expected = naive(&cloud, alpha, guards);
+                let found = estimate(&cloud, alpha, guards, Method::Auto).unwrap();
+                let error = largest_difference(&found, &expected);
+                assert!(error < 1e-7, "{together} α {alpha} {guards:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn latent_distances_average_points() {
     let (points, weights) = population(90, 30, 1.0);
     let (places, _) = population(90, 2, 1.0);

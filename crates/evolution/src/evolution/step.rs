@@ -1,6 +1,7 @@
 //! From one noise level to the next.
 
 use crate::noise;
+use crate::real::vectorized;
 
 /// xₜ₋₁ = `denoised` x̂₀ + `state` xₜ + `noise` w.
 pub(super) struct Coefficients {
@@ -37,9 +38,14 @@ impl Coefficients {
                 return;
             }
             let denoised = &denoised[i * dimension..][..dimension];
-            for ((x, x0), w) in row.iter_mut().zip(denoised).zip(noise) {
-                *x = self.denoised * x0 + self.state * *x + self.noise * f64::from(*w);
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((x, x0), w) in row.iter_mut().zip(denoised).zip(noise) {
+                        *x = self.denoised * x0 + self.state * *x + self.noise * f64::from(*w);
+                    }
+                },
+            );
         });
     }
 }

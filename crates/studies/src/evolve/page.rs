@@ -53,6 +53,11 @@ fn method_section() -> Markup {
     html! { section #about { h2 { "What was done" } p.lead { (METHOD) } } }
 }
 
+fn page(title: &str, facts: &[(&str, String)], sections: &Markup, recipe: &Recipe) -> String {
+    let all = html! { (sections) (again(recipe)) };
+    document(title, recipe, head(&recipe.verb, title, facts), all, "")
+}
+
 /// The page of one run.
 pub(super) fn single(
     report: &EvolveReport,
@@ -83,15 +88,8 @@ pub(super) fn single(
             (curve::plot(fitness))
         }
         section #figures { h2 { "Figures" } (report.table().to_html("Figures of the run")) }
-        (again(recipe))
     };
-    document(
-        &title,
-        recipe,
-        head(&recipe.verb, &title, &facts),
-        sections,
-        "",
-    )
+    page(&title, &facts, &sections, recipe)
 }
 
 /// The page of all functions.
@@ -128,16 +126,9 @@ pub(super) fn tour(
             h2 { "Fitness" }
             @for (name, fitness) in fitness { h3 { (name) } (curve::plot(fitness)) }
         }
-        (again(recipe))
     };
     let title = "Populations over landscapes";
-    document(
-        title,
-        recipe,
-        head(&recipe.verb, title, &facts),
-        sections,
-        "",
-    )
+    page(title, &facts, &sections, recipe)
 }
 
 /// The page of the paper's experiments.
@@ -161,14 +152,7 @@ pub(super) fn paper(
                 (table.to_html(&title))
             }
         }
-        (again(recipe))
     };
     let title = "The paper’s experiments";
-    document(
-        title,
-        recipe,
-        head(&recipe.verb, title, &facts),
-        sections,
-        "",
-    )
+    page(title, &facts, &sections, recipe)
 }
