@@ -39,12 +39,12 @@ pub struct Parameters<T> {
 /// Sources are equal when they are one and the same.
 impl<T: PartialEq> PartialEq for Parameters<T> {
     fn eq(&self, other: &Self) -> bool {
-        let same = |pair: (&Option<Arc<dyn Source<T>>>, &Option<Arc<dyn Source<T>>>)| match pair {
+        let mut sources = self.sources.iter().zip(other.sources.iter());
+        let same = sources.all(|pair| match pair {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (a, b) => a.is_none() && b.is_none(),
-        };
-        let sources = self.sources.iter().zip(other.sources.iter());
-        self.values == other.values && sources.into_iter().all(same)
+        });
+        same && self.values == other.values
     }
 }
 
