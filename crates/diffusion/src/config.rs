@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, check_length};
 use crate::prediction::PredictionType;
 use crate::schedule::NoiseSchedule;
-use crate::solver_config::SolverConfig;
+use crate::solver_config::{FinalSigma, SolverConfig};
 use crate::timesteps::TimestepSpacing;
 
 /// More training steps than this are taken for a damaged file.
@@ -137,6 +137,13 @@ impl ScheduleConfig {
         self.timestep_spacing
             .unwrap_or(TimestepSpacing::Leading)
             .timesteps(self.num_train_timesteps, steps, self.steps_offset)
+    }
+
+    /// The same, its last step to σ = 0.
+    pub(crate) fn ending_at_zero(&self) -> Self {
+        let mut config = self.clone();
+        config.solver.final_sigma = FinalSigma::Zero;
+        config
     }
 
     pub(crate) fn clip(&self) -> Option<f64> {

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, each_value, entry, required_noise};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry, required_noise};
 
 /// How stochastic each DDIM step is: 0 is deterministic, 1 adds DDPM's noise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,9 +73,8 @@ impl Eta {
 /// divides T; linspace grids are a little wider than that stride.
 #[derive(Clone, Debug)]
 pub struct Ddim {
-    schedule: NoiseSchedule,
+    track: Track,
     timesteps: Vec<usize>,
-    times: Vec<f64>,
     stride: usize,
     prediction: PredictionType,
     clip: Option<f64>,
@@ -95,18 +93,14 @@ impl Ddim {
         eta.check()?;
         let schedule = config.schedule()?;
         let timesteps = config.timesteps(steps)?;
-        for &timestep in &timesteps {
-            schedule.check_signal(config.prediction_type, timestep)?;
-        }
         Ok(Self {
             stride: schedule.train_steps() / steps,
             prediction: config.prediction_type,
             clip: config.clip(),
             final_alpha_bar: config.final_alpha_bar(&schedule),
             eta,
-            times: timesteps.iter().map(|&t| t as f64).collect(),
+            track: Track::at(schedule, &timesteps, config.prediction_type)?,
             timesteps,
-            schedule,
         })
     }
 
@@ -115,9 +109,9 @@ impl Ddim {
     /// # Errors
     /// [`Error::Timestep`].
     pub fn variance(&self, timestep: usize, previous: Option<usize>) -> Result<f64> {
-        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let alpha_bar = self.track.schedule.alpha_bar(timestep)?;
         let next = match previous {
-            Some(t) => self.schedule.alpha_bar(t)?,
+            Some(t) => self.track.schedule.alpha_bar(t)?,
             None => self.final_alpha_bar,
         };
         Ok(((1.0 - next) / (1.0 - alpha_bar) * (1.0 - alpha_bar / next)).max(0.0))
@@ -126,7 +120,7 @@ impl Ddim {
     /// η at a timestep.
     #[must_use]
     pub fn eta(&self, timestep: usize) -> f64 {
-        self.eta.at(timestep, self.schedule.train_steps())
+        self.eta.at(timestep, self.track.schedule.train_steps())
     }
 
     /// The training steps that are visited, descending.
@@ -137,16 +131,8 @@ impl Ddim {
 }
 
 impl Sampler for Ddim {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.schedule.alpha_bar(entry(&self.timesteps, index)?)
+    fn track(&self) -> &Track {
+        &self.track
     }
 
     fn uses_noise(&self, index: usize) -> bool {
@@ -163,12 +149,14 @@ impl Sampler for Ddim {
         _history: &mut History,
     ) -> Result<StepOutput> {
         let timestep = entry(&self.timesteps, index)?;
-        let noise = required_noise(self.uses_noise(index), noise, self.times[index])?;
-        self.schedule.check_signal(self.prediction, timestep)?;
+        let noise = required_noise(self.uses_noise(index), noise, self.track.times[index])?;
+        self.track
+            .schedule
+            .check_signal(self.prediction, timestep)?;
         let previous = timestep.checked_sub(self.stride);
-        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let alpha_bar = self.track.schedule.alpha_bar(timestep)?;
         let next = match previous {
-            Some(t) => self.schedule.alpha_bar(t)?,
+            Some(t) => self.track.schedule.alpha_bar(t)?,
             None => self.final_alpha_bar,
         };
         let sigma = self.eta(timestep) * self.variance(timestep, previous)?.sqrt();

@@ -13,8 +13,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, each_value, entry};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry};
 use crate::timesteps::TimestepSpacing;
 
 /// The inversion that belongs to [`Ddim`](crate::Ddim) with η = 0.
@@ -23,9 +22,8 @@ use crate::timesteps::TimestepSpacing;
 /// [`Ddim`](crate::Ddim) with as many steps n continues at step index n − k.
 #[derive(Clone, Debug)]
 pub struct DdimInverse {
-    schedule: NoiseSchedule,
+    track: Track,
     timesteps: Vec<usize>,
-    times: Vec<f64>,
     stride: usize,
     prediction: PredictionType,
     clip: Option<f64>,
@@ -49,18 +47,19 @@ impl DdimInverse {
         let schedule = config.schedule()?;
         let mut timesteps = config.timesteps(steps)?;
         timesteps.reverse();
-        for &timestep in &timesteps {
-            schedule.check_signal(config.prediction_type, timestep)?;
-        }
-        Ok(Self {
+        let mut inverse = Self {
             stride: schedule.train_steps() / steps,
             prediction: config.prediction_type,
             clip: config.clip(),
             initial_alpha_bar: config.final_alpha_bar(&schedule),
-            times: timesteps.iter().map(|&t| t as f64).collect(),
+            track: Track::at(schedule, &timesteps, config.prediction_type)?,
             timesteps,
-            schedule,
-        })
+        };
+        // The network sees the state before the step, though it is told the
+        // timestep after it.
+        let before = (0..steps).map(|index| Ok(inverse.levels(index)?.0));
+        inverse.track.alpha_bars = before.collect::<Result<_>>()?;
+        Ok(inverse)
     }
 
     /// The training steps that are visited, ascending.
@@ -73,10 +72,10 @@ impl DdimInverse {
     fn levels(&self, index: usize) -> Result<(f64, f64)> {
         let timestep = entry(&self.timesteps, index)?;
         let source = match timestep.checked_sub(self.stride) {
-            Some(t) => self.schedule.alpha_bar(t)?,
+            Some(t) => self.track.schedule.alpha_bar(t)?,
             None => self.initial_alpha_bar,
         };
-        Ok((source, self.schedule.alpha_bar(timestep)?))
+        Ok((source, self.track.schedule.alpha_bar(timestep)?))
     }
 
     /// A better state after step `index`, from the network's output at the state
@@ -107,22 +106,8 @@ impl DdimInverse {
 }
 
 impl Sampler for DdimInverse {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.times
-    }
-
-    /// Of the state before the step: inversion evaluates the network there,
-    /// though it tells it the timestep after the step.
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        Ok(self.levels(index)?.0)
-    }
-
-    fn uses_noise(&self, _index: usize) -> bool {
-        false
+    fn track(&self) -> &Track {
+        &self.track
     }
 
     /// From the state at t − ⌊T/n⌋ to the state at t. x̂₀ and ε̂ are read at the

@@ -10,15 +10,13 @@
 use crate::config::{ScheduleConfig, VarianceType};
 use crate::error::Result;
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, each_value, entry, required_noise};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry, required_noise};
 
 /// The DDPM (ancestral) sampler.
 #[derive(Clone, Debug)]
 pub struct Ddpm {
-    schedule: NoiseSchedule,
+    track: Track,
     timesteps: Vec<usize>,
-    times: Vec<f64>,
     prediction: PredictionType,
     clip: Option<f64>,
     variance_type: VarianceType,
@@ -34,16 +32,12 @@ impl Ddpm {
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
         let schedule = config.schedule()?;
         let timesteps = config.timesteps(steps)?;
-        for &timestep in &timesteps {
-            schedule.check_signal(config.prediction_type, timestep)?;
-        }
         Ok(Self {
             prediction: config.prediction_type,
             clip: config.clip(),
             variance_type: config.variance_type,
-            times: timesteps.iter().map(|&t| t as f64).collect(),
+            track: Track::at(schedule, &timesteps, config.prediction_type)?,
             timesteps,
-            schedule,
         })
     }
 
@@ -52,7 +46,7 @@ impl Ddpm {
     /// # Errors
     /// [`Error::Timestep`].
     pub fn variance(&self, timestep: usize, previous: Option<usize>) -> Result<f64> {
-        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let alpha_bar = self.track.schedule.alpha_bar(timestep)?;
         let next = self.level(previous)?;
         let beta = 1.0 - alpha_bar / next;
         Ok(match self.variance_type {
@@ -62,21 +56,13 @@ impl Ddpm {
     }
 
     fn level(&self, timestep: Option<usize>) -> Result<f64> {
-        timestep.map_or(Ok(1.0), |t| self.schedule.alpha_bar(t))
+        timestep.map_or(Ok(1.0), |t| self.track.schedule.alpha_bar(t))
     }
 }
 
 impl Sampler for Ddpm {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.schedule.alpha_bar(entry(&self.timesteps, index)?)
+    fn track(&self) -> &Track {
+        &self.track
     }
 
     fn uses_noise(&self, index: usize) -> bool {
@@ -92,9 +78,9 @@ impl Sampler for Ddpm {
         _history: &mut History,
     ) -> Result<StepOutput> {
         let timestep = entry(&self.timesteps, index)?;
-        let noise = required_noise(self.uses_noise(index), noise, self.times[index])?;
+        let noise = required_noise(self.uses_noise(index), noise, self.track.times[index])?;
         let previous = self.timesteps.get(index + 1).copied();
-        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let alpha_bar = self.track.schedule.alpha_bar(timestep)?;
         let next = self.level(previous)?;
         let alpha = alpha_bar / next;
         let from_original = next.sqrt() * (1.0 - alpha) / (1.0 - alpha_bar);

@@ -16,8 +16,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level};
-use crate::sampler::{History, Sampler, StepOutput, combination, required_noise};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, combination, required_noise};
 use crate::solver_config::{DpmAlgorithm, SolverConfig, SolverType};
 
 /// Fewer steps than this end with lower orders.
@@ -48,7 +47,7 @@ impl DpmMultistep {
 
     /// The order of the step after evaluation `index`, with `known` x̂₀.
     fn order(&self, index: usize, known: usize) -> usize {
-        let count = self.grid.times.len();
+        let count = self.grid.track.times.len();
         let few = self.solver.lower_order_final && count < FEW;
         let ends_at_zero = self.grid.sigmas[index + 1] == 0.0;
         let most = match count - index {
@@ -61,16 +60,8 @@ impl DpmMultistep {
 }
 
 impl Sampler for DpmMultistep {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.grid.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.grid.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.grid.alpha_bar(index)
+    fn track(&self) -> &Track {
+        &self.grid.track
     }
 
     fn uses_noise(&self, index: usize) -> bool {
@@ -87,7 +78,7 @@ impl Sampler for DpmMultistep {
         history: &mut History,
     ) -> Result<StepOutput> {
         let sigma = self.grid.sigma(index)?;
-        let noise = required_noise(self.uses_noise(index), noise, self.grid.times[index])?;
+        let noise = required_noise(self.uses_noise(index), noise, self.grid.track.times[index])?;
         let next = self.grid.sigmas[index + 1];
         let (here, there) = (Level::of_sigma(sigma), Level::of_sigma(next));
         let original = self.grid.originals(sigma, model_output, sample)?;

@@ -13,8 +13,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level};
-use crate::sampler::{History, Sampler, StepOutput, each_value};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, each_value};
 
 /// The Euler sampler.
 #[derive(Clone, Debug)]
@@ -35,24 +34,8 @@ impl Euler {
 }
 
 impl Sampler for Euler {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.grid.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.grid.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.grid.alpha_bar(index)
-    }
-
-    fn uses_noise(&self, _index: usize) -> bool {
-        false
-    }
-
-    fn initial_deviation(&self) -> f64 {
-        self.grid.initial_deviation()
+    fn track(&self) -> &Track {
+        &self.grid.track
     }
 
     fn step(

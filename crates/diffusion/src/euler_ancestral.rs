@@ -12,9 +12,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level};
-use crate::sampler::{History, Sampler, StepOutput, each_value, required_noise};
-use crate::schedule::NoiseSchedule;
-use crate::solver_config::{FinalSigma, SolverConfig};
+use crate::sampler::{History, Sampler, StepOutput, Track, each_value, required_noise};
 
 /// The Euler ancestral sampler.
 #[derive(Clone, Debug)]
@@ -28,13 +26,7 @@ impl EulerAncestral {
     /// # Errors
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
-        let config = ScheduleConfig {
-            solver: SolverConfig {
-                final_sigma: FinalSigma::Zero,
-                ..config.solver.clone()
-            },
-            ..config.clone()
-        };
+        let config = config.ending_at_zero();
         Ok(Self {
             grid: Grid::fractional(&config, steps, f64::NEG_INFINITY)?,
         })
@@ -42,24 +34,12 @@ impl EulerAncestral {
 }
 
 impl Sampler for EulerAncestral {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.grid.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.grid.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.grid.alpha_bar(index)
+    fn track(&self) -> &Track {
+        &self.grid.track
     }
 
     fn uses_noise(&self, index: usize) -> bool {
         self.grid.sigmas.get(index + 1).is_some_and(|&s| s > 0.0)
-    }
-
-    fn initial_deviation(&self) -> f64 {
-        self.grid.initial_deviation()
     }
 
     fn step(
@@ -71,7 +51,7 @@ impl Sampler for EulerAncestral {
         _history: &mut History,
     ) -> Result<StepOutput> {
         let (sigma, next) = (self.grid.sigma(index)?, self.grid.sigmas[index + 1]);
-        let noise = required_noise(self.uses_noise(index), noise, self.grid.times[index])?;
+        let noise = required_noise(self.uses_noise(index), noise, self.grid.track.times[index])?;
         let variance = (next * next * (sigma * sigma - next * next) / (sigma * sigma)).max(0.0);
         let (up, down) = (variance.sqrt(), (next * next - variance).max(0.0).sqrt());
         let (here, there) = (Level::of_sigma(sigma), Level::of_sigma(next));

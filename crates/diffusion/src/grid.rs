@@ -6,7 +6,7 @@
 use crate::config::{BetaSchedule, ScheduleConfig};
 use crate::error::{Error, Result, check_length};
 use crate::prediction::PredictionType;
-use crate::sampler::entry;
+use crate::sampler::{Track, entry};
 use crate::schedule::NoiseSchedule;
 use crate::solver_config::{FinalSigma, SigmaSpacing};
 use crate::timesteps::TimestepSpacing;
@@ -22,15 +22,10 @@ const COSINE_LAMBDA_MIN: f64 = -5.1;
 /// Where a sampler evaluates the network.
 #[derive(Clone, Debug)]
 pub(crate) struct Grid {
-    pub schedule: NoiseSchedule,
+    pub track: Track,
     pub prediction: PredictionType,
-    /// What the network is told at each evaluation.
-    pub times: Vec<f64>,
     /// σ at each evaluation, and where the last step leads.
     pub sigmas: Vec<f64>,
-    /// Whether the noise that runs begin with has deviation σ, not √(1 + σ²),
-    /// before it is scaled.
-    starts_at_sigma: bool,
 }
 
 /// √ᾱ and √(1 − ᾱ) of a noise level.
@@ -123,10 +118,12 @@ impl Grid {
             sigmas = spread(config.solver.sigma_spacing, most, least, steps);
             times = sigmas.iter().map(|&s| time_of(&all, s)).collect();
         }
-        Ok(Self {
-            starts_at_sigma: spacing != TimestepSpacing::Leading,
-            ..Self::new(config, schedule, times, sigmas, &all)
-        })
+        let mut grid = Self::new(config, schedule, times, sigmas, &all);
+        if spacing != TimestepSpacing::Leading {
+            // y begins with deviation σ, not √(1 + σ²).
+            grid.track.initial_deviation = Level::of_sigma(grid.sigmas[0]).noise;
+        }
+        Ok(grid)
     }
 
     /// `steps` levels at whole training steps, of `steps` + 1 spread evenly
@@ -197,34 +194,23 @@ impl Grid {
             FinalSigma::Zero => 0.0,
             FinalSigma::Minimum => all[0],
         });
+        let level = |sigma: &f64| Level::of_sigma(*sigma).signal.powi(2);
         Self {
-            schedule,
+            track: Track {
+                alpha_bars: sigmas[..times.len()].iter().map(level).collect(),
+                schedule,
+                times,
+                initial_deviation: 1.0,
+            },
             prediction: config.prediction_type,
-            times,
             sigmas,
-            starts_at_sigma: false,
-        }
-    }
-
-    /// The deviation of the state that runs begin at.
-    pub fn initial_deviation(&self) -> f64 {
-        let first = Level::of_sigma(self.sigmas[0]);
-        if self.starts_at_sigma {
-            first.noise
-        } else {
-            1.0
         }
     }
 
     /// σ at evaluation `index`.
     pub fn sigma(&self, index: usize) -> Result<f64> {
-        entry(&self.times, index)?;
+        entry(&self.track.times, index)?;
         Ok(self.sigmas[index])
-    }
-
-    /// ᾱ at evaluation `index`.
-    pub fn alpha_bar(&self, index: usize) -> Result<f64> {
-        Ok(Level::of_sigma(self.sigma(index)?).signal.powi(2))
     }
 
     /// x̂₀ of an evaluation at the level σ.

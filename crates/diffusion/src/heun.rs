@@ -12,16 +12,14 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level, lambda_min};
-use crate::sampler::{History, Sampler, StepOutput, combination, entry};
-use crate::schedule::NoiseSchedule;
-use crate::solver_config::{FinalSigma, SolverConfig};
+use crate::sampler::{History, Sampler, StepOutput, Track, combination, entry};
 
 /// The Heun sampler: 2n − 1 evaluations for n steps.
 #[derive(Clone, Debug)]
 pub struct Heun {
     grid: Grid,
-    /// Of every evaluation.
-    times: Vec<f64>,
+    /// Of every evaluation, where the grid has every level once.
+    track: Track,
     clip: Option<f64>,
 }
 
@@ -31,17 +29,15 @@ impl Heun {
     /// # Errors
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
-        let config = ScheduleConfig {
-            solver: SolverConfig {
-                final_sigma: FinalSigma::Zero,
-                ..config.solver.clone()
-            },
-            ..config.clone()
-        };
+        let config = config.ending_at_zero();
         let grid = Grid::fractional(&config, steps, lambda_min(&config))?;
-        let times = (0..2 * steps - 1).map(|i| grid.times[i.div_ceil(2)]);
+        let every = |values: &[f64]| (0..2 * steps - 1).map(|i| values[i.div_ceil(2)]).collect();
         Ok(Self {
-            times: times.collect(),
+            track: Track {
+                times: every(&grid.track.times),
+                alpha_bars: every(&grid.track.alpha_bars),
+                ..grid.track.clone()
+            },
             clip: config.clip(),
             grid,
         })
@@ -63,29 +59,12 @@ impl Heun {
 }
 
 impl Sampler for Heun {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.grid.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        entry(&self.times, index)?;
-        self.grid.alpha_bar(index.div_ceil(2))
-    }
-
-    fn uses_noise(&self, _index: usize) -> bool {
-        false
+    fn track(&self) -> &Track {
+        &self.track
     }
 
     fn begins_step(&self, index: usize) -> bool {
         index.is_multiple_of(2)
-    }
-
-    fn initial_deviation(&self) -> f64 {
-        self.grid.initial_deviation()
     }
 
     fn step(
@@ -96,7 +75,7 @@ impl Sampler for Heun {
         _noise: Option<&[f32]>,
         history: &mut History,
     ) -> Result<StepOutput> {
-        entry(&self.times, index)?;
+        entry(&self.track.times, index)?;
         let step = index / 2;
         let (sigma, next) = (self.grid.sigmas[step], self.grid.sigmas[step + 1]);
         let (here, there) = (Level::of_sigma(sigma), Level::of_sigma(next));

@@ -13,18 +13,16 @@
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, each_value, entry, required_noise};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry, required_noise};
 
 /// The consistency sampler.
 #[derive(Clone, Debug)]
 pub struct Lcm {
-    schedule: NoiseSchedule,
+    track: Track,
     prediction: PredictionType,
     clip: Option<f64>,
     scaling: f64,
     timesteps: Vec<usize>,
-    times: Vec<f64>,
 }
 
 impl Lcm {
@@ -53,31 +51,19 @@ impl Lcm {
         let stride = train_steps / original;
         let at = |i: usize| (original - i * original / steps) * stride - 1;
         let timesteps: Vec<usize> = (0..steps).map(at).collect();
-        for &timestep in &timesteps {
-            schedule.check_signal(config.prediction_type, timestep)?;
-        }
         Ok(Self {
             prediction: config.prediction_type,
             clip: config.clip(),
             scaling: config.solver.timestep_scaling,
-            times: timesteps.iter().map(|&t| t as f64).collect(),
+            track: Track::at(schedule, &timesteps, config.prediction_type)?,
             timesteps,
-            schedule,
         })
     }
 }
 
 impl Sampler for Lcm {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.schedule.alpha_bar(entry(&self.timesteps, index)?)
+    fn track(&self) -> &Track {
+        &self.track
     }
 
     fn uses_noise(&self, index: usize) -> bool {
@@ -94,10 +80,10 @@ impl Sampler for Lcm {
     ) -> Result<StepOutput> {
         const SIGMA_DATA: f64 = 0.5;
         let timestep = entry(&self.timesteps, index)?;
-        let noise = required_noise(self.uses_noise(index), noise, self.times[index])?;
-        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let noise = required_noise(self.uses_noise(index), noise, self.track.times[index])?;
+        let alpha_bar = self.track.schedule.alpha_bar(timestep)?;
         let next = match self.timesteps.get(index + 1) {
-            Some(&t) => self.schedule.alpha_bar(t)?,
+            Some(&t) => self.track.schedule.alpha_bar(t)?,
             None => 1.0,
         };
         let tau = timestep as f64 * self.scaling;

@@ -59,7 +59,7 @@ pub use lcm::Lcm;
 pub use network::{Guidance, Network, NetworkDenoiser};
 pub use pndm::Pndm;
 pub use prediction::PredictionType;
-pub use sampler::{History, Sampler, StepOutput};
+pub use sampler::{History, Sampler, StepOutput, Track};
 pub use schedule::NoiseSchedule;
 pub use solver_config::{DpmAlgorithm, FinalSigma, SigmaSpacing, SolverConfig, SolverType};
 pub use timesteps::TimestepSpacing;

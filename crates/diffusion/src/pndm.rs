@@ -16,8 +16,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, combination, each_value, entry};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, combination, each_value, entry};
 
 /// What an evaluation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +37,10 @@ enum Role {
 /// The PNDM sampler.
 #[derive(Clone, Debug)]
 pub struct Pndm {
-    schedule: NoiseSchedule,
+    track: Track,
     prediction: PredictionType,
     final_alpha_bar: f64,
     stride: usize,
-    times: Vec<f64>,
     evaluations: Vec<(usize, Role)>,
 }
 
@@ -55,9 +53,6 @@ impl Pndm {
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
         let schedule = config.schedule()?;
         let grid = config.timesteps(steps)?;
-        for &timestep in &grid {
-            schedule.check_signal(config.prediction_type, timestep)?;
-        }
         let stride = schedule.train_steps() / steps;
         let mut evaluations = Vec::new();
         if config.solver.skip_prk_steps || steps < 4 {
@@ -80,13 +75,13 @@ impl Pndm {
             }
             evaluations.extend(grid[3..].iter().map(|&t| (t, Role::Multistep)));
         }
+        let told: Vec<usize> = evaluations.iter().map(|(t, _)| *t).collect();
         Ok(Self {
             prediction: config.prediction_type,
             final_alpha_bar: config.final_alpha_bar(&schedule),
             stride,
-            times: evaluations.iter().map(|(t, _)| *t as f64).collect(),
+            track: Track::at(schedule, &told, config.prediction_type)?,
             evaluations,
-            schedule,
         })
     }
 
@@ -98,9 +93,9 @@ impl Pndm {
         timestep: usize,
         to: Option<usize>,
     ) -> Result<StepOutput> {
-        let alpha_bar = self.schedule.alpha_bar(timestep)?;
+        let alpha_bar = self.track.schedule.alpha_bar(timestep)?;
         let next = match to {
-            Some(t) => self.schedule.alpha_bar(t)?,
+            Some(t) => self.track.schedule.alpha_bar(t)?,
             None => self.final_alpha_bar,
         };
         let scale = (next / alpha_bar).sqrt();
@@ -128,20 +123,8 @@ fn multistep(outputs: &[&[f32]]) -> Vec<f32> {
 }
 
 impl Sampler for Pndm {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.schedule.alpha_bar(entry(&self.evaluations, index)?.0)
-    }
-
-    fn uses_noise(&self, _index: usize) -> bool {
-        false
+    fn track(&self) -> &Track {
+        &self.track
     }
 
     fn begins_step(&self, index: usize) -> bool {

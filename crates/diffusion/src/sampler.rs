@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, Result, check_length};
+use crate::prediction::PredictionType;
 use crate::schedule::NoiseSchedule;
 
 /// The result of one step.
@@ -37,27 +38,70 @@ impl History {
     }
 }
 
-/// A sampler: a grid of evaluations of the network, and what to do after each.
+/// Where a sampler evaluates the network.
+#[derive(Clone, Debug)]
+pub struct Track {
+    pub(crate) schedule: NoiseSchedule,
+    pub(crate) times: Vec<f64>,
+    pub(crate) alpha_bars: Vec<f64>,
+    pub(crate) initial_deviation: f64,
+}
+
+impl Track {
+    /// At training steps, from noise of deviation 1.
+    ///
+    /// # Errors
+    /// [`Error::Timestep`]; [`Error::ZeroSignal`] for ε-prediction where ᾱ = 0.
+    pub(crate) fn at(
+        schedule: NoiseSchedule,
+        timesteps: &[usize],
+        prediction: PredictionType,
+    ) -> Result<Self> {
+        for &timestep in timesteps {
+            schedule.check_signal(prediction, timestep)?;
+        }
+        let levels = timesteps.iter().map(|&t| schedule.alpha_bar(t));
+        Ok(Self {
+            alpha_bars: levels.collect::<Result<_>>()?,
+            times: timesteps.iter().map(|&t| t as f64).collect(),
+            initial_deviation: 1.0,
+            schedule,
+        })
+    }
+}
+
+/// A sampler: a track of evaluations of the network, and what to do after each.
 ///
 /// States are variance preserving for all of them, x = √ᾱ·x₀ + √(1 − ᾱ)·ε,
 /// also where a paper writes its method in y = x/√ᾱ = x₀ + σ·ε: the network
 /// takes states as they are, and a run may change samplers half-way.
 pub trait Sampler: Send + Sync {
+    /// Where it evaluates the network.
+    fn track(&self) -> &Track;
+
     /// The training schedule.
-    fn schedule(&self) -> &NoiseSchedule;
+    fn schedule(&self) -> &NoiseSchedule {
+        &self.track().schedule
+    }
 
     /// What the network is told at each evaluation, in order: training steps,
     /// or fractions between two of them.
-    fn times(&self) -> &[f64];
+    fn times(&self) -> &[f64] {
+        &self.track().times
+    }
 
     /// ᾱ of the state that evaluation `index` sees.
     ///
     /// # Errors
-    /// [`Error::Evaluation`] beyond the grid.
-    fn alpha_bar(&self, index: usize) -> Result<f64>;
+    /// [`Error::Evaluation`] beyond the track.
+    fn alpha_bar(&self, index: usize) -> Result<f64> {
+        entry(&self.track().alpha_bars, index)
+    }
 
     /// Whether the step after evaluation `index` draws noise.
-    fn uses_noise(&self, index: usize) -> bool;
+    fn uses_noise(&self, _index: usize) -> bool {
+        false
+    }
 
     /// Whether a run may begin at evaluation `index`: not in the middle of a
     /// step of several evaluations.
@@ -67,7 +111,7 @@ pub trait Sampler: Send + Sync {
 
     /// The deviation of the state that all steps begin at, 1 or a little less.
     fn initial_deviation(&self) -> f64 {
-        1.0
+        self.track().initial_deviation
     }
 
     /// What follows evaluation `index`, which gave `model_output` at the state

@@ -16,8 +16,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level};
-use crate::sampler::{History, Sampler, StepOutput, combination};
-use crate::schedule::NoiseSchedule;
+use crate::sampler::{History, Sampler, StepOutput, Track, combination};
 use crate::solver_config::{SolverConfig, SolverType};
 
 /// The UniPC sampler.
@@ -82,7 +81,7 @@ impl UniPc {
 
     /// The order of the prediction after evaluation `index`, with `known` x̂₀.
     fn order(&self, index: usize, known: usize) -> usize {
-        let left = self.grid.times.len() - index;
+        let left = self.grid.track.times.len() - index;
         let most = match (self.solver.lower_order_final, self.grid.sigmas[index + 1]) {
             (true, _) => left,
             // D_k/r_k has no limit at σ = 0.
@@ -116,20 +115,8 @@ fn solve(ratios: &[f64], moments: &[f64]) -> Vec<f64> {
 }
 
 impl Sampler for UniPc {
-    fn schedule(&self) -> &NoiseSchedule {
-        &self.grid.schedule
-    }
-
-    fn times(&self) -> &[f64] {
-        &self.grid.times
-    }
-
-    fn alpha_bar(&self, index: usize) -> Result<f64> {
-        self.grid.alpha_bar(index)
-    }
-
-    fn uses_noise(&self, _index: usize) -> bool {
-        false
+    fn track(&self) -> &Track {
+        &self.grid.track
     }
 
     fn step(

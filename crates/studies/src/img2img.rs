@@ -4,7 +4,7 @@
 
 use crate::drawing::{
     Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_strength, decode,
-    write_latents, write_pictures, write_sheet,
+    write_latents, write_pictures, write_sheet_beside,
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
@@ -128,7 +128,7 @@ pub fn run(
     let values = drawing.draw(count, progress)?;
     let samples = Tensor::new(&[count, size.0, size.1, clean.channels()], values)?;
     write_latents(folder, &samples)?;
-    let mut drawn = decode(model, size, samples.into_data(), progress)?;
+    let drawn = decode(model, size, samples.into_data(), progress)?;
     let made = Made {
         model,
         drawing: &arguments.drawing,
@@ -158,11 +158,7 @@ pub fn run(
         pictures,
         seconds: 0.0,
     };
-    drawn.values.splice(0..0, picture.into_data());
-    let labels: Vec<String> = std::iter::once("original".to_owned())
-        .chain((0..count).map(|i| i.to_string()))
-        .collect();
-    write_sheet(folder, drawn, &labels, &made)?;
+    write_sheet_beside(folder, picture, drawn, &made)?;
     Ok(Img2imgReport {
         seconds: clock.elapsed().as_secs_f64(),
         ..report

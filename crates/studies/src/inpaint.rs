@@ -7,7 +7,7 @@
 use crate::discover::findings::Pictures;
 use crate::drawing::{
     Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_strength, decode,
-    write_pictures, write_sheet,
+    write_pictures, write_sheet_beside,
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
@@ -152,11 +152,7 @@ pub fn run(
         )],
     };
     let pictures = write_pictures(folder, &drawn, &made)?;
-    drawn.values.splice(0..0, picture.into_data());
-    let labels: Vec<String> = std::iter::once("original".to_owned())
-        .chain((0..count).map(|i| i.to_string()))
-        .collect();
-    write_sheet(folder, drawn, &labels, &made)?;
+    write_sheet_beside(folder, picture, drawn, &made)?;
     let share = mask.iter().filter(|m| **m).count() as f64 / mask.len() as f64;
     Ok(InpaintReport {
         model: model.reference.clone(),

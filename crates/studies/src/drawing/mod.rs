@@ -2,7 +2,7 @@
 
 mod write;
 
-pub(crate) use write::{Made, write_latents, write_pictures, write_sheet};
+pub(crate) use write::{Made, write_latents, write_pictures, write_sheet, write_sheet_beside};
 
 use crate::sampling::{pictures, run_trajectory};
 use crate::{DiffusionModel, Progress, StudyError};

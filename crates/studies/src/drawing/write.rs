@@ -81,6 +81,21 @@ pub(crate) fn write_pictures(
     Ok(names)
 }
 
+/// Writes a sheet of an original `[1, H, W, C]` and of what was made of it.
+pub(crate) fn write_sheet_beside(
+    folder: &mut RunFolder,
+    original: Tensor<f32>,
+    mut made_of_it: Pictures,
+    made: &Made<'_>,
+) -> Result<(), StudyError> {
+    let numbers = (0..made_of_it.len()).map(|i| i.to_string());
+    let labels: Vec<String> = std::iter::once("original".to_owned())
+        .chain(numbers)
+        .collect();
+    made_of_it.values.splice(0..0, original.into_data());
+    write_sheet(folder, made_of_it, &labels, made)
+}
+
 /// Writes a sheet of the first pictures.
 pub(crate) fn write_sheet(
     folder: &mut RunFolder,
