@@ -39,12 +39,12 @@ pub(super) fn make_room(path: &Path, overwrite: bool) -> Result<()> {
     }
     if RunFolder::state(path) == RunState::None {
         let entries = disk::list(path)?;
-        // Killed before its recipe was written: nothing of anyone else's is here.
+        // Killed before its recipe was written, or after an earlier one was
+        // removed: nothing of anyone else's is here. Folders inside hold nothing.
         let ours = |entry: &PathBuf| {
-            entry
-                .file_name()
-                .and_then(|n| n.to_str())
-                .is_some_and(|n| n == LIST || atomic::is_temporary(n))
+            let name = entry.file_name().and_then(|n| n.to_str());
+            name.is_some_and(|n| n == LIST || atomic::is_temporary(n))
+                || (entry.is_dir() && disk::list(entry).is_ok_and(|inside| inside.is_empty()))
         };
         if !entries.iter().all(ours) {
             return Err(Error::folder(
