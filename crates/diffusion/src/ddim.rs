@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry, required_noise};
+use crate::sampler::{
+    History, Sampler, StepOutput, Track, clipped, each_value, entry, required_noise,
+};
 
 /// How stochastic each DDIM step is: 0 is deterministic, 1 adds DDPM's noise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,10 +165,7 @@ impl Sampler for Ddim {
         let signal = next.sqrt();
         let direction = (1.0 - next - sigma * sigma).max(0.0).sqrt();
         each_value(model_output, sample, noise, |x, output, z| {
-            let mut original = self.prediction.original(alpha_bar, x, output);
-            if let Some(bound) = self.clip {
-                original = original.clamp(-bound, bound);
-            }
+            let original = clipped(self.prediction.original(alpha_bar, x, output), self.clip);
             let epsilon = self.prediction.epsilon(alpha_bar, x, output);
             (
                 signal * original + direction * epsilon + sigma * z,

@@ -13,7 +13,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry};
+use crate::sampler::{History, Sampler, StepOutput, Track, clipped, each_value, entry};
 use crate::timesteps::TimestepSpacing;
 
 /// The inversion that belongs to [`Ddim`](crate::Ddim) with η = 0.
@@ -126,10 +126,7 @@ impl Sampler for DdimInverse {
         let epsilon_level = if clean_sample { level } else { source };
         let (signal, direction) = (level.sqrt(), (1.0 - level).sqrt());
         each_value(model_output, sample, None, |x, output, _| {
-            let mut original = self.prediction.original(source, x, output);
-            if let Some(bound) = self.clip {
-                original = original.clamp(-bound, bound);
-            }
+            let original = clipped(self.prediction.original(source, x, output), self.clip);
             let epsilon = self.prediction.epsilon(epsilon_level, x, output);
             (signal * original + direction * epsilon, original)
         })

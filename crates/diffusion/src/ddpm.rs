@@ -10,7 +10,9 @@
 use crate::config::{ScheduleConfig, VarianceType};
 use crate::error::Result;
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry, required_noise};
+use crate::sampler::{
+    History, Sampler, StepOutput, Track, clipped, each_value, entry, required_noise,
+};
 
 /// The DDPM (ancestral) sampler.
 #[derive(Clone, Debug)]
@@ -87,10 +89,7 @@ impl Sampler for Ddpm {
         let from_sample = alpha.sqrt() * (1.0 - next) / (1.0 - alpha_bar);
         let sigma = self.variance(timestep, previous)?.sqrt();
         each_value(model_output, sample, noise, |x, output, z| {
-            let mut original = self.prediction.original(alpha_bar, x, output);
-            if let Some(bound) = self.clip {
-                original = original.clamp(-bound, bound);
-            }
+            let original = clipped(self.prediction.original(alpha_bar, x, output), self.clip);
             (
                 from_original * original + from_sample * x + sigma * z,
                 original,

@@ -13,7 +13,9 @@
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::sampler::{History, Sampler, StepOutput, Track, each_value, entry, required_noise};
+use crate::sampler::{
+    History, Sampler, StepOutput, Track, clipped, each_value, entry, required_noise,
+};
 
 /// The consistency sampler.
 #[derive(Clone, Debug)]
@@ -90,10 +92,7 @@ impl Sampler for Lcm {
         let square = tau * tau + SIGMA_DATA * SIGMA_DATA;
         let (skip, out) = (SIGMA_DATA * SIGMA_DATA / square, tau / square.sqrt());
         each_value(model_output, sample, noise, |x, output, z| {
-            let mut original = self.prediction.original(alpha_bar, x, output);
-            if let Some(bound) = self.clip {
-                original = original.clamp(-bound, bound);
-            }
+            let original = clipped(self.prediction.original(alpha_bar, x, output), self.clip);
             let denoised = out * original + skip * x;
             let next_state = next.sqrt() * denoised + (1.0 - next).sqrt() * z;
             (next_state, denoised)

@@ -157,6 +157,15 @@ impl<'a> NetworkDenoiser<'a> {
         self.dims.iter().product()
     }
 
+    /// States that go through the network at once: it bounds the memory of
+    /// the activations.
+    #[must_use]
+    pub fn block(&self) -> usize {
+        const MOST: usize = 32;
+        const VALUES: usize = 1 << 17;
+        (VALUES / self.dim().max(1)).clamp(1, MOST)
+    }
+
     /// The prediction for one block of states, with other inputs than the
     /// bound ones if they are given.
     fn evaluate(
@@ -180,11 +189,7 @@ impl Denoiser for NetworkDenoiser<'_> {
         count: usize,
         timestep: f64,
     ) -> std::result::Result<Vec<f32>, BoxError> {
-        // Blocks bound the memory of the activations.
-        const BLOCK: usize = 32;
-        const BLOCK_VALUES: usize = 1 << 17;
-        let dim = self.dim().max(1);
-        let most = (BLOCK_VALUES / dim).clamp(1, BLOCK);
+        let (dim, most) = (self.dim().max(1), self.block());
         let time = Tensor::new(&[1, 1], vec![timestep as f32])?;
         let mut out = Vec::with_capacity(x.len());
         let mut first = 0;
@@ -224,11 +229,11 @@ fn guide(prediction: &mut [f32], away: &[f32], dim: usize, guidance: Guidance) {
     let scale = guidance.scale as f32;
     let states = prediction.chunks_exact_mut(dim).zip(away.chunks_exact(dim));
     for (state, away) in states {
-        let before = deviation(state);
+        let before = (guidance.rescale > 0.0).then(|| deviation(state));
         for (p, n) in state.iter_mut().zip(away) {
             *p = n + scale * (*p - n);
         }
-        if guidance.rescale > 0.0 {
+        if let Some(before) = before {
             let ratio = before / deviation(state).max(f64::MIN_POSITIVE);
             let factor = 1.0 + guidance.rescale * (ratio - 1.0);
             state.iter_mut().for_each(|v| *v *= factor as f32);

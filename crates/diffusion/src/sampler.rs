@@ -185,6 +185,11 @@ pub(crate) fn combination(terms: &[(f64, &[f32])]) -> Vec<f32> {
     (0..dim).map(|j| sum(j) as f32).collect()
 }
 
+/// x̂₀ within ± `bound`, if there is one.
+pub(crate) fn clipped(original: f64, bound: Option<f64>) -> f64 {
+    bound.map_or(original, |bound| original.clamp(-bound, bound))
+}
+
 /// The noise of a stochastic step, none for a deterministic one.
 pub(crate) fn required_noise(
     stochastic: bool,

@@ -5,7 +5,7 @@ use crate::model::{open_schedule, prediction};
 use alice_diffusion::{Guidance, ScheduleConfig};
 use alice_networks::{Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, UNet2DCondition};
 use alice_pipelines::{Condition, Latents, TextEncoders};
-use alice_runs::{LoraReference, ModelOptions, ModelReference, hash};
+use alice_runs::{ModelOptions, ModelReference};
 use std::path::Path;
 
 /// The guidance when none is asked for, as in the public pipelines.
@@ -39,14 +39,16 @@ pub(crate) struct Told {
 }
 
 impl LatentModel {
-    /// Opens a pipeline folder, a single-file checkpoint or a model of the
-    /// local Hugging Face cache, with the low-rank changes and the prediction
-    /// that `options` name.
+    /// Opens the model of a name, which is at `location`, with the low-rank
+    /// changes and the prediction that `options` name.
     ///
     /// # Errors
     /// When files are missing, broken or not supported.
-    pub fn open(name: &Path, options: &ModelOptions) -> Result<Self, StudyError> {
-        let mut location = ModelLocation::find(name)?;
+    pub fn open(
+        name: &Path,
+        mut location: ModelLocation,
+        options: &ModelOptions,
+    ) -> Result<Self, StudyError> {
         let prediction = prediction(options)?;
         if let Some(prediction) = prediction {
             location.set_prediction(prediction);
@@ -69,7 +71,6 @@ impl LatentModel {
         };
         model.check()?;
         for lora in &options.lora {
-            require_same_lora(lora)?;
             let report = model.apply_lora(Path::new(&lora.file), lora.weight)?;
             model.loras.push(report);
         }
@@ -107,11 +108,15 @@ impl LatentModel {
         Err(StudyError::argument("--model", why))
     }
 
-    /// Reads what the model is told.
+    /// Refuses options that do not fit, without reading their texts; returns
+    /// the guidance, and height and width in pixels.
     ///
     /// # Errors
     /// Names the option that does not fit.
-    pub(crate) fn tell(&self, options: &ModelOptions) -> Result<Told, StudyError> {
+    pub(crate) fn check_options(
+        &self,
+        options: &ModelOptions,
+    ) -> Result<(Guidance, (usize, usize)), StudyError> {
         let guidance = Guidance {
             scale: options.guidance.unwrap_or(GUIDANCE),
             rescale: options.guidance_rescale.unwrap_or(0.0),
@@ -124,12 +129,38 @@ impl LatentModel {
             let why = format!("{}; it must lie between 0 and 1", guidance.rescale);
             return Err(StudyError::argument("--guidance-rescale", why));
         }
-        let encode = |text: &Option<String>| self.texts.encode(text.as_deref().unwrap_or_default());
+        Ok((guidance, self.pixels(options.size.as_deref())?))
+    }
+
+    /// Reads what the model is told. Texts that it was told before need not be
+    /// read again.
+    ///
+    /// # Errors
+    /// Names the option that does not fit.
+    pub(crate) fn tell(
+        &self,
+        options: &ModelOptions,
+        before: Option<(&ModelOptions, &Told)>,
+    ) -> Result<Told, StudyError> {
+        let (guidance, pixels) = self.check_options(options)?;
+        let known = |text: &Option<String>| {
+            let (options, told) = before?;
+            let texts = [
+                (&options.prompt, &told.positive),
+                (&options.negative, &told.negative),
+            ];
+            let found = texts.into_iter().find(|(known, _)| *known == text);
+            found.map(|(_, condition)| condition.clone())
+        };
+        let read = |text: &Option<String>| match known(text) {
+            Some(condition) => Ok(condition),
+            None => self.texts.encode(text.as_deref().unwrap_or_default()),
+        };
         Ok(Told {
-            pixels: self.pixels(options.size.as_deref())?,
-            positive: encode(&options.prompt)?,
-            negative: encode(&options.negative)?,
+            positive: read(&options.prompt)?,
+            negative: read(&options.negative)?,
             guidance,
+            pixels,
         })
     }
 
@@ -157,21 +188,4 @@ impl LatentModel {
             }
         }
     }
-}
-
-/// Refuses a LoRA file that is not the recipe's.
-fn require_same_lora(lora: &LoraReference) -> Result<(), StudyError> {
-    let Some(wanted) = &lora.hash else {
-        return Ok(());
-    };
-    let found = hash::file(Path::new(&lora.file))?;
-    if found == *wanted {
-        return Ok(());
-    }
-    let why = format!(
-        "its content is {} and was {} when the recipe was made. Restore the file",
-        hash::short(&found),
-        hash::short(wanted)
-    );
-    Err(StudyError::argument(lora.file.clone(), why))
 }

@@ -5,7 +5,7 @@ use crate::latent_model::{LatentModel, Told};
 use crate::{Progress, StudyError};
 use alice_calculus::{Model, Tensor};
 use alice_diffusion::{Network, PredictionType, SamplerKind, ScheduleConfig};
-use alice_networks::{ModelLocation, Prediction, UNet2D};
+use alice_networks::{ModelFolder, ModelLocation, Prediction, UNet2D};
 use alice_pipelines::{guided, tell};
 use alice_runs::{ModelOptions, ModelReference, TensorFile, disk, hash};
 use std::path::Path;
@@ -55,8 +55,8 @@ impl DiffusionModel {
             Some(name) => {
                 let location = ModelLocation::find(name)?;
                 if reads_text(&location)? {
-                    let model = LatentModel::open(name, options)?;
-                    let told = model.tell(options)?;
+                    let model = LatentModel::open(name, location, options)?;
+                    let told = model.tell(options, None)?;
                     return Ok(Self::of_latents(Arc::new(model), told, options));
                 }
                 Self::of_pixels(name, &location, options)?
@@ -74,8 +74,8 @@ impl DiffusionModel {
         if self.reference.options == *options {
             return Ok(self);
         }
-        if let Parts::Latents(model, _) = self.parts {
-            let told = model.tell(options)?;
+        if let Parts::Latents(model, told) = self.parts {
+            let told = model.tell(options, Some((&self.reference.options, &told)))?;
             return Ok(Self::of_latents(model, told, options));
         }
         let given = [
@@ -262,6 +262,18 @@ impl DiffusionModel {
         notes
     }
 
+    /// Refuses options that the model does not understand, without reading
+    /// their texts.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn check_options(&self, options: &ModelOptions) -> Result<(), StudyError> {
+        match &self.parts {
+            Parts::Pixels(_) => self.clone().told(options).map(drop),
+            Parts::Latents(model, _) => model.check_options(options).map(drop),
+        }
+    }
+
     /// How strongly the prompt counts, for models that read one.
     #[must_use]
     pub fn guidance(&self) -> Option<f64> {
@@ -432,18 +444,8 @@ pub(crate) fn prediction(options: &ModelOptions) -> Result<Option<Prediction>, S
 fn reads_text(location: &ModelLocation) -> Result<bool, StudyError> {
     let config = match location {
         ModelLocation::File(_) => return Ok(true),
-        ModelLocation::Folder(folder) => {
-            let inner = folder.join("unet/config.json");
-            if disk::is_file(&inner) {
-                inner
-            } else {
-                folder.join("config.json")
-            }
-        }
+        ModelLocation::Folder(folder) => ModelFolder::find(folder)?.config,
     };
-    if !disk::is_file(&config) {
-        return Ok(false);
-    }
     let config = serde_json::from_str(&disk::read_text(&config)?);
     let config: serde_json::Value = config.unwrap_or_default();
     Ok(config["_class_name"] == "UNet2DConditionModel")

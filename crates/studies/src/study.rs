@@ -22,7 +22,7 @@ use crate::{
     compare, discover, edit, evolve, global, grid, img2img, inpaint, invert, measure, sample,
     survey, train, transport, treat, world,
 };
-use alice_runs::{ModelOptions, ModelReference, Recipe, RunFolder, RunState, disk, hash};
+use alice_runs::{ModelOptions, ModelReference, Recipe, RunFolder, RunState, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -310,10 +310,13 @@ impl Job {
     pub fn prepare(mut self) -> Result<PreparedJob, StudyError> {
         self.study.pin_inputs()?;
         for lora in &mut self.options.lora {
-            // A folder or a hub's name is pinned by neither path nor content.
-            let path = Path::new(&lora.file);
-            if lora.hash.is_none() && disk::is_file(path) {
-                lora.hash = Some(hash::file(path)?);
+            // A folder or a name of the hub is not pinned.
+            let path = PathBuf::from(&lora.file);
+            if lora.hash.is_some() || disk::is_file(&path) {
+                let hash = lora.hash.take().unwrap_or_default();
+                let mut file = InputFile { path, hash };
+                file.pin()?;
+                lora.hash = Some(file.hash);
             }
         }
         let uses_model = self.study.uses_model();

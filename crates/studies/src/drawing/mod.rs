@@ -10,11 +10,6 @@ use alice_calculus::Tensor;
 use alice_diffusion::{Draws, Eta, Held, Network, Sampler, SamplerKind, Trajectory, initial_noise};
 use serde::{Deserialize, Serialize};
 
-/// Values of the states that go through the network at once.
-const BLOCK_VALUES: usize = 1 << 17;
-/// Most states that go through the network at once.
-const BLOCK: usize = 32;
-
 /// How to get from noise to a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -192,7 +187,7 @@ impl Drawing<'_> {
         let dim = denoiser.dim();
         let end = self.sampler.times().len();
         progress.begin("drawing", (count * (end - self.first)) as u64);
-        let block = (BLOCK_VALUES / dim.max(1)).clamp(1, BLOCK);
+        let block = denoiser.block();
         let mut values = Vec::with_capacity(count * dim);
         for first in (0..count).step_by(block) {
             let items = block.min(count - first);

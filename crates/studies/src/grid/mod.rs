@@ -122,15 +122,9 @@ pub fn check(arguments: &GridArguments, model: &DiffusionModel) -> Result<(), St
     if let Some(picture) = &arguments.picture {
         read_picture(picture, arguments.resize, model)?;
     }
-    let mut told: Option<DiffusionModel> = None;
     let mut drawn = Vec::new();
     for cell in &cells.distinct {
-        if told
-            .as_ref()
-            .is_none_or(|told| told.reference.options != cell.options)
-        {
-            told = Some(model.clone().told(&cell.options)?);
-        }
+        model.check_options(&cell.options)?;
         match (cell.strength, &arguments.picture) {
             (Some(_), None) => {
                 let why = "strength needs a --picture to start from";

@@ -34,7 +34,6 @@ pub(super) fn page(
         (f64::from(height) * zoom).round() as u32,
     );
     let class = if longest > 160.0 { "large" } else { "" };
-    let [_, _, sheets] = [0, 1, 2].map(|side| cells.values[side].len());
     let name = |axis: &Option<super::Axis>| axis.as_ref().map(|axis| axis.parameter.name());
     let x = arguments.x.parameter.name();
     let sides = [Some(x), name(&arguments.y), name(&arguments.z)];
@@ -78,7 +77,7 @@ pub(super) fn page(
     };
     let sections = html! {
         style { (PreEscaped(STYLE)) }
-        @for z in 0..sheets {
+        @for z in 0..cells.values[2].len() {
             section {
                 @if let Some(axis) = &arguments.z {
                     h2 { (axis.parameter.name()) " " (cells.values[2][z]) }

@@ -27,14 +27,12 @@ pub(super) fn write(
 ) -> Result<Vec<String>, StudyError> {
     let first = read_cell(folder, 0)?;
     let own = (first.height() as usize, first.width() as usize);
-    let [columns, rows, _] = [0, 1, 2].map(|side| cells.values[side].len());
+    let (columns, rows) = (cells.values[0].len(), cells.values[1].len());
     let beside = if arguments.y.is_some() { BESIDE } else { 0 };
-    let room = |count: usize, taken: usize| {
-        (LONGEST - taken) / count.max(1) - GAP.min(LONGEST / count.max(1))
-    };
-    let side =
-        room(columns, beside + 2 * MARGIN).clamp(CELL.1, CELL.0.max(own.0.max(own.1).min(512)));
-    let across = ((LONGEST - beside - 2 * MARGIN) / (side + GAP)).max(1);
+    let width = LONGEST - beside - 2 * MARGIN;
+    let room = (width / columns.max(1)).saturating_sub(GAP);
+    let side = room.clamp(CELL.1, CELL.0.max(own.0.max(own.1).min(512)));
+    let across = (width / (side + GAP)).max(1);
     let down = ((LONGEST - 2 * MARGIN - 120) / (side + GAP)).max(1);
     let zoom = Zoom::fit(own, (side, side));
     let mut parts = Vec::new();
