@@ -23,12 +23,12 @@ def main():
     side = pixels // 8
     torch.manual_seed(0)
     if part == "unet":
-        model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
+        model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32).eval()
         sample = torch.randn(1, model.config.in_channels, side, side)
         context = torch.randn(1, TOKENS, model.config.cross_attention_dim)
         run = lambda: model(sample, 500, context)
     else:
-        model = AutoencoderKL.from_pretrained(folder, subfolder="vae").eval()
+        model = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32).eval()
         sample = torch.randn(1, model.config.latent_channels, side, side)
         run = lambda: model.decode(sample)
     taken, first = [], None

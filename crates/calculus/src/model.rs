@@ -4,7 +4,7 @@ use crate::graph::{Graph, Value};
 use crate::op::Op;
 use crate::{GraphError, Parameter, Parameters, Tensor};
 use alice_kernels::Real;
-use alice_kernels::convolution::{Convolution, Direction, PackedWeights, Plan};
+use alice_kernels::convolution::{Convolution, Direction, Layout, PackedWeights, Plan};
 use alice_kernels::gather::Epilogue;
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
@@ -61,7 +61,7 @@ impl<T: Real> Model<T> {
     }
 
     /// Packs the weights of some nodes that lie elsewhere for products in one
-    /// direction.
+    /// direction; those that are in half precision there stay so.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -78,9 +78,9 @@ impl<T: Real> Model<T> {
             let packed = &self.products[node][direction as usize].weights;
             if packed.get().is_none() && self.parameters.is_later(weight) {
                 let spec = &self.graph.parameters()[weight.0];
-                let values = self.parameters.fetch(weight, spec)?;
+                let values = self.parameters.to_file_layout(weight.0, spec)?;
                 let plan = self.plan(node, &shape, direction);
-                packed.get_or_init(|| plan.pack(&values));
+                packed.get_or_init(|| plan.pack(&values, Layout::File).compact());
             }
             Ok(())
         })
@@ -158,7 +158,7 @@ impl<T: Real> Model<T> {
         let plan = self.plan(node, &shape, direction);
         let values = self.parameters.get(weight);
         let weights = &self.products[node][direction as usize].weights;
-        let weights = weights.get_or_init(|| plan.pack(values));
+        let weights = weights.get_or_init(|| plan.pack(values, Layout::Kernel));
         plan.product(n, x, weights, epilogue, out);
     }
 

@@ -3,7 +3,6 @@
 use crate::{Graph, GraphError, Parameter, ParameterKind, ParameterSpec};
 use alice_kernels::Real;
 use alice_kernels::layout::permute_items;
-use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -129,21 +128,6 @@ impl<T: Real> Parameters<T> {
     /// Whether a parameter's values lie elsewhere.
     pub(crate) fn is_later(&self, parameter: Parameter) -> bool {
         self.sources[parameter.0].is_some()
-    }
-
-    /// The values of a parameter in the kernels' layout, from wherever they are.
-    pub(crate) fn fetch(
-        &self,
-        parameter: Parameter,
-        spec: &ParameterSpec,
-    ) -> Result<Cow<'_, [T]>, GraphError> {
-        Ok(match &self.sources[parameter.0] {
-            Some(source) => spec
-                .kind
-                .to_kernel_layout(read(source.as_ref(), spec)?)
-                .into(),
-            None => self.get(parameter).into(),
-        })
     }
 
     /// Changes the values of one parameter, in PyTorch's layout, reading them

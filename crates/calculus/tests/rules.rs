@@ -396,49 +396,61 @@ fn weights_may_lie_elsewhere() {
         .convolution(x, "conv", 5, 3, 1, Padding::all(1), true)
         .unwrap();
     let y = graph.silu(y);
+    let y = graph
+        .convolution(y, "down", 7, 3, 2, Padding::all(1), true)
+        .unwrap();
     let y = graph.linear(y, "linear", 4, true).unwrap();
     graph.output("y", y);
-    let draw = |spec: &ParameterSpec| -> Vec<f32> {
-        Stream::new(3, &spec.name, 0, 0).normals(spec.kind.len())
-    };
-    let held =
-        Parameters::from_file_layout(&graph, |spec| Ok::<_, GraphError>(Values::Held(draw(spec))));
-    let later = Parameters::from_file_layout(&graph, |spec| {
-        Ok::<_, GraphError>(Values::Later(Arc::new(Elsewhere(Ok(draw(spec))))))
-    });
-    let (held, later) = (held.unwrap(), later.unwrap());
-    for (index, spec) in graph.parameters().iter().enumerate() {
-        let found = later.to_file_layout(index, spec).unwrap();
-        assert_eq!(found, held.to_file_layout(index, spec).unwrap());
-    }
-    let point: Tensor<f32> =
-        Tensor::new(&[1, 6, 6, 3], Stream::new(3, "x", 0, 0).normals(108)).unwrap();
-    let results = [held.clone(), later.clone()].map(|parameters| {
-        let model = Model::new(graph.clone(), parameters).unwrap();
-        let value = model.evaluate(&[("x", &point)], &[y]).unwrap();
-        let linear = Linearization::new(&model, &[("x", &point)], x, y).unwrap();
-        let pushed = linear.pushforward(&point).unwrap();
-        (value, linear.pullback(&pushed).unwrap(), pushed)
-    });
-    assert_eq!(results[0], results[1]);
-
-    let mut changed = later.clone();
-    let spec = &graph.parameters()[0];
-    changed.change(0, spec, |values| values[0] += 1.0).unwrap();
-    let mut expected = draw(spec);
-    expected[0] += 1.0;
-    assert_eq!(changed.to_file_layout(0, spec).unwrap(), expected);
-    assert_ne!(changed, later);
-
-    for broken in [Err("the file is gone".to_owned()), Ok(vec![0.0; 2])] {
-        let source: Arc<dyn Source<f32>> = Arc::new(Elsewhere(broken));
-        let broken = Parameters::from_file_layout(&graph, |spec| {
-            Ok::<_, GraphError>(match spec.name.as_str() {
-                "linear.weight" => Values::Later(source.clone()),
-                _ => Values::Held(draw(spec)),
-            })
+    // Once those of any precision, once numbers of half precision, which are
+    // held so.
+    for digits in [f32::EPSILON, 1.0 / 256.0] {
+        let draw = |spec: &ParameterSpec| -> Vec<f32> {
+            let normals: Vec<f32> = Stream::new(3, &spec.name, 0, 0).normals(spec.kind.len());
+            normals
+                .iter()
+                .map(|v| (v / digits).round() * digits)
+                .collect()
+        };
+        let held = Parameters::from_file_layout(&graph, |spec| {
+            Ok::<_, GraphError>(Values::Held(draw(spec)))
         });
-        let error = Model::new(graph.clone(), broken.unwrap()).unwrap_err();
-        assert!(error.to_string().contains("linear.weight"), "{error}");
+        let later = Parameters::from_file_layout(&graph, |spec| {
+            Ok::<_, GraphError>(Values::Later(Arc::new(Elsewhere(Ok(draw(spec))))))
+        });
+        let (held, later) = (held.unwrap(), later.unwrap());
+        for (index, spec) in graph.parameters().iter().enumerate() {
+            let found = later.to_file_layout(index, spec).unwrap();
+            assert_eq!(found, held.to_file_layout(index, spec).unwrap());
+        }
+        let point: Tensor<f32> =
+            Tensor::new(&[1, 6, 6, 3], Stream::new(3, "x", 0, 0).normals(108)).unwrap();
+        let results = [held.clone(), later.clone()].map(|parameters| {
+            let model = Model::new(graph.clone(), parameters).unwrap();
+            let value = model.evaluate(&[("x", &point)], &[y]).unwrap();
+            let linear = Linearization::new(&model, &[("x", &point)], x, y).unwrap();
+            let pushed = linear.pushforward(&point).unwrap();
+            (value, linear.pullback(&pushed).unwrap(), pushed)
+        });
+        assert_eq!(results[0], results[1]);
+
+        let mut changed = later.clone();
+        let spec = &graph.parameters()[0];
+        changed.change(0, spec, |values| values[0] += 1.0).unwrap();
+        let mut expected = draw(spec);
+        expected[0] += 1.0;
+        assert_eq!(changed.to_file_layout(0, spec).unwrap(), expected);
+        assert_ne!(changed, later);
+
+        for broken in [Err("the file is gone".to_owned()), Ok(vec![0.0; 2])] {
+            let source: Arc<dyn Source<f32>> = Arc::new(Elsewhere(broken));
+            let broken = Parameters::from_file_layout(&graph, |spec| {
+                Ok::<_, GraphError>(match spec.name.as_str() {
+                    "linear.weight" => Values::Later(source.clone()),
+                    _ => Values::Held(draw(spec)),
+                })
+            });
+            let error = Model::new(graph.clone(), broken.unwrap()).unwrap_err();
+            assert!(error.to_string().contains("linear.weight"), "{error}");
+        }
     }
 }

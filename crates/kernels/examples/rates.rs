@@ -6,7 +6,7 @@
 //! multiply-adds and of copies in memory, all threads.
 
 use alice_kernels::attention::Attention;
-use alice_kernels::convolution::{Convolution, Direction, Plan};
+use alice_kernels::convolution::{Convolution, Direction, Layout, Plan};
 use alice_kernels::gather::Epilogue;
 use alice_kernels::norm::GroupNorm;
 use alice_kernels::pointwise::{self, RowMap};
@@ -114,7 +114,10 @@ fn measure(case: &Case) -> Map<String, Value> {
             let bias = normals(output);
             let forward = Plan::new(shape, Direction::Forward);
             let adjoint = Plan::new(shape, Direction::Adjoint);
-            let (there, back) = (forward.pack(&weight), adjoint.pack(&weight));
+            let (there, back) = (
+                forward.pack(&weight, Layout::Kernel),
+                adjoint.pack(&weight, Layout::Kernel),
+            );
             set(
                 "forward",
                 seconds(|| {

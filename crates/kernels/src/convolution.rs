@@ -120,18 +120,57 @@ impl Convolution {
     /// Weights `[taps, input, output]` for the forward product.
     #[must_use]
     pub fn pack_forward<T: Real>(&self, weight: &[T]) -> PackedMatrix<T> {
-        let taps = self.kernel * self.kernel;
-        let strides = [self.input * self.output, self.output, 1];
-        PackedMatrix::new(weight, taps, self.input, self.output, strides)
+        self.pack(weight, Direction::Forward, Layout::Kernel)
     }
 
     /// The same weights, transposed, for the adjoint in the input.
     #[must_use]
     pub fn pack_adjoint<T: Real>(&self, weight: &[T]) -> PackedMatrix<T> {
-        let taps = self.kernel * self.kernel;
-        let strides = [self.input * self.output, 1, self.output];
-        PackedMatrix::new(weight, taps, self.output, self.input, strides)
+        self.pack(weight, Direction::Adjoint, Layout::Kernel)
     }
+
+    fn pack<T: Real>(&self, weight: &[T], direction: Direction, layout: Layout) -> PackedMatrix<T> {
+        let taps: Vec<usize> = (0..self.kernel * self.kernel).collect();
+        self.pack_taps(weight, &taps, direction, layout)
+    }
+
+    fn pack_taps<T: Real>(
+        &self,
+        weight: &[T],
+        taps: &[usize],
+        direction: Direction,
+        layout: Layout,
+    ) -> PackedMatrix<T> {
+        let strides = self.strides(direction, layout);
+        let (depth, columns) = match direction {
+            Direction::Forward => (self.input, self.output),
+            Direction::Adjoint => (self.output, self.input),
+        };
+        PackedMatrix::of_taps(weight, taps, depth, columns, strides)
+    }
+
+    /// From one tap, one channel that is summed over, and one channel of the
+    /// result to the next.
+    fn strides(&self, direction: Direction, layout: Layout) -> [usize; 3] {
+        let taps = self.kernel * self.kernel;
+        let (tap, input, output) = match layout {
+            Layout::Kernel => (self.input * self.output, self.output, 1),
+            Layout::File => (1, taps, self.input * taps),
+        };
+        match direction {
+            Direction::Forward => [tap, input, output],
+            Direction::Adjoint => [tap, output, input],
+        }
+    }
+}
+
+/// The order of a weight's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `[taps, input, output]`.
+    Kernel,
+    /// `[output, input, taps]`, as PyTorch's files have it.
+    File,
 }
 
 /// Which of the two products of a weight.
@@ -180,6 +219,23 @@ enum Packed<T> {
     Classes(Vec<PackedMatrix<T>>),
 }
 
+impl<T: Real> PackedWeights<T> {
+    /// The same weights in half the memory, if all of them are numbers of a
+    /// half-precision format and the plan reads them as they are: products
+    /// have the same bits.
+    #[must_use]
+    pub fn compact(self) -> Self {
+        Self(match self.0 {
+            Packed::Gathered(matrix) => Packed::Gathered(matrix.compact()),
+            Packed::Classes(matrices) => {
+                Packed::Classes(matrices.into_iter().map(PackedMatrix::compact).collect())
+            }
+            // What is transformed is no longer a half-precision number.
+            transformed @ Packed::Transformed(_) => transformed,
+        })
+    }
+}
+
 impl Plan {
     /// The quickest way of those that suit the extents of one item. The batch
     /// has no say, so that no item's result depends on its neighbours.
@@ -201,40 +257,23 @@ impl Plan {
         }
     }
 
-    /// Packs weights `[taps, input, output]`.
+    /// Packs weights.
+    ///
+    /// # Panics
+    /// When there are fewer than the extents need.
     #[must_use]
-    pub fn pack<T: Real>(&self, weight: &[T]) -> PackedWeights<T> {
-        let shape = &self.shape;
-        let forward = self.direction == Direction::Forward;
-        let pairs = shape.input * shape.output;
+    pub fn pack<T: Real>(&self, weight: &[T], layout: Layout) -> PackedWeights<T> {
+        let (shape, direction) = (&self.shape, self.direction);
         PackedWeights(match &self.route {
-            Route::Transformed if forward => {
-                let strides = [pairs, shape.output, 1];
-                Packed::Transformed(Winograd::new(*shape, weight, strides, false))
-            }
             Route::Transformed => {
-                let strides = [pairs, 1, shape.output];
-                Packed::Transformed(Winograd::new(shape.mirrored(), weight, strides, true))
+                let flip = direction == Direction::Adjoint;
+                let turned = if flip { shape.mirrored() } else { *shape };
+                let strides = shape.strides(direction, layout);
+                Packed::Transformed(Winograd::new(turned, weight, strides, flip))
             }
-            Route::Gathered(_) if forward => Packed::Gathered(shape.pack_forward(weight)),
-            Route::Gathered(_) => Packed::Gathered(shape.pack_adjoint(weight)),
+            Route::Gathered(_) => Packed::Gathered(shape.pack(weight, direction, layout)),
             Route::Classes(classes) => {
-                let pack = |class: &Class| {
-                    let chosen: Vec<T> = class
-                        .taps
-                        .iter()
-                        .flat_map(|&tap| &weight[tap * pairs..(tap + 1) * pairs])
-                        .copied()
-                        .collect();
-                    let strides = [pairs, 1, shape.output];
-                    PackedMatrix::new(
-                        &chosen,
-                        class.taps.len(),
-                        shape.output,
-                        shape.input,
-                        strides,
-                    )
-                };
+                let pack = |class: &Class| shape.pack_taps(weight, &class.taps, direction, layout);
                 Packed::Classes(classes.iter().map(pack).collect())
             }
         })
@@ -409,11 +448,24 @@ mod tests {
             // Whatever way the plans take.
             let plan = Plan::new(c, Direction::Forward);
             out.fill(0.5);
-            plan.product(n, &single(&x), &plan.pack(&single(&weight)), Epilogue::Store, &mut out);
+            plan.product(n, &single(&x), &plan.pack(&single(&weight), Layout::Kernel), Epilogue::Store, &mut out);
             prop_assert!(norm_of_difference(&out, &y) < 5e-6);
             let adjoint = Plan::new(c, Direction::Adjoint);
-            adjoint.product(n, &single(&u), &adjoint.pack(&single(&weight)), Epilogue::Store, &mut back32);
+            adjoint.product(n, &single(&u), &adjoint.pack(&single(&weight), Layout::Kernel), Epilogue::Store, &mut back32);
             prop_assert!(norm_of_difference(&back32, &back) < 5e-6);
+            // Files' layout gives the same bits.
+            let filed: Vec<f64> = (0..weight.len()).map(|i| {
+                let (o, rest) = (i / (input * kernel * kernel), i % (input * kernel * kernel));
+                let (i, tap) = (rest / (kernel * kernel), rest % (kernel * kernel));
+                weight[(tap * input + i) * output + o]
+            }).collect();
+            let mut again = vec![0f32; out.len()];
+            plan.product(n, &single(&x), &plan.pack(&single(&filed), Layout::File), Epilogue::Store, &mut again);
+            prop_assert_eq!(&again, &out);
+            let mut again = vec![0f32; back32.len()];
+            adjoint.product(n, &single(&u), &adjoint.pack(&single(&filed), Layout::File), Epilogue::Store, &mut again);
+            prop_assert_eq!(&again, &back32);
+
             gradient32.fill(0.0);
             plan.weight_gradient(n, &single(&x), &single(&u), &mut gradient32);
             prop_assert!(norm_of_difference(&gradient32, &gradient) < 5e-6);

@@ -13,11 +13,19 @@ pub fn permute_items<T: Real>(values: &[T], n: usize, rows: usize, columns: usiz
     if rows == 0 || columns == 0 {
         return out;
     }
+    // A square of a few cache lines on both sides at a time.
+    const SIDE: usize = 32;
     let items = values.chunks_exact(rows * columns);
     for (from, to) in items.zip(out.chunks_exact_mut(rows * columns)) {
-        for (column, line) in to.chunks_exact_mut(rows).enumerate() {
-            for (row, value) in line.iter_mut().enumerate() {
-                *value = from[row * columns + column];
+        for first_row in (0..rows).step_by(SIDE) {
+            for first_column in (0..columns).step_by(SIDE) {
+                let block = first_row..rows.min(first_row + SIDE);
+                for column in first_column..columns.min(first_column + SIDE) {
+                    let line = &mut to[column * rows..(column + 1) * rows];
+                    for (row, value) in block.clone().zip(&mut line[block.clone()]) {
+                        *value = from[row * columns + column];
+                    }
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ pub mod layout;
 mod microkernel;
 pub mod norm;
 mod outer;
+mod panels;
 pub mod pointwise;
 mod real;
 mod scratch;

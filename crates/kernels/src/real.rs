@@ -2,6 +2,8 @@
 
 use crate::microkernel::MicroKernel;
 use crate::scratch::Pool;
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -45,6 +47,18 @@ pub trait Real:
     fn erf(self) -> Self;
     /// Whether neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// Rounds to half precision.
+    #[doc(hidden)]
+    fn to_f16(from: &[Self], to: &mut [f16]);
+    /// Widens from half precision.
+    #[doc(hidden)]
+    fn from_f16(from: &[f16], to: &mut [Self]);
+    /// Rounds to bfloat16.
+    #[doc(hidden)]
+    fn to_bf16(from: &[Self], to: &mut [bf16]);
+    /// Widens from bfloat16.
+    #[doc(hidden)]
+    fn from_bf16(from: &[bf16], to: &mut [Self]);
     /// The microkernel for matrices of `columns` columns on this machine.
     #[doc(hidden)]
     fn microkernel(columns: usize) -> MicroKernel<Self>;
@@ -104,6 +118,20 @@ impl Real for f32 {
     fn is_finite(self) -> bool {
         f32::is_finite(self)
     }
+    fn to_f16(from: &[Self], to: &mut [f16]) {
+        to.convert_from_f32_slice(from);
+    }
+    fn from_f16(from: &[f16], to: &mut [Self]) {
+        from.convert_to_f32_slice(to);
+    }
+    fn to_bf16(from: &[Self], to: &mut [bf16]) {
+        to.convert_from_f32_slice(from);
+    }
+    fn from_bf16(from: &[bf16], to: &mut [Self]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = f32::from_bits(u32::from(from.to_bits()) << 16);
+        }
+    }
     fn microkernel(columns: usize) -> MicroKernel<Self> {
         MicroKernel::detect(columns)
     }
@@ -139,6 +167,18 @@ impl Real for f64 {
     #[inline(always)]
     fn is_finite(self) -> bool {
         f64::is_finite(self)
+    }
+    fn to_f16(from: &[Self], to: &mut [f16]) {
+        to.convert_from_f64_slice(from);
+    }
+    fn from_f16(from: &[f16], to: &mut [Self]) {
+        from.convert_to_f64_slice(to);
+    }
+    fn to_bf16(from: &[Self], to: &mut [bf16]) {
+        to.convert_from_f64_slice(from);
+    }
+    fn from_bf16(from: &[bf16], to: &mut [Self]) {
+        from.convert_to_f64_slice(to);
     }
     fn microkernel(_columns: usize) -> MicroKernel<Self> {
         MicroKernel::portable()

@@ -7,7 +7,7 @@ use crate::error::shown;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -95,17 +95,34 @@ impl TensorReader {
             let what = format!("it holds no tensor {}", shown(name));
             return Err(Error::tensors(&self.path, None, what, hint));
         };
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.data + entry.start))
-            .map_err(|e| Error::disk(&self.path, e))?;
         let bytes = entry.elements * entry.dtype.size();
         let mut buffer = vec![0; bytes.min(1 << 20)];
-        let mut source = BufReader::new(&*file);
+        let mut source = At {
+            file: &self.file,
+            position: self.data + entry.start,
+        };
         let data = read_tensor(&self.path, &mut source, entry, &mut buffer)?;
         Ok(NamedTensor {
             shape: entry.shape.clone(),
             data,
         })
+    }
+}
+
+/// A file from some position on. It is locked for single reads only, so that
+/// several tensors can be read at a time.
+struct At<'a> {
+    file: &'a Mutex<File>,
+    position: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.position))?;
+        let count = file.read(buffer)?;
+        self.position += count as u64;
+        Ok(count)
     }
 }
 

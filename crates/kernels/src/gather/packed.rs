@@ -1,0 +1,250 @@
+//! Matrices in the order that the microkernel reads.
+
+use super::Epilogue;
+use crate::Real;
+use crate::microkernel::{MAX_ROWS, MAX_TILE, MicroKernel};
+use crate::panels::Panels;
+use rayon::prelude::*;
+
+/// A matrix per tap, `[taps, depth, columns]`, in the order the microkernel
+/// reads it.
+#[derive(Clone, Debug)]
+pub struct PackedMatrix<T> {
+    pub(super) kernel: MicroKernel<T>,
+    pub(super) taps: usize,
+    pub(super) depth: usize,
+    pub(super) columns: usize,
+    /// `[columns / columns_per_tile, taps, depth, columns_per_tile]`, zeros beyond the last column.
+    pub(super) panels: Panels<T>,
+}
+
+impl<T: Real> PackedMatrix<T> {
+    /// Packs entry (tap, k, column) of `values` at
+    /// tap · strides[0] + k · strides[1] + column · strides[2].
+    #[must_use]
+    pub fn new(
+        values: &[T],
+        taps: usize,
+        depth: usize,
+        columns: usize,
+        strides: [usize; 3],
+    ) -> Self {
+        let taps: Vec<usize> = (0..taps).collect();
+        Self::of_taps(values, &taps, depth, columns, strides)
+    }
+
+    /// The same of some taps.
+    pub(crate) fn of_taps(
+        values: &[T],
+        taps: &[usize],
+        depth: usize,
+        columns: usize,
+        strides: [usize; 3],
+    ) -> Self {
+        /// Values of a panel that are written while they are in cache.
+        const PART: usize = 1 << 13;
+        let kernel = T::microkernel(columns);
+        let width = kernel.columns_per_tile;
+        let line = taps.len() * width;
+        let mut panels = vec![T::ZERO; columns.div_ceil(width) * line * depth];
+        panels
+            .par_chunks_mut((line * depth).max(1))
+            .enumerate()
+            .for_each(|(panel, to)| {
+                let first = panel * width;
+                let used = width.min(columns - first);
+                let start =
+                    |tap: usize, k: usize| tap * strides[0] + k * strides[1] + first * strides[2];
+                if strides[2] == 1 {
+                    for (place, &tap) in taps.iter().enumerate() {
+                        for k in 0..depth {
+                            let from = &values[start(tap, k)..][..used];
+                            to[(place * depth + k) * width..][..used].copy_from_slice(from);
+                        }
+                    }
+                    return;
+                }
+                // Values are read in the order they lie in, the taps last or
+                // next to each other.
+                let mut write = |k: usize, j: usize| {
+                    for (place, &tap) in taps.iter().enumerate() {
+                        to[(place * depth + k) * width + j] =
+                            values[start(tap, k) + j * strides[2]];
+                    }
+                };
+                let part = (PART / line.max(1)).max(1);
+                for from in (0..depth).step_by(part) {
+                    let part = from..depth.min(from + part);
+                    if strides[1] < strides[2] {
+                        for j in 0..used {
+                            part.clone().for_each(|k| write(k, j));
+                        }
+                    } else {
+                        for k in part {
+                            (0..used).for_each(|j| write(k, j));
+                        }
+                    }
+                }
+            });
+        Self {
+            kernel,
+            taps: taps.len(),
+            depth,
+            columns,
+            panels: Panels::Full(panels),
+        }
+    }
+
+    /// The same matrix in half the memory, if all its values are those of a
+    /// half-precision format: products have the same bits.
+    #[must_use]
+    pub fn compact(self) -> Self {
+        Self {
+            panels: self.panels.compact(),
+            ..self
+        }
+    }
+
+    /// Bytes of its values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.panels.bytes()
+    }
+
+    /// Result columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// out (+)= a · matrix for `rows` rows, `a_stride` and `out_stride` apart,
+    /// by one thread. For a matrix of one tap.
+    pub(crate) fn multiply(
+        &self,
+        rows: usize,
+        a: &[T],
+        a_stride: usize,
+        accumulate: bool,
+        out: &mut [T],
+        out_stride: usize,
+    ) {
+        /// Values of a panel that stay in the first-level cache.
+        const PART: usize = 1 << 12;
+        assert_eq!(self.taps, 1);
+        let (depth, columns) = (self.depth, self.columns);
+        let height = self.kernel.rows_per_tile;
+        let width = self.kernel.columns_per_tile;
+        let part = PART / width;
+        let mut tile = [T::ZERO; MAX_TILE];
+        let nothing = [T::ZERO; MAX_TILE];
+        let mut pointers = [a.as_ptr(); MAX_ROWS];
+        let mut widened = self.panels.buffer(PART);
+        for p in 0..columns.div_ceil(width) {
+            let used = width.min(columns - p * width);
+            for k in (0..depth).step_by(part) {
+                let end = depth.min(k + part);
+                let at = p * depth;
+                let panel = (at + k) * width..(at + end) * width;
+                let panel = self.panels.values(panel, &mut widened);
+                let fresh = k == 0 && !accumulate;
+                for first in (0..rows).step_by(height) {
+                    // Rows beyond the last repeat it.
+                    for (i, pointer) in pointers[..height].iter_mut().enumerate() {
+                        let start = (first + i).min(rows - 1) * a_stride;
+                        *pointer = a[start + k..start + end].as_ptr();
+                    }
+                    let pointers = &pointers[..height];
+                    let to = &mut out[first * out_stride + p * width..];
+                    let used_rows = height.min(rows - first);
+                    if used == width && used_rows == height {
+                        let start = fresh.then_some((&nothing[..], 0));
+                        self.kernel
+                            .run_tile(1, end - k, pointers, panel, start, to, out_stride);
+                        continue;
+                    }
+                    let start = Some((&nothing[..], 0));
+                    self.kernel
+                        .run_tile(1, end - k, pointers, panel, start, &mut tile, width);
+                    let epilogue = if fresh {
+                        Epilogue::Store
+                    } else {
+                        Epilogue::Accumulate
+                    };
+                    let lines = to.chunks_mut(out_stride).zip(tile.chunks_exact(width));
+                    for (line, sums) in lines.take(used_rows) {
+                        epilogue.finish(&mut line[..used], sums);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The columns of panel p of a product for `rows` gathered rows, by one
+    /// thread; `out` begins at the panel's first column, its rows are
+    /// `stride` apart, and `epilogue` is that of the panel's columns.
+    pub(super) fn panel_product(
+        &self,
+        p: usize,
+        pointers: &[*const T],
+        rows: usize,
+        epilogue: Epilogue<'_, T>,
+        widened: &mut [T],
+        out: &mut [T],
+        stride: usize,
+    ) {
+        let (kernel, taps, depth) = (&self.kernel, self.taps, self.depth);
+        let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
+        let used = width.min(self.columns - p * width);
+        let mut tile = [T::ZERO; MAX_TILE];
+        let nothing = [T::ZERO; MAX_TILE];
+        let group = (PANEL_VALUES / (depth * width).max(1)).clamp(1, taps);
+        for first in (0..taps).step_by(group) {
+            let part = first..taps.min(first + group);
+            let line = depth * width;
+            let values = (p * taps + part.start) * line..(p * taps + part.end) * line;
+            let panel = self.panels.values(values, widened);
+            let epilogue = if first > 0 {
+                Epilogue::Accumulate
+            } else {
+                epilogue
+            };
+            for block in 0..rows.div_ceil(height) {
+                let pointers = &pointers[block * taps * height..][..taps * height];
+                let pointers = &pointers[part.start * height..part.end * height];
+                let run = |start: Option<(&[T], usize)>, out: &mut [T], stride| {
+                    kernel.run_tile(part.len(), depth, pointers, panel, start, out, stride);
+                };
+                let used_rows = height.min(rows - block * height);
+                let to = &mut out[block * height * stride..];
+                if used == width && used_rows == height {
+                    let start = match epilogue {
+                        Epilogue::Store => Some((&nothing[..], 0)),
+                        Epilogue::Bias(bias) => Some((bias, 0)),
+                        Epilogue::Accumulate => None,
+                    };
+                    run(start, to, stride);
+                    continue;
+                }
+                // Sums begin as those of whole tiles do: a row's result
+                // does not depend on how many rows there are.
+                let lines = tile.chunks_exact_mut(width).zip(to.chunks(stride));
+                for (line, to) in lines.take(used_rows) {
+                    line[..used].copy_from_slice(match epilogue {
+                        Epilogue::Store => &nothing[..used],
+                        Epilogue::Bias(bias) => bias,
+                        Epilogue::Accumulate => &to[..used],
+                    });
+                }
+                run(None, &mut tile, width);
+                let lines = to.chunks_mut(stride).zip(tile.chunks_exact(width));
+                for (line, sums) in lines.take(used_rows) {
+                    line[..used].copy_from_slice(&sums[..used]);
+                }
+            }
+        }
+    }
+}
+
+/// Values of a panel that are read again for every block of rows, at most:
+/// they stay in the second-level cache beside the rows.
+pub(super) const PANEL_VALUES: usize = 1 << 16;
