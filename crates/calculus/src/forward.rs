@@ -3,7 +3,6 @@
 use crate::model::Model;
 use crate::op::{Op, SinusoidalEmbedding};
 use crate::{Parameter, Tensor};
-use alice_kernels::Real;
 use alice_kernels::activation::geglu;
 use alice_kernels::attention::Attention;
 use alice_kernels::convolution::Direction;
@@ -11,6 +10,7 @@ use alice_kernels::gather::Epilogue;
 use alice_kernels::layer_norm::{LayerNorm, LayerNormResidual};
 use alice_kernels::norm::{GroupNorm, NormResidual};
 use alice_kernels::pointwise::{self, RowMap};
+use alice_kernels::{Buffer, Real};
 use std::sync::Arc;
 
 /// What the linear map of an operation needs from the primal pass.
@@ -19,17 +19,17 @@ pub(crate) enum Residual<T> {
     /// The operation is linear or constant.
     Nothing,
     /// φ′ at each value.
-    Slope(Vec<T>),
+    Slope(Buffer<T>),
     Norm(NormResidual<T>),
     LayerNorm(LayerNormResidual<T>),
     Attention {
         qkv: [Arc<Tensor<T>>; 3],
-        probabilities: Vec<T>,
+        probabilities: Buffer<T>,
     },
     /// x, and 1 + s `[N, C]`.
     ScaleShift {
         x: Arc<Tensor<T>>,
-        scale: Vec<T>,
+        scale: Buffer<T>,
     },
     /// The input, for the gradient of a weight or a table.
     Source(Arc<Tensor<T>>),
@@ -85,7 +85,7 @@ impl<T: Real> Model<T> {
             Op::Convolution { .. } | Op::Linear { .. } => {
                 let x = &inputs[0];
                 let (_, bias, _) = self.convolution(node).expect("a product");
-                let mut out = vec![T::ZERO; dims.iter().product()];
+                let mut out = Buffer::stale(dims.iter().product());
                 let epilogue = bias.map_or(Epilogue::Store, |b| {
                     Epilogue::Bias(self.parameters().get(b))
                 });
@@ -97,7 +97,7 @@ impl<T: Real> Model<T> {
             }
             Op::GroupNorm { .. } => {
                 let norm = self.group_norm(node).expect("a norm");
-                let mut out = vec![T::ZERO; inputs[0].data().len()];
+                let mut out = Buffer::stale(inputs[0].data().len());
                 if let Some(kept) = norm.forward(inputs[0].data(), &mut out, kept) {
                     residual = Residual::Norm(kept);
                 }
@@ -128,7 +128,7 @@ impl<T: Real> Model<T> {
                 let b = inputs.pop().expect("two inputs");
                 let mut a = take(inputs.pop().expect("two inputs"));
                 pointwise::add_scaled(a.data_mut(), b.data(), T::ONE);
-                a.into_data()
+                a.into_buffer()
             }
             Op::AddVector => {
                 let shift = Some(inputs[1].data());
@@ -140,7 +140,7 @@ impl<T: Real> Model<T> {
                 for item in x.data_mut().chunks_exact_mut(table.len()) {
                     pointwise::add_scaled(item, table, T::ONE);
                 }
-                x.into_data()
+                x.into_buffer()
             }
             Op::ScaleShift => {
                 let v = inputs[1].data();
@@ -160,7 +160,7 @@ impl<T: Real> Model<T> {
                 let factor = T::from_f64(*factor);
                 let mut x = take(inputs.pop().expect("one input"));
                 x.data_mut().iter_mut().for_each(|v| *v *= factor);
-                x.into_data()
+                x.into_buffer()
             }
             Op::Concat => pointwise::concat(
                 inputs[0].data(),
@@ -185,12 +185,12 @@ impl<T: Real> Model<T> {
                 }
                 out
             }
-            Op::Sinusoidal(embedding) => sinusoidal(*embedding, inputs[0].data()),
+            Op::Sinusoidal(embedding) => sinusoidal(*embedding, inputs[0].data()).into(),
             Op::Embedding { table } => {
                 if keep == Keep::Gradient {
                     residual = Residual::Source(inputs[0].clone());
                 }
-                self.look_up(*table, inputs[0].data(), channels)
+                self.look_up(*table, inputs[0].data(), channels).into()
             }
             Op::SumPool => {
                 let x = &inputs[0];
@@ -286,7 +286,7 @@ impl<T: Real> Model<T> {
         })
     }
 
-    pub(crate) fn average_pool(&self, node: usize, x: &[T]) -> Vec<T> {
+    pub(crate) fn average_pool(&self, node: usize, x: &[T]) -> Buffer<T> {
         let channels = *self.graph().nodes[node].dims.last().expect("a picture");
         let [first, rest @ ..] = self.pool_maps(node);
         let mut out = first.forward(x, channels);

@@ -4,11 +4,11 @@ use crate::Tensor;
 use crate::forward::{Residual, table_row};
 use crate::model::Model;
 use crate::op::Op;
-use alice_kernels::Real;
 use alice_kernels::activation::geglu_pullback;
 use alice_kernels::convolution::Direction;
 use alice_kernels::gather::Epilogue;
 use alice_kernels::pointwise;
+use alice_kernels::{Buffer, Real};
 
 impl<T: Real> Model<T> {
     /// The blocks of cotangents of those inputs that `wanted` marks, from the
@@ -32,8 +32,8 @@ impl<T: Real> Model<T> {
                 .chain(dims.iter().copied())
                 .collect()
         };
-        let one = |data: Vec<T>| vec![Some(Tensor::raw(input_dims(0), data))];
-        let two = |a: Option<Vec<T>>, b: Option<Vec<T>>| {
+        let one = |data: Buffer<T>| vec![Some(Tensor::raw(input_dims(0), data))];
+        let two = |a: Option<Buffer<T>>, b: Option<Buffer<T>>| {
             vec![
                 a.map(|data| Tensor::raw(input_dims(0), data)),
                 b.map(|data| Tensor::raw(input_dims(1), data)),
@@ -56,7 +56,7 @@ impl<T: Real> Model<T> {
                     return vec![None];
                 }
                 let dims = input_dims(0);
-                let mut out = vec![T::ZERO; dims.iter().product()];
+                let mut out = Buffer::stale(dims.iter().product());
                 let epilogue = Epilogue::Store;
                 self.product(node, Direction::Adjoint, blocks, u, epilogue, &mut out);
                 one(out)
@@ -94,16 +94,16 @@ impl<T: Real> Model<T> {
                         pointwise::add_scaled(&mut gradients[table.0], u, T::ONE);
                     }
                 }
-                one(u.to_vec())
+                one(u.into())
             }
             (Op::Activation(_), Residual::Slope(slope)) => {
                 let item = positions * channels;
                 let repeat = u.len() / slope.len();
                 one(pointwise::multiply_blocks(u, slope, item, repeat))
             }
-            (Op::Add, _) => two(wanted[0].then(|| u.to_vec()), wanted[1].then(|| u.to_vec())),
+            (Op::Add, _) => two(wanted[0].then(|| u.into()), wanted[1].then(|| u.into())),
             (Op::AddVector, _) => two(
-                wanted[0].then(|| u.to_vec()),
+                wanted[0].then(|| u.into()),
                 wanted[1].then(|| pointwise::sum_positions(u, None, positions, channels)),
             ),
             (Op::ScaleShift, Residual::ScaleShift { x, scale }) => {
@@ -165,7 +165,8 @@ impl<T: Real> Model<T> {
             (Op::SumPool, _) => {
                 let positions: usize = self.graph().dims(this.inputs[0]).iter().product();
                 let rows = u.chunks_exact(channels);
-                one(rows.flat_map(|u| u.repeat(positions / channels)).collect())
+                let spread: Vec<T> = rows.flat_map(|u| u.repeat(positions / channels)).collect();
+                one(spread.into())
             }
             (Op::Embedding { table }, residual) => {
                 if let (Some(gradients), Residual::Source(indices)) = (gradients, residual) {

@@ -4,11 +4,11 @@ use crate::Tensor;
 use crate::forward::Residual;
 use crate::model::Model;
 use crate::op::Op;
-use alice_kernels::Real;
 use alice_kernels::activation::geglu_pushforward;
 use alice_kernels::convolution::Direction;
 use alice_kernels::gather::Epilogue;
 use alice_kernels::pointwise;
+use alice_kernels::{Buffer, Real};
 
 impl<T: Real> Model<T> {
     /// The block of tangents of a node from those of its inputs, at least one
@@ -32,7 +32,7 @@ impl<T: Real> Model<T> {
         let first = || tangents[0].expect("the only input's tangent").data();
         let data = match (&this.op, residual) {
             (Op::Convolution { .. } | Op::Linear { .. }, _) => {
-                let mut out = vec![T::ZERO; dims.iter().product()];
+                let mut out = Buffer::stale(dims.iter().product());
                 let epilogue = Epilogue::Store;
                 self.product(
                     node,
@@ -57,7 +57,7 @@ impl<T: Real> Model<T> {
                 let repeat = 2 * blocks * item / slope.len();
                 geglu_pushforward(first(), slope, channels, item, repeat)
             }
-            (Op::AddTable { .. }, _) => first().to_vec(),
+            (Op::AddTable { .. }, _) => first().into(),
             (Op::Activation(_), Residual::Slope(slope)) => {
                 let item = positions * channels;
                 let repeat = blocks * item / slope.len();
@@ -104,7 +104,9 @@ impl<T: Real> Model<T> {
                 let widths =
                     [0, 1].map(|i| *self.graph().dims(this.inputs[i]).last().unwrap_or(&1));
                 let side = |i: usize| {
-                    broadcast(tangents[i], blocks * positions * widths[i], <[T]>::to_vec)
+                    broadcast(tangents[i], blocks * positions * widths[i], |values| {
+                        values.into()
+                    })
                 };
                 pointwise::concat(&side(0), &side(1), widths[0], widths[1])
             }
@@ -125,7 +127,7 @@ impl<T: Real> Model<T> {
             }
             // Constant in their input, so never reached: see `Op::is_constant`.
             (Op::Input | Op::Sinusoidal(_) | Op::Embedding { .. }, _) => {
-                vec![T::ZERO; dims.iter().product()]
+                Buffer::zeros(dims.iter().product())
             }
             (op, residual) => unreachable!("{op:?} with the residual {residual:?}"),
         };
@@ -134,14 +136,14 @@ impl<T: Real> Model<T> {
 }
 
 /// a + b where either may be absent, not both.
-fn sum<T: Real>(a: Option<&[T]>, b: Option<&[T]>) -> Vec<T> {
+fn sum<T: Real>(a: Option<&[T]>, b: Option<&[T]>) -> Buffer<T> {
     match (a, b) {
         (Some(a), Some(b)) => {
-            let mut out = a.to_vec();
+            let mut out = Buffer::from(a);
             pointwise::add_scaled(&mut out, b, T::ONE);
             out
         }
-        (a, b) => a.or(b).unwrap_or(&[]).to_vec(),
+        (a, b) => a.or(b).unwrap_or(&[]).into(),
     }
 }
 
@@ -149,10 +151,10 @@ fn sum<T: Real>(a: Option<&[T]>, b: Option<&[T]>) -> Vec<T> {
 fn broadcast<T: Real>(
     tangent: Option<&Tensor<T>>,
     len: usize,
-    f: impl FnOnce(&[T]) -> Vec<T>,
-) -> Vec<T> {
+    f: impl FnOnce(&[T]) -> Buffer<T>,
+) -> Buffer<T> {
     match tangent {
         Some(tangent) => f(tangent.data()),
-        None => f(&vec![T::ZERO; len]),
+        None => f(&Buffer::zeros(len)),
     }
 }

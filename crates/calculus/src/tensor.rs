@@ -1,13 +1,13 @@
 //! Dense arrays with a leading batch axis and channels last.
 
 use crate::GraphError;
-use alice_kernels::Real;
+use alice_kernels::{Buffer, Real};
 
 /// A dense row-major array. Pictures are `[N, H, W, C]`, vectors `[N, C]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor<T> {
     dims: Vec<usize>,
-    data: Vec<T>,
+    data: Buffer<T>,
 }
 
 impl<T: Real> Tensor<T> {
@@ -26,7 +26,7 @@ impl<T: Real> Tensor<T> {
         }
         Ok(Self {
             dims: dims.to_vec(),
-            data,
+            data: data.into(),
         })
     }
 
@@ -35,12 +35,13 @@ impl<T: Real> Tensor<T> {
     pub fn zeros(dims: &[usize]) -> Self {
         Self {
             dims: dims.to_vec(),
-            data: vec![T::ZERO; dims.iter().product()],
+            data: Buffer::zeros(dims.iter().product()),
         }
     }
 
     /// For callers inside this crate that computed `data` for `dims`.
-    pub(crate) fn raw(dims: Vec<usize>, data: Vec<T>) -> Self {
+    pub(crate) fn raw(dims: Vec<usize>, data: impl Into<Buffer<T>>) -> Self {
+        let data = data.into();
         debug_assert_eq!(dims.iter().product::<usize>(), data.len());
         Self { dims, data }
     }
@@ -54,10 +55,7 @@ impl<T: Real> Tensor<T> {
         let item = self.item_len();
         let mut dims = self.dims.clone();
         dims[0] = range.len();
-        Self::raw(
-            dims,
-            self.data[range.start * item..range.end * item].to_vec(),
-        )
+        Self::raw(dims, &self.data[range.start * item..range.end * item])
     }
 
     /// The items of arrays that differ in their batch only, one after the other.
@@ -65,8 +63,14 @@ impl<T: Real> Tensor<T> {
         let parts: Vec<&Self> = parts.collect();
         let mut dims = parts[0].dims.clone();
         dims[0] = parts.iter().map(|p| p.batch()).sum();
-        let data: Vec<&[T]> = parts.iter().map(|p| p.data()).collect();
-        Self::raw(dims, data.concat())
+        let mut data = Buffer::stale(dims.iter().product());
+        let mut free = &mut data[..];
+        for part in parts {
+            let (next, rest) = free.split_at_mut(part.data.len());
+            next.copy_from_slice(&part.data);
+            free = rest;
+        }
+        Self::raw(dims, data)
     }
 
     /// The extents, the batch first.
@@ -107,15 +111,21 @@ impl<T: Real> Tensor<T> {
     /// The values, row-major, without the array.
     #[must_use]
     pub fn into_data(self) -> Vec<T> {
+        self.data.into_vec()
+    }
+
+    /// The same, memory that goes back to the pool.
+    pub(crate) fn into_buffer(self) -> Buffer<T> {
         self.data
     }
 
     /// The same values in another precision.
     #[must_use]
     pub fn cast<U: Real>(&self) -> Tensor<U> {
+        let cast = self.data.iter().map(|v| U::from_f64(v.to_f64()));
         Tensor {
             dims: self.dims.clone(),
-            data: self.data.iter().map(|v| U::from_f64(v.to_f64())).collect(),
+            data: cast.collect::<Vec<U>>().into(),
         }
     }
 

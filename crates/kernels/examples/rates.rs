@@ -5,6 +5,7 @@
 //! `rates --peaks` prints what the machine can do: the best of register-resident
 //! multiply-adds and of copies in memory, all threads.
 
+use alice_kernels::Buffer;
 use alice_kernels::attention::Attention;
 use alice_kernels::convolution::{Convolution, Direction, Layout, Plan};
 use alice_kernels::gather::Epilogue;
@@ -121,7 +122,7 @@ fn measure(case: &Case) -> Map<String, Value> {
             set(
                 "forward",
                 seconds(|| {
-                    let mut y = vec![0f32; u.len()];
+                    let mut y = Buffer::<f32>::stale(u.len());
                     forward.product(batch, &x, &there, Epilogue::Bias(&bias), &mut y);
                     y
                 }),
@@ -129,7 +130,7 @@ fn measure(case: &Case) -> Map<String, Value> {
             set(
                 "input adjoint",
                 seconds(|| {
-                    let mut y = vec![0f32; x.len()];
+                    let mut y = Buffer::<f32>::stale(x.len());
                     adjoint.product(batch, &u, &back, Epilogue::Store, &mut y);
                     y
                 }),
@@ -161,7 +162,7 @@ fn measure(case: &Case) -> Map<String, Value> {
             };
             let x = normals(batch * side * side * channels);
             let forward = |keep: bool| {
-                let mut y = vec![0f32; x.len()];
+                let mut y = Buffer::<f32>::stale(x.len());
                 let residual = norm.forward(&x, &mut y, keep);
                 (y, residual)
             };

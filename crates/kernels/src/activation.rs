@@ -1,6 +1,7 @@
 //! Functions of each value between layers, their slopes, and the gated one.
 
 use crate::Real;
+use crate::buffer::Buffer;
 use crate::norm::sigmoid;
 use crate::pointwise::map;
 use crate::simd::vectorized;
@@ -23,7 +24,7 @@ pub enum Activation {
 impl Activation {
     /// f(x).
     #[must_use]
-    pub fn values<T: Real>(self, x: &[T]) -> Vec<T> {
+    pub fn values<T: Real>(self, x: &[T]) -> Buffer<T> {
         match self {
             Self::Silu => map(
                 x,
@@ -45,7 +46,7 @@ impl Activation {
 
     /// f′(x).
     #[must_use]
-    pub fn slopes<T: Real>(self, x: &[T]) -> Vec<T> {
+    pub fn slopes<T: Real>(self, x: &[T]) -> Buffer<T> {
         match self {
             Self::Silu => map(
                 x,
@@ -89,10 +90,10 @@ fn gelu<T: Real>(x: T) -> (T, T) {
 ///
 /// # Panics
 /// When x does not hold whole rows.
-pub fn geglu<T: Real>(x: &[T], channels: usize, keep: bool) -> (Vec<T>, Vec<T>) {
+pub fn geglu<T: Real>(x: &[T], channels: usize, keep: bool) -> (Buffer<T>, Buffer<T>) {
     assert!(channels > 0 && x.len().is_multiple_of(2 * channels));
-    let mut out = vec![T::ZERO; x.len() / 2];
-    let mut slopes = vec![T::ZERO; if keep { x.len() } else { 0 }];
+    let mut out = Buffer::stale(x.len() / 2);
+    let mut slopes = Buffer::stale(if keep { x.len() } else { 0 });
     let rows = (STRIP / channels).max(1);
     let strips = x.par_chunks(rows * 2 * channels);
     if keep {
@@ -149,8 +150,8 @@ pub fn geglu_pushforward<T: Real>(
     channels: usize,
     item: usize,
     repeat: usize,
-) -> Vec<T> {
-    let mut out = vec![T::ZERO; dx.len() / 2];
+) -> Buffer<T> {
+    let mut out = Buffer::stale(dx.len() / 2);
     out.par_chunks_mut(item).enumerate().for_each(|(j, out)| {
         let dx = &dx[2 * j * item..][..2 * item];
         let slopes = &slopes[j / repeat * 2 * item..][..2 * item];
@@ -180,8 +181,8 @@ pub fn geglu_pullback<T: Real>(
     channels: usize,
     item: usize,
     repeat: usize,
-) -> Vec<T> {
-    let mut out = vec![T::ZERO; 2 * u.len()];
+) -> Buffer<T> {
+    let mut out = Buffer::stale(2 * u.len());
     out.par_chunks_mut(2 * item)
         .enumerate()
         .for_each(|(j, out)| {

@@ -4,10 +4,9 @@
 //! a run of neighbouring channels. The linear maps need the probabilities.
 
 use crate::Real;
-use crate::fill::filled;
+use crate::buffer::{Buffer, filled};
 use crate::gather::PackedMatrix;
 use crate::outer::OuterSum;
-use crate::scratch::Scratch;
 use crate::simd::{LANES, Lanes, slices_mut, vectorized};
 use rayon::prelude::*;
 
@@ -64,7 +63,13 @@ impl Attention {
     ///
     /// # Panics
     /// When the slices do not fit the extents.
-    pub fn forward<T: Real>(&self, q: &[T], k: &[T], v: &[T], keep: bool) -> (Vec<T>, Vec<T>) {
+    pub fn forward<T: Real>(
+        &self,
+        q: &[T],
+        k: &[T],
+        v: &[T],
+        keep: bool,
+    ) -> (Buffer<T>, Buffer<T>) {
         let Self {
             queries,
             keys,
@@ -78,8 +83,8 @@ impl Attention {
         assert_eq!(v.len(), k.len());
         let d = self.depth();
         let kept = if keep { n * heads * queries * keys } else { 0 };
-        let mut probabilities = vec![T::ZERO; kept];
-        let mut parts = Scratch::new(q.len());
+        let mut probabilities = Buffer::stale(kept);
+        let mut parts = Buffer::stale(q.len());
         parts
             .par_chunks_mut(queries * d)
             .zip(slices_mut(&mut probabilities, queries * keys, n * heads))
@@ -94,25 +99,42 @@ impl Attention {
                     .enumerate()
                     .for_each(|(block, (part, kept))| {
                         let rows = part.len() / d;
-                        let mut own = Scratch::new(if keep { 0 } else { rows * keys });
+                        let mut own = Buffer::stale(if keep { 0 } else { rows * keys });
                         let scores = if keep { kept } else { &mut own[..] };
                         let query = &query[block * ROWS * channels..];
                         key.multiply(rows, query, channels, false, scores, keys);
                         let scale = self.scale();
-                        for (at, row) in scores.chunks_exact_mut(keys).enumerate() {
+                        let mut inverse = [T::ZERO; ROWS];
+                        let lines = scores.chunks_exact_mut(keys).zip(&mut inverse);
+                        for (at, (row, inverse)) in lines.enumerate() {
                             let seen = if self.causal {
                                 keys.min(block * ROWS + at + 1)
                             } else {
                                 keys
                             };
                             let (row, hidden) = row.split_at_mut(seen);
-                            vectorized(
+                            let sum = vectorized(
                                 #[inline(always)]
-                                || softmax(row, scale),
+                                || exponentials(row, scale),
                             );
+                            *inverse = T::ONE / sum;
                             hidden.fill(T::ZERO);
                         }
+                        // The result is shorter than the probabilities: it is
+                        // what is divided by their sum, and they too if kept.
                         value.multiply(rows, scores, keys, false, part, d);
+                        let scaled = |values: &mut [T], len: usize| {
+                            for (line, &inverse) in values.chunks_exact_mut(len).zip(&inverse) {
+                                vectorized(
+                                    #[inline(always)]
+                                    || line.iter_mut().for_each(|v| *v *= inverse),
+                                );
+                            }
+                        };
+                        scaled(part, d);
+                        if keep {
+                            scaled(scores, keys);
+                        }
                     });
             });
         (self.join_heads(&parts, queries), probabilities)
@@ -131,7 +153,7 @@ impl Attention {
         [q, k, v]: [&[T]; 3],
         probabilities: &[T],
         [dq, dk, dv]: [Option<&[T]>; 3],
-    ) -> Vec<T> {
+    ) -> Buffer<T> {
         let Self {
             queries,
             keys,
@@ -146,7 +168,7 @@ impl Attention {
             .unwrap_or(0);
         let repeat = blocks / n.max(1);
         let d = self.depth();
-        let mut parts = Scratch::new(blocks * queries * channels);
+        let mut parts = Buffer::stale(blocks * queries * channels);
         parts
             .par_chunks_mut(queries * d)
             .enumerate()
@@ -173,7 +195,7 @@ impl Attention {
                         let rows = part.len() / d;
                         let mut fresh = true;
                         if let Some(value) = &value {
-                            let mut ds = Scratch::new(rows * keys);
+                            let mut ds = Buffer::stale(rows * keys);
                             for (term, (left, key)) in products.iter().flatten().enumerate() {
                                 let left = &left[block * ROWS * channels..];
                                 key.multiply(rows, left, channels, term > 0, &mut ds, keys);
@@ -202,7 +224,7 @@ impl Attention {
         [q, k, v]: [&[T]; 3],
         probabilities: &[T],
         u: &[T],
-    ) -> [Vec<T>; 3] {
+    ) -> [Buffer<T>; 3] {
         let Self {
             queries,
             keys,
@@ -214,9 +236,9 @@ impl Attention {
         let blocks = u.len() / (queries * channels);
         let repeat = blocks / n.max(1);
         let d = self.depth();
-        let mut to_query = Scratch::new(blocks * queries * channels);
-        let mut to_key = Scratch::new(blocks * keys * channels);
-        let mut to_value = Scratch::new(blocks * keys * channels);
+        let mut to_query = Buffer::stale(blocks * queries * channels);
+        let mut to_key = Buffer::stale(blocks * keys * channels);
+        let mut to_value = Buffer::stale(blocks * keys * channels);
         to_query
             .par_chunks_mut(queries * d)
             .zip(to_key.par_chunks_mut(keys * d))
@@ -232,7 +254,7 @@ impl Attention {
                 let key = self.pack(k, i, head);
                 let mut of_key = OuterSum::zeros(keys, d);
                 let mut of_value = OuterSum::zeros(keys, d);
-                let mut ds = Scratch::new(ROWS.min(queries) * keys);
+                let mut ds = Buffer::stale(ROWS.min(queries) * keys);
                 let parts = to_query.chunks_mut(ROWS * d).zip(p.chunks(ROWS * keys));
                 for (block, (part, p)) in parts.enumerate() {
                     let rows = part.len() / d;
@@ -256,7 +278,7 @@ impl Attention {
     }
 
     /// `[blocks, heads, rows, depth]` → `[blocks, rows, channels]`.
-    fn join_heads<T: Real>(&self, parts: &[T], rows: usize) -> Vec<T> {
+    fn join_heads<T: Real>(&self, parts: &[T], rows: usize) -> Buffer<T> {
         /// Positions of one task.
         const POSITIONS: usize = 64;
         let (d, channels) = (self.depth(), self.channels);
@@ -273,9 +295,11 @@ impl Attention {
     }
 }
 
-/// row ← softmax(scale · row).
+/// row ← exp(scale · (row − its largest)); returns the sum.
 #[inline(always)]
-fn softmax<T: Real>(row: &mut [T], scale: T) {
+fn exponentials<T: Real>(row: &mut [T], scale: T) -> T {
+    /// Values that are summed while they are in the first-level cache.
+    const PART: usize = 512;
     let mut largest = Lanes([row[0]; LANES]);
     for chunk in row.chunks_exact(LANES) {
         let chunk = Lanes::load(chunk);
@@ -288,17 +312,16 @@ fn softmax<T: Real>(row: &mut [T], scale: T) {
     let most = tail
         .chain(&largest.0)
         .fold(row[0], |a, &b| if b > a { b } else { a });
-    for v in row.iter_mut() {
-        *v = (scale * (*v - most)).exp();
-    }
     let mut sums = Lanes::ZERO;
-    for chunk in row.chunks(LANES) {
-        sums = sums + Lanes::load(chunk);
+    for part in row.chunks_mut(PART) {
+        for v in part.iter_mut() {
+            *v = (scale * (*v - most)).exp();
+        }
+        for chunk in part.chunks(LANES) {
+            sums = sums + Lanes::load(chunk);
+        }
     }
-    let inverse = T::ONE / sums.0.into_iter().sum();
-    for v in row.iter_mut() {
-        *v *= inverse;
-    }
+    sums.0.into_iter().sum()
 }
 
 /// ds ← scale · p ∘ (ds − rowsum(p ∘ ds)); this map is its own adjoint.

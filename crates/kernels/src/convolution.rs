@@ -1,6 +1,7 @@
 //! Square convolutions of channels-last pictures and their adjoints.
 
 use crate::Real;
+use crate::buffer::Buffer;
 use crate::gather::{Epilogue, GatherTable, PackedMatrix, matrix_gradient, product};
 use crate::winograd::{self, Winograd};
 use rayon::prelude::*;
@@ -336,7 +337,7 @@ impl Plan {
         assert_eq!(out.len(), n * item);
         for (class, matrix) in classes.iter().zip(matrices) {
             let len = class.rows.len() * channels;
-            let mut part = vec![T::ZERO; n * len];
+            let mut part = Buffer::zeros(n * len);
             if !class.taps.is_empty() {
                 product(n, &class.table, u, matrix, Epilogue::Store, &mut part);
             }

@@ -4,6 +4,7 @@
 //! linear maps need only x̂ and 1/std.
 
 use crate::Real;
+use crate::buffer::Buffer;
 use crate::simd::vectorized;
 use rayon::prelude::*;
 
@@ -27,7 +28,7 @@ pub struct LayerNorm<'a, T> {
 #[derive(Clone, Debug)]
 pub struct LayerNormResidual<T> {
     /// x̂ `[rows, channels]`.
-    normalized: Vec<T>,
+    normalized: Buffer<T>,
     /// 1 / std `[rows]`.
     inverse_std: Vec<T>,
 }
@@ -46,10 +47,10 @@ impl<T: Real> LayerNorm<'_, T> {
     ///
     /// # Panics
     /// When x does not hold whole rows.
-    pub fn forward(&self, x: &[T], keep: bool) -> (Vec<T>, Option<LayerNormResidual<T>>) {
+    pub fn forward(&self, x: &[T], keep: bool) -> (Buffer<T>, Option<LayerNormResidual<T>>) {
         let c = self.channels;
         assert!(c > 0 && x.len().is_multiple_of(c));
-        let mut out = vec![T::ZERO; x.len()];
+        let mut out = Buffer::stale(x.len());
         let inverse_std: Vec<T> = out
             .par_chunks_mut(STRIP * c)
             .zip(x.par_chunks(STRIP * c))
@@ -61,7 +62,7 @@ impl<T: Real> LayerNorm<'_, T> {
             })
             .collect();
         let kept = keep.then(|| LayerNormResidual {
-            normalized: out.clone(),
+            normalized: Buffer::from(&out[..]),
             inverse_std,
         });
         out.par_chunks_mut(STRIP * c).for_each(|out| {
@@ -108,8 +109,8 @@ impl<T: Real> LayerNorm<'_, T> {
     /// # Panics
     /// When `dx` does not hold whole blocks.
     #[must_use]
-    pub fn pushforward(&self, residual: &LayerNormResidual<T>, dx: &[T], rows: usize) -> Vec<T> {
-        let mut out = dx.to_vec();
+    pub fn pushforward(&self, residual: &LayerNormResidual<T>, dx: &[T], rows: usize) -> Buffer<T> {
+        let mut out = Buffer::from(dx);
         self.by_row(residual, &mut out, rows, |line, hat, inverse| {
             centre(line, hat, inverse);
             for (v, &gain) in line.iter_mut().zip(self.gain) {
@@ -133,7 +134,7 @@ impl<T: Real> LayerNorm<'_, T> {
         u: &[T],
         rows: usize,
         gradients: Option<(&mut [T], &mut [T])>,
-    ) -> Vec<T> {
+    ) -> Buffer<T> {
         if let Some((gain, bias)) = gradients {
             let c = self.channels;
             let lines = u.chunks_exact(c).zip(residual.normalized.chunks_exact(c));
@@ -144,7 +145,7 @@ impl<T: Real> LayerNorm<'_, T> {
                 }
             }
         }
-        let mut out = u.to_vec();
+        let mut out = Buffer::from(u);
         self.by_row(residual, &mut out, rows, |line, hat, inverse| {
             for (v, &gain) in line.iter_mut().zip(self.gain) {
                 *v *= gain;

@@ -2,8 +2,8 @@
 
 pub mod activation;
 pub mod attention;
+mod buffer;
 pub mod convolution;
-mod fill;
 pub mod gather;
 pub mod layer_norm;
 pub mod layout;
@@ -13,8 +13,8 @@ mod outer;
 mod panels;
 pub mod pointwise;
 mod real;
-mod scratch;
 mod simd;
 mod winograd;
 
+pub use buffer::Buffer;
 pub use real::Real;

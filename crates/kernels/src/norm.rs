@@ -6,12 +6,18 @@
 //! maps need only x̂, 1/std and the slope φ′.
 
 use crate::Real;
-use crate::simd::slices_mut;
-use crate::simd::{LANES, Lanes, vectorized};
+use crate::buffer::Buffer;
+use crate::simd::{Lanes, Part, by_lanes, slices_mut, vectorized};
 use rayon::prelude::*;
 
-/// Positions of one task.
-const STRIP: usize = 512;
+/// Positions that are added up in registers.
+const ROWS: usize = 8;
+
+/// Values of one task, of whole positions: their number follows from the
+/// channels alone, and with it the order of the sums.
+fn strip(channels: usize) -> usize {
+    ((1 << 14) / channels).clamp(1, 512) * channels
+}
 
 /// The extents and the parameters of a normalisation.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +42,9 @@ pub struct GroupNorm<'a, T> {
 #[derive(Clone, Debug)]
 pub struct NormResidual<T> {
     /// x̂ `[n, positions, channels]`.
-    normalized: Vec<T>,
+    normalized: Buffer<T>,
     /// φ′ of the same shape, or empty when φ is the identity.
-    slope: Vec<T>,
+    slope: Buffer<T>,
     /// 1 / std `[n, groups]`.
     inverse_std: Vec<T>,
 }
@@ -67,9 +73,9 @@ impl<T: Real> GroupNorm<'_, T> {
         assert!(item > 0 && x.len().is_multiple_of(item));
         let n = x.len() / item;
         let mut inverse_std = vec![T::ZERO; n * self.groups];
-        let strip = STRIP * self.channels;
-        let mut normalized = vec![T::ZERO; if keep { x.len() } else { 0 }];
-        let mut slope = vec![T::ZERO; if keep && self.silu { x.len() } else { 0 }];
+        let strip = strip(self.channels);
+        let mut normalized = Buffer::stale(if keep { x.len() } else { 0 });
+        let mut slope = Buffer::stale(if keep && self.silu { x.len() } else { 0 });
         out.par_chunks_mut(item)
             .zip(x.par_chunks(item))
             .zip(slices_mut(&mut normalized, item, n))
@@ -77,7 +83,7 @@ impl<T: Real> GroupNorm<'_, T> {
             .zip(inverse_std.par_chunks_mut(self.groups))
             .for_each(|((((out, x), normalized), slope), inverse_std)| {
                 let line = self.line(x, inverse_std);
-                let strips = self.positions.div_ceil(STRIP);
+                let strips = item.div_ceil(strip);
                 out.par_chunks_mut(strip)
                     .zip(x.par_chunks(strip))
                     .zip(slices_mut(normalized, strip, strips))
@@ -104,7 +110,7 @@ impl<T: Real> GroupNorm<'_, T> {
     /// # Panics
     /// When `dx` does not hold whole blocks.
     #[must_use]
-    pub fn pushforward(&self, residual: &NormResidual<T>, dx: &[T]) -> Vec<T> {
+    pub fn pushforward(&self, residual: &NormResidual<T>, dx: &[T]) -> Buffer<T> {
         self.linear(residual, dx, true, None)
     }
 
@@ -121,7 +127,7 @@ impl<T: Real> GroupNorm<'_, T> {
         residual: &NormResidual<T>,
         u: &[T],
         gradients: Option<(&mut [T], &mut [T])>,
-    ) -> Vec<T> {
+    ) -> Buffer<T> {
         self.linear(residual, u, false, gradients)
     }
 
@@ -131,14 +137,14 @@ impl<T: Real> GroupNorm<'_, T> {
         input: &[T],
         push: bool,
         gradients: Option<(&mut [T], &mut [T])>,
-    ) -> Vec<T> {
+    ) -> Buffer<T> {
         let (item, channels) = (self.item(), self.channels);
         let n = residual.normalized.len() / item;
         assert!(input.len().is_multiple_of(item * n));
         let blocks = input.len() / item;
         let per_item = blocks / n;
         let count = (self.positions * channels / self.groups) as f64;
-        let mut out = vec![T::ZERO; input.len()];
+        let mut out = Buffer::stale(input.len());
         // Per block: Σ v and Σ x̂ v over positions, per channel, where v is
         // the input behind the slope when pulling back.
         let sums: Vec<Vec<f64>> = out
@@ -181,7 +187,7 @@ impl<T: Real> GroupNorm<'_, T> {
                 let linear = row(&|c| outer(c) * gain(c));
                 let constant = group_row(0);
                 let along = group_row(channels);
-                let strip = STRIP * channels;
+                let strip = strip(channels);
                 out.par_chunks_mut(strip).enumerate().for_each(|(s, out)| {
                     let at = s * strip..s * strip + out.len();
                     let part = |v: &'_ [T]| -> std::ops::Range<usize> {
@@ -215,69 +221,80 @@ impl<T: Real> GroupNorm<'_, T> {
         out
     }
 
-    /// Of one item: 1/std by group, into `inverse_std`, and by channel the
-    /// factor and the shift of x̂ = x · a + b. The variance is about the mean.
-    fn line(&self, x: &[T], inverse_std: &mut [T]) -> [Vec<T>; 2] {
+    /// Of one item: 1/std by group, into `inverse_std`, and the rest by channel.
+    fn line(&self, x: &[T], inverse_std: &mut [T]) -> Line<T> {
+        /// Values of a group that say about where its mean is.
+        const FIRST: usize = 64;
         let channels = self.channels;
         let size = channels / self.groups;
-        let count = (self.positions * size) as f64;
-        let grouped = |sums: Vec<f64>| -> Vec<f64> {
-            let groups = sums.chunks(size);
-            groups.map(|c| c.iter().sum::<f64>() / count).collect()
-        };
-        let sum = |centre: &[T], square: bool| {
-            grouped(strip_sums(
-                channels,
-                x,
-                #[inline(always)]
-                |x, sums| add_deviations(x, centre, square, sums),
-            ))
-        };
-        let mean = sum(&vec![T::ZERO; channels], false);
-        let centre: Vec<T> = (0..channels).map(|c| T::from_f64(mean[c / size])).collect();
-        let variance = sum(&centre, true);
-        for (inverse, v) in inverse_std.iter_mut().zip(variance) {
-            *inverse = T::from_f64(1.0 / (v + self.eps).sqrt());
+        // One pass, about a value so near the mean that the difference of
+        // E[d²] and E[d]² loses nothing.
+        let first = &x[..x.len().min(FIRST.div_ceil(size) * channels)];
+        let mut near = vec![0.0; self.groups];
+        for row in first.chunks_exact(channels) {
+            for (sum, group) in near.iter_mut().zip(row.chunks_exact(size)) {
+                *sum += group.iter().map(|v| v.to_f64()).sum::<f64>();
+            }
         }
-        let factor = |c: usize| inverse_std[c / size];
-        let shift = |c: usize| T::from_f64(-mean[c / size] * factor(c).to_f64());
-        [
-            (0..channels).map(factor).collect(),
-            (0..channels).map(shift).collect(),
-        ]
+        let of_first = (first.len() / self.groups) as f64;
+        let near: Vec<T> = (0..channels)
+            .map(|c| T::from_f64(near[c / size] / of_first))
+            .collect();
+        // By group, Σ d and then Σ d².
+        let partial: Vec<Vec<f64>> = x
+            .par_chunks(strip(channels))
+            .map(|x| {
+                let mut sums = vec![T::ZERO; 2 * channels];
+                vectorized(
+                    #[inline(always)]
+                    || add_deviations(x, &near, &mut sums),
+                );
+                let groups = sums.chunks_exact(size);
+                groups.map(|g| g.iter().map(|v| v.to_f64()).sum()).collect()
+            })
+            .collect();
+        let count = (self.positions * size) as f64;
+        let mut mean = vec![0.0; self.groups];
+        for (group, inverse) in inverse_std.iter_mut().enumerate() {
+            let of = |at: usize| partial.iter().map(|sums| sums[at]).sum::<f64>() / count;
+            let (d, square) = (of(group), of(self.groups + group));
+            mean[group] = near[group * size].to_f64() + d;
+            let variance = (square - d * d).max(0.0);
+            *inverse = T::from_f64(1.0 / (variance + self.eps).sqrt());
+        }
+        let repeat = (2048 / channels).clamp(1, self.positions);
+        let line = |f: &dyn Fn(usize) -> f64| -> Vec<T> {
+            let line: Vec<T> = (0..channels).map(|c| T::from_f64(f(c))).collect();
+            line.repeat(repeat)
+        };
+        let factor = |c: usize| inverse_std[c / size].to_f64();
+        let shift = |c: usize| -mean[c / size] * factor(c);
+        let gain = |c: usize| self.gain[c].to_f64() * factor(c);
+        let bias = |c: usize| self.gain[c].to_f64() * shift(c) + self.bias[c].to_f64();
+        Line {
+            factor: line(&factor),
+            shift: line(&shift),
+            gain: line(&gain),
+            bias: line(&bias),
+        }
     }
 
     /// y, and where there is room x̂ and φ′, of whole positions.
     #[inline(always)]
-    fn apply(
-        &self,
-        x: &[T],
-        [factor, shift]: &[Vec<T>; 2],
-        out: &mut [T],
-        normalized: &mut [T],
-        slope: &mut [T],
-    ) {
-        let c = self.channels;
-        // Some positions at once, so that they are still in the first-level
-        // cache for φ.
-        let rows = (2048 / c).max(1) * c;
-        for (at, (x, out)) in x.chunks(rows).zip(out.chunks_mut(rows)).enumerate() {
-            let here = at * rows..at * rows + x.len();
-            let mut first = 0;
-            while first < c {
-                let end = c.min(first + LANES);
-                let load = |v: &[T]| Lanes::load(&v[first..end]);
-                let (a, b) = (load(factor), load(shift));
-                let (gain, bias) = (load(self.gain), load(self.bias));
-                for row in 0..x.len() / c {
-                    let lane = row * c + first..row * c + end;
-                    let hat = Lanes::load(&x[lane.clone()]) * a + b;
-                    (hat * gain + bias).store(&mut out[lane.clone()]);
-                    if !normalized.is_empty() {
-                        hat.store(&mut normalized[here.clone()][lane]);
-                    }
+    fn apply(&self, x: &[T], line: &Line<T>, out: &mut [T], normalized: &mut [T], slope: &mut [T]) {
+        let len = line.shift.len();
+        // Some positions at once: loops over one would be too short, and
+        // they still are in the first-level cache for φ.
+        for (at, (x, out)) in x.chunks(len).zip(out.chunks_mut(len)).enumerate() {
+            let here = at * len..at * len + x.len();
+            for ((y, &x), (&a, &b)) in out.iter_mut().zip(x).zip(line.gain.iter().zip(&line.bias)) {
+                *y = x * a + b;
+            }
+            if !normalized.is_empty() {
+                let hats = normalized[here.clone()].iter_mut().zip(x);
+                for ((hat, &x), (&a, &b)) in hats.zip(line.factor.iter().zip(&line.shift)) {
+                    *hat = x * a + b;
                 }
-                first = end;
             }
             if !self.silu {
                 continue;
@@ -297,33 +314,22 @@ impl<T: Real> GroupNorm<'_, T> {
     }
 }
 
+/// An item's normalisation by channel, for some positions on end:
+/// x̂ = x · factor + shift and γ x̂ + β = x · gain + bias.
+struct Line<T> {
+    factor: Vec<T>,
+    shift: Vec<T>,
+    gain: Vec<T>,
+    bias: Vec<T>,
+}
+
 /// 1 / (1 + e⁻ˣ).
 #[inline(always)]
 pub(crate) fn sigmoid<T: Real>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 
-/// Sums over positions, per channel: strips in the working precision, their
-/// totals in f64, in a fixed order.
-fn strip_sums<T: Real>(
-    channels: usize,
-    x: &[T],
-    accumulate: impl Fn(&[T], &mut [T]) + Sync,
-) -> Vec<f64> {
-    let partial: Vec<Vec<T>> = x
-        .par_chunks(STRIP * channels)
-        .map(|x| {
-            let mut sums = vec![T::ZERO; channels];
-            vectorized(
-                #[inline(always)]
-                || accumulate(x, &mut sums),
-            );
-            sums
-        })
-        .collect();
-    total(channels, &partial)
-}
-
+/// Totals in f64 of the sums of strips, in a fixed order.
 fn total<T: Real>(len: usize, partial: &[Vec<T>]) -> Vec<f64> {
     let mut sums = vec![0.0; len];
     for strip in partial {
@@ -336,7 +342,7 @@ fn total<T: Real>(len: usize, partial: &[Vec<T>]) -> Vec<f64> {
 
 /// Σ v and Σ x̂ v per channel, `[2, channels]`, with v = input · slope.
 fn moments<T: Real>(channels: usize, input: &[T], normalized: &[T], slope: &[T]) -> Vec<f64> {
-    let strip = STRIP * channels;
+    let strip = strip(channels);
     let partial: Vec<Vec<T>> = input
         .par_chunks(strip)
         .enumerate()
@@ -355,51 +361,77 @@ fn moments<T: Real>(channels: usize, input: &[T], normalized: &[T], slope: &[T])
     total(2 * channels, &partial)
 }
 
-/// sums += Σ (x − centre), or its square, over positions. Channels by lanes,
-/// so that the sums stay in registers; every second position has sums of its
-/// own, so that additions need not wait for each other.
+/// sums += Σ d and Σ d² over positions, per channel, d = x − near. Memory is
+/// read in its order; some positions are added up before the sums are touched.
 #[inline(always)]
-fn add_deviations<T: Real>(x: &[T], centre: &[T], square: bool, sums: &mut [T]) {
-    let c = sums.len();
-    let mut first = 0;
-    while first < c {
-        let end = c.min(first + LANES);
-        let middle = Lanes::load(&centre[first..end]);
-        let mut both = [Lanes::ZERO; 2];
-        for rows in x.chunks(2 * c) {
-            for (sum, row) in both.iter_mut().zip(rows.chunks_exact(c)) {
-                let d = Lanes::load(&row[first..end]) - middle;
-                *sum = *sum + if square { d * d } else { d };
-            }
+fn add_deviations<T: Real>(x: &[T], near: &[T], sums: &mut [T]) {
+    #[inline(always)]
+    fn add<T: Real, V: Part<T>>(
+        rows: &[T],
+        near: &[T],
+        sums: &mut (&mut [T], &mut [T]),
+        at: usize,
+    ) {
+        let middle = V::read(near, at);
+        let (mut sum, mut square) = (V::read(sums.0, at), V::read(sums.1, at));
+        for row in rows.chunks_exact(near.len()) {
+            let d = V::read(row, at) - middle;
+            sum = sum + d;
+            square = square + d * d;
         }
-        (both[0] + both[1]).store(&mut sums[first..end]);
-        first = end;
+        sum.write(sums.0, at);
+        square.write(sums.1, at);
+    }
+    let c = near.len();
+    let mut sums = sums.split_at_mut(c);
+    for rows in x.chunks(ROWS * c) {
+        by_lanes(
+            c,
+            &mut sums,
+            #[inline(always)]
+            |sums, at| add::<T, Lanes<T>>(rows, near, sums, at),
+            #[inline(always)]
+            |sums, at| add::<T, T>(rows, near, sums, at),
+        );
     }
 }
 
+/// sums += Σ v and Σ x̂ v over positions, per channel, v = input · slope.
 #[inline(always)]
 fn add_moments<T: Real>(input: &[T], normalized: &[T], slope: &[T], sums: &mut [T]) {
-    let c = sums.len() / 2;
-    let (zeroth, first_moment) = sums.split_at_mut(c);
-    let mut first = 0;
-    while first < c {
-        let end = c.min(first + LANES);
-        let mut both = [[Lanes::ZERO; 2]; 2];
-        let rows = input.len() / c;
-        for pair in (0..rows).step_by(2) {
-            for (row, sums) in (pair..rows).zip(&mut both) {
-                let lane = row * c + first..row * c + end;
-                let mut v = Lanes::load(&input[lane.clone()]);
-                if !slope.is_empty() {
-                    v = v * Lanes::load(&slope[lane.clone()]);
-                }
-                sums[0] = sums[0] + v;
-                sums[1] = sums[1] + v * Lanes::load(&normalized[lane]);
+    #[inline(always)]
+    fn add<T: Real, V: Part<T>>(
+        [input, normalized, slope]: [&[T]; 3],
+        places: impl Iterator<Item = usize>,
+        sums: &mut (&mut [T], &mut [T]),
+        at: usize,
+    ) {
+        let (mut sum, mut moment) = (V::read(sums.0, at), V::read(sums.1, at));
+        for row in places {
+            let mut v = V::read(input, row + at);
+            if !slope.is_empty() {
+                v = v * V::read(slope, row + at);
             }
+            sum = sum + v;
+            moment = moment + v * V::read(normalized, row + at);
         }
-        (both[0][0] + both[1][0]).store(&mut zeroth[first..end]);
-        (both[0][1] + both[1][1]).store(&mut first_moment[first..end]);
-        first = end;
+        sum.write(sums.0, at);
+        moment.write(sums.1, at);
+    }
+    let c = sums.len() / 2;
+    let mut sums = sums.split_at_mut(c);
+    let values = [input, normalized, slope];
+    let rows = input.len() / c;
+    for some in (0..rows).step_by(ROWS) {
+        let places = || (some..rows.min(some + ROWS)).map(|row| row * c);
+        by_lanes(
+            c,
+            &mut sums,
+            #[inline(always)]
+            |sums, at| add::<T, Lanes<T>>(values, places(), sums, at),
+            #[inline(always)]
+            |sums, at| add::<T, T>(values, places(), sums, at),
+        );
     }
 }
 
@@ -410,27 +442,87 @@ fn combine<T: Real>(
     normalized: &[T],
     behind: &[T],
     front: &[T],
-    [linear, constant, along]: [&[T]; 3],
+    rows: [&[T]; 3],
     out: &mut [T],
 ) {
-    let c = linear.len();
-    let mut first = 0;
-    while first < c {
-        let end = c.min(first + LANES);
-        let load = |v: &[T]| Lanes::load(&v[first..end]);
-        let (linear, constant, along) = (load(linear), load(constant), load(along));
-        for row in 0..out.len() / c {
-            let lane = row * c + first..row * c + end;
-            let mut v = linear * Lanes::load(&input[lane.clone()]);
-            if !behind.is_empty() {
-                v = v * Lanes::load(&behind[lane.clone()]);
-            }
-            v = v + constant + along * Lanes::load(&normalized[lane.clone()]);
-            if !front.is_empty() {
-                v = v * Lanes::load(&front[lane.clone()]);
-            }
-            v.store(&mut out[lane]);
+    #[inline(always)]
+    fn line<T: Real, V: Part<T>>(
+        [input, normalized, behind, front]: [&[T]; 4],
+        rows: [&[T]; 3],
+        out: &mut [T],
+        start: usize,
+        at: usize,
+    ) {
+        let [linear, constant, along] = rows.map(|values| V::read(values, at));
+        let of = |values: &[T]| V::read(values, start + at);
+        let mut v = of(input);
+        if !behind.is_empty() {
+            v = v * of(behind);
         }
-        first = end;
+        v = linear * v + constant + along * of(normalized);
+        if !front.is_empty() {
+            v = v * of(front);
+        }
+        v.write(out, at);
+    }
+    let c = rows[0].len();
+    let values = [input, normalized, behind, front];
+    for (row, out) in out.chunks_exact_mut(c).enumerate() {
+        by_lanes(
+            c,
+            &mut { out },
+            #[inline(always)]
+            |out, at| line::<T, Lanes<T>>(values, rows, out, row * c, at),
+            #[inline(always)]
+            |out, at| line::<T, T>(values, rows, out, row * c, at),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alice_random::Stream;
+
+    /// Means far from zero, and first values far from the mean, cost digits
+    /// of the values only, not of their spread.
+    #[test]
+    fn a_large_mean_does_not_hide_the_variance() {
+        for (channels, groups, positions) in [(8, 2, 900), (40, 4, 3), (64, 32, 1_500)] {
+            let mut stream = Stream::new(7, "norm test", 0, 0);
+            let mut x: Vec<f64> = stream.normals(positions * channels);
+            x.iter_mut().for_each(|v| *v += 1_000.0);
+            x[..channels].iter_mut().for_each(|v| *v += 40.0);
+            let single: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+            // The same numbers for both.
+            let x: Vec<f64> = single.iter().map(|&v| f64::from(v)).collect();
+            let size = channels / groups;
+            let (gain, bias) = (vec![1f32; channels], vec![0f32; channels]);
+            let norm = GroupNorm {
+                positions,
+                channels,
+                groups,
+                eps: 1e-5,
+                gain: &gain,
+                bias: &bias,
+                silu: false,
+            };
+            let mut out = Buffer::stale(x.len());
+            norm.forward(&single, &mut out, false);
+            for group in 0..groups {
+                let of_group = |at: &usize| at % channels / size == group;
+                let places: Vec<usize> = (0..x.len()).filter(of_group).collect();
+                let count = places.len() as f64;
+                let mean = places.iter().map(|&at| x[at]).sum::<f64>() / count;
+                let squares = places.iter().map(|&at| (x[at] - mean).powi(2));
+                let inverse = 1.0 / (squares.sum::<f64>() / count + 1e-5).sqrt();
+                for at in places {
+                    let expected = (x[at] - mean) * inverse;
+                    let error = (f64::from(out[at]) - expected).abs();
+                    // x · factor + shift cancels what 1,000 deviations have.
+                    assert!(error < 3e-4, "{at}: {} {expected}", out[at]);
+                }
+            }
+        }
     }
 }

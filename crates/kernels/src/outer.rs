@@ -1,8 +1,8 @@
 //! Sums of outer products in tiles, for gradients of matrices.
 
 use crate::Real;
+use crate::buffer::Buffer;
 use crate::microkernel::MicroKernel;
-use crate::scratch::Scratch;
 
 /// Sums of outer products Σ a[row]ᵀ b[row], `[depth, columns]`, in tiles.
 pub(crate) struct OuterSum<T: Real> {
@@ -10,7 +10,7 @@ pub(crate) struct OuterSum<T: Real> {
     depth: usize,
     columns: usize,
     /// `[panels, blocks, rows_per_tile, columns_per_tile]`.
-    tiles: Scratch<T>,
+    tiles: Buffer<T>,
 }
 
 impl<T: Real> OuterSum<T> {
@@ -22,7 +22,7 @@ impl<T: Real> OuterSum<T> {
             kernel,
             depth,
             columns,
-            tiles: Scratch::zeros(tiles * kernel.rows_per_tile * kernel.columns_per_tile),
+            tiles: Buffer::zeros(tiles * kernel.rows_per_tile * kernel.columns_per_tile),
         }
     }
 
@@ -30,8 +30,8 @@ impl<T: Real> OuterSum<T> {
     pub(crate) fn add(&mut self, rows: usize, a: &[T], a_stride: usize, b: &[T], b_stride: usize) {
         let (height, width) = (self.kernel.rows_per_tile, self.kernel.columns_per_tile);
         let (blocks, tail) = (self.depth.div_ceil(height), self.depth % height);
-        let mut packed = Scratch::zeros(rows * width);
-        let mut edge = Scratch::zeros(rows * height);
+        let mut packed = Buffer::zeros(rows * width);
+        let mut edge = Buffer::zeros(rows * height);
         let mut pointers = Vec::with_capacity(rows);
         let tiles = self.tiles.chunks_exact_mut(blocks * height * width);
         for (panel, tiles) in tiles.enumerate() {

@@ -1,7 +1,7 @@
 //! The values of packed matrices, in half precision where that loses nothing.
 
 use crate::Real;
-use crate::scratch::Scratch;
+use crate::buffer::Buffer;
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -44,10 +44,10 @@ impl<T: Real> Panels<T> {
     }
 
     /// Room to widen `len` values, none where they are read in place.
-    pub(crate) fn buffer(&self, len: usize) -> Scratch<T> {
+    pub(crate) fn buffer(&self, len: usize) -> Buffer<T> {
         match self {
-            Self::Full(_) => Scratch::new(0),
-            _ => Scratch::new(len),
+            Self::Full(_) => Buffer::stale(0),
+            _ => Buffer::stale(len),
         }
     }
 

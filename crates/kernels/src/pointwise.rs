@@ -1,7 +1,7 @@
 //! Operations on each value, and sums over positions.
 
 use crate::Real;
-use crate::fill::filled;
+use crate::buffer::{Buffer, filled};
 use crate::simd::vectorized;
 use rayon::prelude::*;
 
@@ -11,8 +11,8 @@ const STRIP: usize = 1 << 14;
 const ROWS_PER_TASK: usize = 512;
 
 /// out = f(a) for every value.
-pub fn map<T: Real>(a: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::ZERO; a.len()];
+pub fn map<T: Real>(a: &[T], f: impl Fn(T) -> T + Sync) -> Buffer<T> {
+    let mut out = Buffer::stale(a.len());
     let strips = out.par_chunks_mut(STRIP).zip(a.par_chunks(STRIP));
     strips.for_each(|(out, a)| {
         vectorized(
@@ -51,9 +51,14 @@ pub fn add_scaled<T: Real>(to: &mut [T], from: &[T], factor: T) {
 ///
 /// # Panics
 /// When the values are not `repeat` times the factors.
-pub fn multiply_blocks<T: Real>(values: &[T], factors: &[T], item: usize, repeat: usize) -> Vec<T> {
+pub fn multiply_blocks<T: Real>(
+    values: &[T],
+    factors: &[T],
+    item: usize,
+    repeat: usize,
+) -> Buffer<T> {
     assert_eq!(values.len(), factors.len() * repeat);
-    let mut out = values.to_vec();
+    let mut out = Buffer::from(values);
     out.par_chunks_mut(item.max(1))
         .enumerate()
         .for_each(|(block, out)| {
@@ -81,8 +86,8 @@ pub fn scale_shift<T: Real>(
     channels: usize,
     scale: Option<&[T]>,
     shift: Option<&[T]>,
-) -> Vec<T> {
-    let mut out = x.to_vec();
+) -> Buffer<T> {
+    let mut out = Buffer::from(x);
     let row = |v: &'_ [T], i: usize| -> std::ops::Range<usize> {
         debug_assert!(v.len() >= (i + 1) * channels);
         i * channels..(i + 1) * channels
@@ -122,13 +127,13 @@ pub fn sum_positions<T: Real>(
     y: Option<&[T]>,
     positions: usize,
     channels: usize,
-) -> Vec<T> {
+) -> Buffer<T> {
     let item = positions * channels;
     if let Some(y) = y {
         assert_eq!(x.len(), y.len());
     }
     let n = x.len() / item.max(1);
-    let mut out = vec![T::ZERO; n * channels];
+    let mut out = Buffer::zeros(n * channels);
     out.par_chunks_mut(channels.max(1))
         .enumerate()
         .for_each(|(i, out)| {
@@ -159,7 +164,7 @@ pub fn sum_positions<T: Real>(
 ///
 /// # Panics
 /// When the numbers of rows differ.
-pub fn concat<T: Real>(a: &[T], b: &[T], ca: usize, cb: usize) -> Vec<T> {
+pub fn concat<T: Real>(a: &[T], b: &[T], ca: usize, cb: usize) -> Buffer<T> {
     assert_eq!(a.len() * cb, b.len() * ca);
     let rows = ROWS_PER_TASK;
     filled(a.len() + b.len(), rows * (ca + cb), |part, out| {
@@ -173,7 +178,7 @@ pub fn concat<T: Real>(a: &[T], b: &[T], ca: usize, cb: usize) -> Vec<T> {
 }
 
 /// Channels `first..first + count` of `[rows, channels]`.
-pub fn slice_channels<T: Real>(x: &[T], channels: usize, first: usize, count: usize) -> Vec<T> {
+pub fn slice_channels<T: Real>(x: &[T], channels: usize, first: usize, count: usize) -> Buffer<T> {
     let len = x.len() / channels.max(1) * count;
     filled(len, ROWS_PER_TASK * count, |part, out| {
         let rows = x[part * ROWS_PER_TASK * channels..].chunks(channels);
@@ -196,7 +201,7 @@ pub struct RowMap {
 impl RowMap {
     /// Copies rows `[n, source rows, channels]` → `[n, rows, channels]`.
     #[must_use]
-    pub fn forward<T: Real>(&self, x: &[T], channels: usize) -> Vec<T> {
+    pub fn forward<T: Real>(&self, x: &[T], channels: usize) -> Buffer<T> {
         let item = self.source_rows * channels;
         let len = x.len() / item.max(1) * self.from.len() * channels;
         filled(len, ROWS_PER_TASK * channels, |part, out| {
@@ -211,10 +216,10 @@ impl RowMap {
 
     /// Adds rows back, `[n, rows, channels]` → `[n, source rows, channels]`.
     #[must_use]
-    pub fn adjoint<T: Real>(&self, u: &[T], channels: usize) -> Vec<T> {
+    pub fn adjoint<T: Real>(&self, u: &[T], channels: usize) -> Buffer<T> {
         let item = self.from.len() * channels;
         let n = u.len() / item.max(1);
-        let mut out = vec![T::ZERO; n * self.source_rows * channels];
+        let mut out = Buffer::zeros(n * self.source_rows * channels);
         out.par_chunks_mut((self.source_rows * channels).max(1))
             .zip(u.par_chunks(item))
             .for_each(|(out, u)| {

@@ -1,9 +1,10 @@
 //! The scalar types of the kernels.
 
+use crate::buffer::Pool;
 use crate::microkernel::MicroKernel;
-use crate::scratch::Pool;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use std::cell::RefCell;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -62,9 +63,10 @@ pub trait Real:
     /// The microkernel for matrices of `columns` columns on this machine.
     #[doc(hidden)]
     fn microkernel(columns: usize) -> MicroKernel<Self>;
-    /// Working memory of this type.
+    /// Uses the arrays of this type that this thread keeps; not at all once
+    /// the thread ends.
     #[doc(hidden)]
-    fn pool() -> &'static Pool<Self>;
+    fn with_pool<R>(work: impl FnOnce(&mut Pool<Self>) -> R) -> Option<R>;
 }
 
 impl Real for f32 {
@@ -86,19 +88,20 @@ impl Real for f32 {
     fn exp(self) -> Self {
         // Cephes: x = n·ln 2 + r, a polynomial in r, the exponent set by bits.
         // Adding 1.5·2²³ rounds to the nearest integer, which then stands in
-        // the low bits.
+        // the low bits. Fused multiply-adds, as every vector path has them.
         const ROUND: f32 = 12_582_912.0;
         let x = self.clamp(-87.0, 88.0);
-        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
         let n = shifted - ROUND;
-        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-        let p = 1.987_569_1e-4;
-        let p = p * r + 1.398_2e-3;
-        let p = p * r + 8.333_452e-3;
-        let p = p * r + 4.166_579_6e-2;
-        let p = p * r + 1.666_666_5e-1;
-        let p = p * r + 0.5;
-        let p = p * r * r + r + 1.0;
+        let r = n.mul_add(-0.693_359_4, x);
+        let r = n.mul_add(2.121_944_4e-4, r);
+        let p = 1.987_569_1e-4f32;
+        let p = p.mul_add(r, 1.398_2e-3);
+        let p = p.mul_add(r, 8.333_452e-3);
+        let p = p.mul_add(r, 4.166_579_6e-2);
+        let p = p.mul_add(r, 1.666_666_5e-1);
+        let p = p.mul_add(r, 0.5);
+        let p = p.mul_add(r * r, r) + 1.0;
         let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits());
         p * f32::from_bits(exponent.wrapping_add(127) << 23)
     }
@@ -107,11 +110,11 @@ impl Real for f32 {
         // Abramowitz and Stegun 7.1.26.
         let x = self.abs();
         let t = 1.0 / (1.0 + 0.327_591_1 * x);
-        let p = 1.061_405_4;
-        let p = p * t - 1.453_152_1;
-        let p = p * t + 1.421_413_8;
-        let p = p * t - 0.284_496_72;
-        let p = p * t + 0.254_829_6;
+        let p = 1.061_405_4f32;
+        let p = p.mul_add(t, -1.453_152_1);
+        let p = p.mul_add(t, 1.421_413_8);
+        let p = p.mul_add(t, -0.284_496_72);
+        let p = p.mul_add(t, 0.254_829_6);
         (1.0 - p * t * Real::exp(-x * x)).copysign(self)
     }
     #[inline(always)]
@@ -135,9 +138,9 @@ impl Real for f32 {
     fn microkernel(columns: usize) -> MicroKernel<Self> {
         MicroKernel::detect(columns)
     }
-    fn pool() -> &'static Pool<Self> {
-        static POOL: Pool<f32> = Pool::new();
-        &POOL
+    fn with_pool<R>(work: impl FnOnce(&mut Pool<Self>) -> R) -> Option<R> {
+        thread_local!(static POOL: RefCell<Pool<f32>> = const { RefCell::new(Pool::new()) });
+        POOL.try_with(|pool| work(&mut pool.borrow_mut())).ok()
     }
 }
 
@@ -183,9 +186,9 @@ impl Real for f64 {
     fn microkernel(_columns: usize) -> MicroKernel<Self> {
         MicroKernel::portable()
     }
-    fn pool() -> &'static Pool<Self> {
-        static POOL: Pool<f64> = Pool::new();
-        &POOL
+    fn with_pool<R>(work: impl FnOnce(&mut Pool<Self>) -> R) -> Option<R> {
+        thread_local!(static POOL: RefCell<Pool<f64>> = const { RefCell::new(Pool::new()) });
+        POOL.try_with(|pool| work(&mut pool.borrow_mut())).ok()
     }
 }
 

@@ -54,6 +54,58 @@ impl<T: Real> Lanes<T> {
     }
 }
 
+/// One value or a vector of them, for formulas that are written once: loops
+/// over channels go by whole vectors, and over what is left by single values.
+pub(crate) trait Part<T>:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self>
+{
+    /// The values from `at` on.
+    fn read(from: &[T], at: usize) -> Self;
+    /// Writes them from `at` on.
+    fn write(self, to: &mut [T], at: usize);
+}
+
+impl<T: Real> Part<T> for T {
+    #[inline(always)]
+    fn read(from: &[T], at: usize) -> Self {
+        from[at]
+    }
+    #[inline(always)]
+    fn write(self, to: &mut [T], at: usize) {
+        to[at] = self;
+    }
+}
+
+impl<T: Real> Part<T> for Lanes<T> {
+    #[inline(always)]
+    fn read(from: &[T], at: usize) -> Self {
+        Self(*from[at..].first_chunk().expect("a whole vector"))
+    }
+    #[inline(always)]
+    fn write(self, to: &mut [T], at: usize) {
+        *to[at..].first_chunk_mut().expect("a whole vector") = self.0;
+    }
+}
+
+/// Calls `whole` where vectors of `len` values begin, and `single` for each
+/// value behind the last.
+#[inline(always)]
+pub(crate) fn by_lanes<S>(
+    len: usize,
+    state: &mut S,
+    whole: impl Fn(&mut S, usize),
+    single: impl Fn(&mut S, usize),
+) {
+    let mut at = 0;
+    while at + LANES <= len {
+        whole(state, at);
+        at += LANES;
+    }
+    for at in at..len {
+        single(state, at);
+    }
+}
+
 impl<T: Real> Mul for Lanes<T> {
     type Output = Self;
     #[inline(always)]

@@ -2,8 +2,8 @@
 
 use super::{GatherTable, OUTSIDE};
 use crate::Real;
+use crate::buffer::Buffer;
 use crate::microkernel::MAX_ROWS;
-use crate::scratch::Scratch;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -52,7 +52,7 @@ pub fn matrix_gradient<T: Real>(
             taps.flat_map(move |tap| (0..panels).step_by(by_panel).map(move |p| (part, tap, p)))
         })
         .collect();
-    let partial: Vec<Scratch<T>> = jobs
+    let partial: Vec<Buffer<T>> = jobs
         .par_iter()
         .map(|&(part, tap, panel)| {
             let rows = part * part_rows..all_rows.min((part + 1) * part_rows);
@@ -104,15 +104,15 @@ fn partial_gradient<T: Real>(
     rows: Range<usize>,
     taps: Range<usize>,
     panels: Range<usize>,
-) -> Scratch<T> {
+) -> Buffer<T> {
     // Rows whose source and cotangent stay in the second-level cache.
     const STRIP: usize = 256;
     let kernel = T::microkernel(columns);
     let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
     let blocks = depth.div_ceil(height);
     let tail = depth % height;
-    let mut sums = Scratch::zeros(taps.len() * blocks * panels.len() * height * width);
-    let mut packed = Scratch::zeros(panels.len() * STRIP * width);
+    let mut sums = Buffer::zeros(taps.len() * blocks * panels.len() * height * width);
+    let mut packed = Buffer::zeros(panels.len() * STRIP * width);
     // The last, incomplete block of channels is copied to full width.
     let mut edge = vec![T::ZERO; if tail > 0 { STRIP * height } else { 0 }];
     let zeros = [T::ZERO; MAX_ROWS];

@@ -12,7 +12,7 @@ pub use gradient::matrix_gradient;
 pub use packed::PackedMatrix;
 
 use crate::Real;
-use crate::scratch::Scratch;
+use crate::buffer::Buffer;
 use packed::PANEL_VALUES;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -173,12 +173,12 @@ pub fn product<T: Real>(
     let all_rows = n * table.rows;
     if all_rows <= FEW_ROWS && taps * depth * columns >= LARGE_MATRIX {
         // The matrix goes through memory once: a task is a panel and all rows.
-        let results: Vec<Scratch<T>> = (0..panels)
+        let results: Vec<Buffer<T>> = (0..panels)
             .into_par_iter()
             .map(|p| {
                 let used = width.min(columns - p * width);
                 let of_panel = p * width..p * width + used;
-                let mut result = Scratch::new(all_rows * used);
+                let mut result = Buffer::stale(all_rows * used);
                 if let Epilogue::Accumulate = epilogue {
                     let lines = result.chunks_exact_mut(used).zip(out.chunks_exact(columns));
                     lines.for_each(|(to, from)| to.copy_from_slice(&from[of_panel.clone()]));

@@ -197,54 +197,82 @@ impl<T: Real> PackedMatrix<T> {
         let used = width.min(self.columns - p * width);
         let mut tile = [T::ZERO; MAX_TILE];
         let nothing = [T::ZERO; MAX_TILE];
-        let group = (PANEL_VALUES / (depth * width).max(1)).clamp(1, taps);
+        let mut shifted = [std::ptr::null(); MAX_ROWS];
+        let line = depth * width;
+        // Several short taps at a time, or a long one in parts.
+        let group = (PANEL_VALUES / line.max(1)).clamp(1, taps);
+        let parts = line.div_ceil(TILE_VALUES).max(1);
+        let (group, part) = if parts > 1 {
+            (1, depth.div_ceil(parts))
+        } else {
+            (group, depth)
+        };
         for first in (0..taps).step_by(group) {
-            let part = first..taps.min(first + group);
-            let line = depth * width;
-            let values = (p * taps + part.start) * line..(p * taps + part.end) * line;
+            let group = first..taps.min(first + group);
+            let values = (p * taps + group.start) * line..(p * taps + group.end) * line;
             let panel = self.panels.values(values, widened);
-            let epilogue = if first > 0 {
-                Epilogue::Accumulate
-            } else {
-                epilogue
-            };
-            for block in 0..rows.div_ceil(height) {
-                let pointers = &pointers[block * taps * height..][..taps * height];
-                let pointers = &pointers[part.start * height..part.end * height];
-                let run = |start: Option<(&[T], usize)>, out: &mut [T], stride| {
-                    kernel.run_tile(part.len(), depth, pointers, panel, start, out, stride);
+            for k in (0..depth).step_by(part.max(1)) {
+                let length = part.min(depth - k);
+                let panel = if parts > 1 {
+                    &panel[k * width..(k + length) * width]
+                } else {
+                    panel
                 };
-                let used_rows = height.min(rows - block * height);
-                let to = &mut out[block * height * stride..];
-                if used == width && used_rows == height {
-                    let start = match epilogue {
-                        Epilogue::Store => Some((&nothing[..], 0)),
-                        Epilogue::Bias(bias) => Some((bias, 0)),
-                        Epilogue::Accumulate => None,
+                let epilogue = if first > 0 || k > 0 {
+                    Epilogue::Accumulate
+                } else {
+                    epilogue
+                };
+                for block in 0..rows.div_ceil(height) {
+                    let pointers = &pointers[block * taps * height..][..taps * height];
+                    let pointers = &pointers[group.start * height..group.end * height];
+                    let pointers = if k > 0 {
+                        for (shifted, pointer) in shifted.iter_mut().zip(pointers) {
+                            *shifted = pointer.wrapping_add(k);
+                        }
+                        &shifted[..height]
+                    } else {
+                        pointers
                     };
-                    run(start, to, stride);
-                    continue;
-                }
-                // Sums begin as those of whole tiles do: a row's result
-                // does not depend on how many rows there are.
-                let lines = tile.chunks_exact_mut(width).zip(to.chunks(stride));
-                for (line, to) in lines.take(used_rows) {
-                    line[..used].copy_from_slice(match epilogue {
-                        Epilogue::Store => &nothing[..used],
-                        Epilogue::Bias(bias) => bias,
-                        Epilogue::Accumulate => &to[..used],
-                    });
-                }
-                run(None, &mut tile, width);
-                let lines = to.chunks_mut(stride).zip(tile.chunks_exact(width));
-                for (line, sums) in lines.take(used_rows) {
-                    line[..used].copy_from_slice(&sums[..used]);
+                    let run = |start: Option<(&[T], usize)>, out: &mut [T], stride| {
+                        let taps = group.len();
+                        kernel.run_tile(taps, length, pointers, panel, start, out, stride);
+                    };
+                    let used_rows = height.min(rows - block * height);
+                    let to = &mut out[block * height * stride..];
+                    if used == width && used_rows == height {
+                        let start = match epilogue {
+                            Epilogue::Store => Some((&nothing[..], 0)),
+                            Epilogue::Bias(bias) => Some((bias, 0)),
+                            Epilogue::Accumulate => None,
+                        };
+                        run(start, to, stride);
+                        continue;
+                    }
+                    // Sums begin as those of whole tiles do: a row's result
+                    // does not depend on how many rows there are.
+                    let lines = tile.chunks_exact_mut(width).zip(to.chunks(stride));
+                    for (line, to) in lines.take(used_rows) {
+                        line[..used].copy_from_slice(match epilogue {
+                            Epilogue::Store => &nothing[..used],
+                            Epilogue::Bias(bias) => bias,
+                            Epilogue::Accumulate => &to[..used],
+                        });
+                    }
+                    run(None, &mut tile, width);
+                    let lines = to.chunks_mut(stride).zip(tile.chunks_exact(width));
+                    for (line, sums) in lines.take(used_rows) {
+                        line[..used].copy_from_slice(&sums[..used]);
+                    }
                 }
             }
         }
     }
 }
 
+/// Values of a panel that stay in the first-level cache while all blocks of
+/// rows read them.
+const TILE_VALUES: usize = 1 << 12;
 /// Values of a panel that are read again for every block of rows, at most:
 /// they stay in the second-level cache beside the rows.
 pub(super) const PANEL_VALUES: usize = 1 << 16;

@@ -10,10 +10,10 @@
 mod points;
 
 use crate::Real;
+use crate::buffer::Buffer;
 use crate::convolution::Convolution;
 use crate::gather::Epilogue;
 use crate::microkernel::{MAX_ROWS, MAX_TILE, MicroKernel};
-use crate::scratch::Scratch;
 use crate::simd::{LANES, Lanes, vectorized};
 use points::{ENTRIES, Input, Kernel, Output, SIDE, TILE, kernel_taps, output_pixels, transform};
 use rayon::prelude::*;
@@ -180,8 +180,8 @@ impl<T: Real> Winograd<T> {
         let columns = output.next_multiple_of(width);
         let stride = tiles.stride();
         let out_stride = ENTRIES * columns + 16;
-        let mut entries = Scratch::new(count * stride);
-        let mut products = Scratch::new(count * out_stride);
+        let mut entries = Buffer::stale(count * stride);
+        let mut products = Buffer::stale(count * out_stride);
         let mut places = entries.chunks_exact_mut(stride);
         for (i, y, _) in strips.iter() {
             let picture = &x[i * item..(i + 1) * item];
@@ -274,8 +274,8 @@ pub(crate) fn weight_gradient<T: Real>(
     let kernel = T::microkernel(output);
     let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
     let (blocks, panels) = (input.div_ceil(height), output.div_ceil(width));
-    let mut left = Scratch::new(count * source.stride());
-    let mut right = Scratch::new(count * result.stride());
+    let mut left = Buffer::stale(count * source.stride());
+    let mut right = Buffer::stale(count * result.stride());
     let place = |tile: usize| {
         let (item, local) = (tile / (down * across), tile % (down * across));
         (item, [local / across, local % across])
@@ -302,12 +302,12 @@ pub(crate) fn weight_gradient<T: Real>(
             );
         });
     let area = height * width;
-    let mut sums = Scratch::new(ENTRIES * blocks * panels * area);
+    let mut sums = Buffer::stale(ENTRIES * blocks * panels * area);
     sums.par_chunks_exact_mut(blocks * panels * area)
         .enumerate()
         .for_each(|(entry, sums)| {
             sums.fill(T::ZERO);
-            let mut packed = Scratch::new(STRIP.min(count) * width);
+            let mut packed = Buffer::stale(STRIP.min(count) * width);
             let mut pointers = Vec::with_capacity(STRIP);
             for first in (0..count).step_by(STRIP) {
                 let strip = first..count.min(first + STRIP);

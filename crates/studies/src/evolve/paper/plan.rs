@@ -14,13 +14,20 @@ pub enum Part {
     Functions,
     /// Schedules on Rastrigin, 10 to 500 generations
     Schedules,
-    /// The control tasks: raw, latent, latent with 17,410 parameters, CMA-ES
+    /// The control tasks: raw, latent, CMA-ES
     Control,
+    /// The control tasks, latent with 17,410 parameters: ten times as long
+    LargePolicies,
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 3] = [Self::Functions, Self::Schedules, Self::Control];
+    pub const ALL: [Self; 4] = [
+        Self::Functions,
+        Self::Schedules,
+        Self::Control,
+        Self::LargePolicies,
+    ];
 }
 
 /// Runs that differ in their seed alone.
@@ -59,16 +66,28 @@ pub(super) const SCHEDULES: [(ScheduleName, &str); 3] = [
     (ScheduleName::Ddpm, "DDPM"),
 ];
 /// What is compared on control tasks, in the order of the released figures.
-pub(super) const CONTROL: [&str; 4] = ["raw", "latent", "latent, 17k", "CMA-ES"];
+pub(super) const CONTROL: [&str; 4] = ["raw", "latent", LARGE_POLICIES, "CMA-ES"];
+const LARGE_POLICIES: &str = "latent, 17k";
 
 /// The experiments of these parts.
 pub(super) fn plan(parts: &[Part]) -> Vec<Experiment> {
     let mut plan = Vec::new();
-    for part in parts {
-        match part {
-            Part::Functions => functions(&mut plan),
-            Part::Schedules => schedules(&mut plan),
-            Part::Control => control(&mut plan),
+    let wanted = |part| parts.contains(&part);
+    if wanted(Part::Functions) {
+        functions(&mut plan);
+    }
+    if wanted(Part::Schedules) {
+        schedules(&mut plan);
+    }
+    for task in Task::ALL {
+        for method in CONTROL {
+            if wanted(if method == LARGE_POLICIES {
+                Part::LargePolicies
+            } else {
+                Part::Control
+            }) {
+                plan.push(control(task, method));
+            }
         }
     }
     plan
@@ -110,26 +129,25 @@ fn schedules(plan: &mut Vec<Experiment>) {
     }
 }
 
-fn control(plan: &mut Vec<Experiment>) {
-    for task in Task::ALL {
-        plan.extend(CONTROL.map(|method| {
-            let hidden = if method == CONTROL[2] { LARGE } else { SMALL };
-            let cma_es = method == CONTROL[3];
-            Experiment {
-                part: Part::Control,
-                problem: task.name(),
-                method: method.to_owned(),
-                arguments: EvolveArguments {
-                    hidden: Some(hidden.to_vec()),
-                    latent: method.starts_with("latent").then_some(2),
-                    method: if cma_es {
-                        Algorithm::CmaEs
-                    } else {
-                        Algorithm::Diffusion
-                    },
-                    ..on(task.name())
-                },
-            }
-        }));
+fn control(task: Task, method: &str) -> Experiment {
+    let hidden = if method == LARGE_POLICIES {
+        LARGE
+    } else {
+        SMALL
+    };
+    Experiment {
+        part: Part::Control,
+        problem: task.name(),
+        method: method.to_owned(),
+        arguments: EvolveArguments {
+            hidden: Some(hidden.to_vec()),
+            latent: method.starts_with("latent").then_some(2),
+            method: if method == "CMA-ES" {
+                Algorithm::CmaEs
+            } else {
+                Algorithm::Diffusion
+            },
+            ..on(task.name())
+        },
     }
 }

@@ -278,7 +278,7 @@ fn released_for(experiment: &Experiment, measure: &str) -> Option<f64> {
             let index = SCHEDULES.iter().position(named)?;
             (measure == "top64_fitness" && SWEEP.contains(&generations)).then(|| figures[index])
         }
-        Part::Control => {
+        Part::Control | Part::LargePolicies => {
             let figures = released::control(Task::named(problem)?);
             let index = CONTROL.iter().position(|m| *m == experiment.method)?;
             let wanted = if problem == Task::Pendulum.name() {
