@@ -105,16 +105,16 @@ fn partial_gradient<T: Real>(
     taps: Range<usize>,
     panels: Range<usize>,
 ) -> Buffer<T> {
-    // Rows whose source and cotangent stay in the second-level cache.
-    const STRIP: usize = 256;
+    // Rows of which a panel of the cotangent stays in the first-level cache.
+    const STRIP: usize = 128;
     let kernel = T::microkernel(columns);
     let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
     let blocks = depth.div_ceil(height);
-    let tail = depth % height;
     let mut sums = Buffer::zeros(taps.len() * blocks * panels.len() * height * width);
     let mut packed = Buffer::zeros(panels.len() * STRIP * width);
-    // The last, incomplete block of channels is copied to full width.
-    let mut edge = vec![T::ZERO; if tail > 0 { STRIP * height } else { 0 }];
+    // A block of channels that several panels read is copied together: its rows
+    // lie pages apart. So is the last, incomplete one, to full width.
+    let mut block_rows = Buffer::stale(STRIP * height);
     let zeros = [T::ZERO; MAX_ROWS];
     let mut sources = Vec::with_capacity(STRIP);
     let mut pointers = Vec::with_capacity(STRIP);
@@ -142,12 +142,13 @@ fn partial_gradient<T: Real>(
             for block in 0..blocks {
                 let shift = block * height;
                 pointers.clear();
-                if tail > 0 && block + 1 == blocks {
-                    for (&from, line) in sources.iter().zip(edge.chunks_exact_mut(height)) {
+                let used = height.min(depth - shift);
+                if used < height || panels.len() > 1 {
+                    for (&from, line) in sources.iter().zip(block_rows.chunks_exact_mut(height)) {
                         line.fill(T::ZERO);
                         if from != usize::MAX {
                             let from = from + shift;
-                            line[..tail].copy_from_slice(&source[from..from + tail]);
+                            line[..used].copy_from_slice(&source[from..from + used]);
                         }
                         pointers.push(line.as_ptr());
                     }
