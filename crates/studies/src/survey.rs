@@ -3,12 +3,13 @@
 //! Samples are drawn and read; the share that is valid says how true they
 //! are, the factors' histograms beside those of the world how varied.
 
+use crate::drawing::DrawingArguments;
 use crate::pictures::numbers;
 use crate::raster::{columns, sheet};
 use crate::reader::Reader;
 use crate::sampling::{pictures, run_steps};
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_diffusion::{Ddim, Draws, Eta, initial_noise};
+use alice_diffusion::{Draws, initial_noise};
 use alice_runs::{Metadata, ModelReference, RunFolder};
 use alice_worlds::{FACTORS, FactorKind, PuppetShow};
 use serde::{Deserialize, Serialize};
@@ -31,9 +32,9 @@ pub struct SurveyArguments {
     /// Samples to draw and read
     #[arg(long, default_value_t = 256)]
     pub count: usize,
-    /// DDIM steps from noise to picture
-    #[arg(long, default_value_t = 50)]
-    pub steps: usize,
+    /// How to draw.
+    #[command(flatten)]
+    pub drawing: DrawingArguments,
     /// Share of haunted faces in the world that the model was trained on
     #[arg(long, default_value_t = 0.03)]
     pub haunted_share: f32,
@@ -64,7 +65,9 @@ pub struct SurveyReport {
     pub model: ModelReference,
     /// Samples drawn.
     pub count: usize,
-    /// DDIM steps.
+    /// How they were drawn.
+    pub sampler: &'static str,
+    /// Its steps.
     pub steps: usize,
     /// Share of the samples whose re-rendered reading is close to them.
     pub validity: f64,
@@ -119,10 +122,11 @@ pub fn run(
     let size = model.size()?;
     let network = model.at(size)?;
     let mut denoiser = network.denoiser()?;
-    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let sampler = arguments.drawing.build(model)?;
+    let evaluations = sampler.times().len();
     progress.begin(
         "drawing and reading",
-        (arguments.count * arguments.steps) as u64,
+        (arguments.count * evaluations) as u64,
     );
     let mut distances = Vec::with_capacity(arguments.count);
     let (mut valid, mut quick) = (0, 0);
@@ -135,14 +139,13 @@ pub fn run(
             first_item: first as u64,
         };
         let noise = initial_noise(draws, count, denoiser.dim());
-        let steps = 0..arguments.steps;
         let drawn = run_steps(
             &mut denoiser,
-            &sampler,
+            sampler.as_ref(),
             draws,
             noise,
             count,
-            steps,
+            0..evaluations,
             progress,
         )?;
         if first < IN_SHEET {
@@ -177,7 +180,8 @@ pub fn run(
     Ok(SurveyReport {
         model: model.reference.clone(),
         count: arguments.count,
-        steps: arguments.steps,
+        sampler: arguments.drawing.kind(model).name(),
+        steps: arguments.drawing.steps,
         validity: share(valid),
         sound: share(distances.iter().filter(|d| **d <= structural).count()),
         quick_validity: share(quick),
@@ -250,10 +254,11 @@ impl fmt::Display for SurveyReport {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         writeln!(
             f,
-            "{} samples of {} in {} DDIM steps: {} sound (distance below {}: parts in place), {} valid (below {}: sharp too; {} by reading alone), median distance {}",
+            "{} samples of {} in {} steps of {}: {} sound (distance below {}: parts in place), {} valid (below {}: sharp too; {} by reading alone), median distance {}",
             self.count,
             self.model.name,
             self.steps,
+            self.sampler,
             percent(self.sound),
             numbers::figures(self.structural_threshold),
             percent(self.validity),
