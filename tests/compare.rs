@@ -1,5 +1,6 @@
-//! `compare`: the papers' claims on a tiny model, the table on the bundled
-//! one, and going on after an interruption.
+//! Against the truth of the world. `compare`: the papers' claims on a tiny
+//! model, the table on the bundled one, and going on after an interruption.
+//! `survey`: how true the bundled model's pictures are.
 
 mod common;
 
@@ -164,4 +165,39 @@ fn what_makes_no_comparison_is_refused() {
         );
         assert!(!home.path("none").exists(), "{arguments}");
     }
+}
+
+/// Every sampler can be surveyed, and the report says which it was.
+#[test]
+fn surveys_read_what_was_drawn() {
+    let home = Home::new();
+    let few = "survey --count 6 --steps 6";
+    let report = home.json(&format!("{few} --sampler dpm++-2m-sde --out run"));
+    let report = &report["report"];
+    assert_eq!(report["sampler"], "DPM++ 2M SDE");
+    assert_eq!((&report["count"], &report["steps"]), (&6.into(), &6.into()));
+    for share in ["sound", "validity", "quick_validity"] {
+        assert!((0.0..=1.0).contains(&number(&report[share])), "{share}");
+    }
+    for factor in report["factors"].as_array().unwrap() {
+        let shares = factor["samples"].as_array().unwrap();
+        let sum: f64 = shares.iter().map(number).sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{factor}");
+    }
+    assert!(home.path("run/sheet.png").is_file());
+    // Noise at every step makes other pictures of the same noise.
+    let distances = |more: &str| home.json(&format!("{few}{more}"))["report"]["distances"].clone();
+    let plain = distances("");
+    assert_eq!(distances(" --sampler ddim --eta 0"), plain);
+    assert_ne!(distances(" --eta 1"), plain);
+    home.refused(
+        &format!("{few} --sampler unipc --eta 1"),
+        &["--eta", "UniPC"],
+    );
+    home.refused(
+        &format!("{few} --sampler ddim --karras"),
+        &["--karras", "DDIM"],
+    );
+    home.tiny_model();
+    home.refused(&format!("{few} --model model"), &["--puppets"]);
 }
