@@ -223,7 +223,7 @@ impl Study {
             (Self::Train(arguments), _) => train::check(arguments),
             (Self::Global(arguments), _) => global::check(arguments),
             (Self::Transport(arguments), _) => transport::check(arguments),
-            (Self::Treat(arguments), _) => treat::check(arguments),
+            (Self::Treat(arguments), Some(model)) => treat::check(arguments, model),
             (Self::World(arguments), _) => world::check(arguments),
             _ => Ok(()),
         }
