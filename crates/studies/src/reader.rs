@@ -142,7 +142,7 @@ pub(crate) fn no_truth(model: &DiffusionModel, study: &str) -> StudyError {
         " If it draws them, say --puppets."
     };
     let why = format!(
-        "{study} compares with the truth of the puppet show, and {} is not known to draw \
+        "{study} needs the truth of the puppet show, and {} is not known to draw \
          puppets.{hint} discover, edit, transport, global and treat need no truth",
         model.reference.name
     );
