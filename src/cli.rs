@@ -19,7 +19,7 @@ use alice_studies::train::TrainOptions;
 use alice_studies::transport::TransportArguments;
 use alice_studies::treat::TreatArguments;
 use alice_studies::world::WorldArguments;
-use alice_studies::{LoraReference, ModelOptions};
+use alice_studies::{ControlReference, LoraReference, ModelOptions};
 use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -346,6 +346,15 @@ pub struct ModelOption {
         help_heading = "Model"
     )]
     pub size: Option<String>,
+    /// Side of the tiles in which the autoencoder takes larger pictures, to bound memory; 0 takes
+    /// them whole [default: 1024]
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        requires = "model",
+        help_heading = "Model"
+    )]
+    pub tile: Option<usize>,
     /// Change the weights by a LoRA file, as much as WEIGHT says (1 as trained, negative the other
     /// way); may be given several times
     #[arg(
@@ -355,6 +364,39 @@ pub struct ModelOption {
         help_heading = "Model"
     )]
     pub lora: Vec<LoraOption>,
+    /// Steer the pictures by a ControlNet that is shown a picture, as much as SCALE says (1 as
+    /// trained); may be given several times
+    #[arg(
+        long,
+        value_name = "FOLDER=PICTURE[:SCALE]",
+        requires = "model",
+        help_heading = "Model"
+    )]
+    pub control: Vec<ControlOption>,
+}
+
+/// `FOLDER=PICTURE` or `FOLDER=PICTURE:SCALE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControlOption(ControlReference);
+
+impl FromStr for ControlOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((model, rest)) = text.split_once('=') else {
+            return Err("write it as FOLDER=PICTURE or FOLDER=PICTURE:SCALE".to_owned());
+        };
+        let split = rest.rsplit_once(':');
+        let scaled = split.and_then(|(file, scale)| Some((file, scale.parse().ok()?)));
+        let (picture, scale) = scaled.unwrap_or((rest, 1.0));
+        Ok(Self(ControlReference {
+            model: model.to_owned(),
+            hash: None,
+            picture: picture.to_owned(),
+            picture_hash: None,
+            scale,
+        }))
+    }
 }
 
 /// `FILE` or `FILE:WEIGHT`.
@@ -386,7 +428,9 @@ impl ModelOption {
             guidance: self.guidance,
             guidance_rescale: self.guidance_rescale,
             size: self.size.clone(),
+            tile: self.tile,
             lora: self.lora.iter().map(|lora| lora.0.clone()).collect(),
+            control: self.control.iter().map(|c| c.0.clone()).collect(),
             ..self.path.options()
         }
     }

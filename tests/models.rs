@@ -95,7 +95,17 @@ fn descriptions_tell_what_a_model_holds() {
         .iter()
         .map(|p| &p["part"])
         .collect();
-    assert_eq!(names, ["text_encoder", "text_encoder_2", "unet", "vae"]);
+    let parts = [
+        "controlnet",
+        "text_encoder",
+        "text_encoder_2",
+        "unet",
+        "vae",
+    ];
+    assert_eq!(names, parts);
+    let found = describe(&home, "sdxl-folder/controlnet");
+    assert_eq!(found["parts"][0]["part"], "controlnet");
+    assert_eq!(found["parts"][0]["supported"], true);
     let text = home.alice("model sdxl-folder");
     assert!(
         text.stdout

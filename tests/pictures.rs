@@ -271,7 +271,5 @@ fn prompted_models_are_discovered_and_edited() {
         let strip = read(&home, &format!("{name}-invert/reconstruction.png"));
         assert_eq!((strip.width(), strip.height()), (24, 16));
     }
-    let sd = pipeline("sd");
-    home.refused(&format!("treat --model {sd} --out bad"), &["pixels"]);
     misused(&home, "discover --prompt cat --out bad", "--model");
 }

@@ -2,7 +2,7 @@
 `latent` of alice-pipelines does here.
 
     pip install torch==2.9.1 diffusers==0.42.0
-    python latent.py unet|decoder FOLDER PIXELS
+    python latent.py unet|decoder FOLDER PIXELS [TILE]
 """
 
 import json
@@ -19,6 +19,7 @@ TOKENS = 77
 
 def main():
     part, folder, pixels = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    tile = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     start = time.perf_counter()
     side = pixels // 8
     torch.manual_seed(0)
@@ -29,6 +30,9 @@ def main():
         run = lambda: model(sample, 500, context)
     else:
         model = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32).eval()
+        if tile > 0:
+            model.enable_tiling()
+            model.tile_sample_min_size, model.tile_latent_min_size = tile, tile // 8
         sample = torch.randn(1, model.config.latent_channels, side, side)
         run = lambda: model.decode(sample)
     taken, first = [], None

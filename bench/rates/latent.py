@@ -2,7 +2,7 @@
 
     cargo build --release -p alice-pipelines --example latent
     python bench/peer/random_latent.py /tmp/sd15
-    python bench/rates/latent.py /tmp/sd15 [--python PYTHON] [--rounds N] [--pixels P]
+    python bench/rates/latent.py /tmp/sd15 [--python PYTHON] [--rounds N] [--pixels P] [--parts decoder] [--tile PIXELS]
 """
 
 import argparse
@@ -26,14 +26,18 @@ def main():
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--pixels", default="512")
+    parser.add_argument("--parts", nargs="*", default=["unet", "decoder"])
+    parser.add_argument("--tile", default="0", help="side of the decoder's tiles in pixels, 0 for none")
     options = parser.parse_args()
     sides = {"Alice": OURS, "diffusers": [options.python, PEER]}
     print("| work | | seconds | until the first | peak, GiB | ratio | memory |\n|---|---|--:|--:|--:|--:|--:|", flush=True)
-    for part, label in {"unet": "U-Net, one evaluation", "decoder": "autoencoder, one decoding"}.items():
+    labels = {"unet": "U-Net, one evaluation", "decoder": "autoencoder, one decoding"}
+    for part in options.parts:
+        label = labels[part]
         best = {}
         for _ in range(options.rounds):
             for side, command in sides.items():
-                found = output([*command, part, options.folder, options.pixels])
+                found = output([*command, part, options.folder, options.pixels, options.tile])
                 known = best.setdefault(side, found)
                 best[side] = {key: min(value, known[key]) for key, value in found.items()}
         a, b = best["Alice"], best["diffusers"]

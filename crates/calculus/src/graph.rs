@@ -29,6 +29,7 @@ pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     parameters: Vec<ParameterSpec>,
     outputs: Vec<(String, Value)>,
+    scope: String,
 }
 
 impl Graph {
@@ -65,6 +66,12 @@ impl Graph {
         &self.outputs
     }
 
+    /// From now on names of parameters and outputs begin with `scope`, so that
+    /// one graph can hold several networks.
+    pub fn set_scope(&mut self, scope: &str) {
+        scope.clone_into(&mut self.scope);
+    }
+
     /// The value of an input by its name.
     ///
     /// # Errors
@@ -89,7 +96,7 @@ impl Graph {
 
     /// Names a value so that callers find it.
     pub fn output(&mut self, name: &str, value: Value) {
-        self.outputs.push((name.to_owned(), value));
+        self.outputs.push((format!("{}{name}", self.scope), value));
     }
 
     /// A value that the caller feeds, `dims` without the batch, channels last.
@@ -508,6 +515,7 @@ impl Graph {
 
     /// A name that is used again with the same kind shares its parameter.
     fn declare(&mut self, name: String, kind: ParameterKind) -> Result<Parameter, GraphError> {
+        let name = self.scope.clone() + &name;
         if let Some(index) = self.parameters.iter().position(|p| p.name == name) {
             let first = self.parameters[index].kind;
             return if first == kind {

@@ -114,6 +114,17 @@ impl<T: Real> Parameters<T> {
         })
     }
 
+    /// These values, then those of `other`: the parameters of a graph that
+    /// holds both networks one after the other.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        Self {
+            values: Arc::new([&self.values[..], &other.values[..]].concat()),
+            sources: Arc::new([&self.sources[..], &other.sources[..]].concat()),
+            count: self.count + other.count,
+        }
+    }
+
     /// The values of a parameter in PyTorch's layout, as files hold them.
     ///
     /// # Errors

@@ -239,17 +239,39 @@ impl Components {
 
     /// A state and those closest to it.
     fn neighbours(&self, state: usize) -> Vec<bool> {
+        let mut group = vec![false; self.states()];
+        for i in self.closest(|k| self.whitened[(state, k)], SMALLEST) {
+            group[i] = true;
+        }
+        group
+    }
+
+    /// The `count` states closest to a place in the whitened space.
+    fn closest(&self, place: impl Fn(usize) -> f64, count: usize) -> Vec<usize> {
         let distance = |i: usize| -> f64 {
-            let square = |k| (self.whitened[(i, k)] - self.whitened[(state, k)]).powi(2);
+            let square = |k| (self.whitened[(i, k)] - place(k)).powi(2);
             (0..self.count()).map(square).sum()
         };
         let mut order: Vec<(f64, usize)> = (0..self.states()).map(|i| (distance(i), i)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut group = vec![false; self.states()];
-        for (_, i) in order.iter().take(SMALLEST) {
-            group[*i] = true;
-        }
-        group
+        order.into_iter().take(count).map(|(_, i)| i).collect()
+    }
+
+    /// The `count` states of the cloud that are nearest to a state `[h]` in the
+    /// whitened space, by index, the nearest first.
+    ///
+    /// Cost: O(m·(h + N)).
+    ///
+    /// # Errors
+    /// When the state is of another dimension.
+    pub fn nearest(&self, state: &[f32], count: usize) -> Result<Vec<usize>, GeometryError> {
+        let dimension = self.axes.dimension();
+        GeometryError::check_extent("nearest", "dimension", state.len(), dimension)?;
+        let mut centred = state.to_vec();
+        add_scaled(&mut centred, -1.0, &self.mean);
+        let at = |k: usize| dot(self.axes.row(k), &centred) / self.deviations[k];
+        let place: Vec<f64> = (0..self.count()).map(at).collect();
+        Ok(self.closest(|k| place[k], count))
     }
 
     /// The group that a group settles at; `None` when it grows beyond
@@ -436,6 +458,14 @@ mod tests {
         }
         let few = rare.iter().filter(|r| **r).count();
         assert!((6..27).contains(&few), "{few}");
+        // A state of the cloud is nearest to itself, then to its own kind.
+        for i in (0..states.rows()).step_by(7) {
+            assert_eq!(components.nearest(states.row(i), 2).unwrap()[0], i);
+        }
+        let member = rare.iter().position(|r| *r).unwrap();
+        let near = components.nearest(states.row(member), 5).unwrap();
+        assert!(near.iter().filter(|i| rare[**i]).count() >= 4, "{near:?}");
+        assert!(components.nearest(&[0.0], 2).is_err());
     }
 
     /// Without a rare concept none is made up.

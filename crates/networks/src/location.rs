@@ -1,7 +1,7 @@
 //! What a model's name stands for: a folder, a file or an entry of the cache.
 
 use crate::checkpoint::Checkpoint;
-use crate::folder::ModelFolder;
+use crate::folder::{ModelFolder, WEIGHTS};
 use crate::network::{Architecture, Network};
 use crate::weights::Weights;
 use crate::{NetworkError, Prediction};
@@ -126,8 +126,19 @@ impl ModelLocation {
     /// # Errors
     /// When it cannot be read.
     pub fn hash(&self) -> Result<String, NetworkError> {
+        self.hash_of("unet")
+    }
+
+    /// The content hash of the file that holds a network: the one in the
+    /// folder `part`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn hash_of(&self, part: &str) -> Result<String, NetworkError> {
         Ok(match self {
-            Self::Folder(folder) => hash::files(&ModelFolder::find(folder)?.weights)?,
+            Self::Folder(folder) => {
+                hash::files(&ModelFolder::find_part(folder, part, WEIGHTS)?.weights)?
+            }
             Self::File(checkpoint) => hash::file(checkpoint.path())?,
         })
     }

@@ -1,12 +1,12 @@
 //! Times a latent diffusion model, for `bench/rates/latent.py`:
-//! `latent unet|decoder FOLDER PIXELS`.
+//! `latent unet|decoder FOLDER PIXELS [TILE]`, 0 for no tiles.
 //!
 //! Prints JSON: median seconds of one evaluation at PIXELS × PIXELS after one
 //! to warm up, seconds until the first was done, and the peak of the process.
 
 use alice_calculus::{Model, Tensor};
 use alice_networks::UNet2DCondition;
-use alice_pipelines::Latents;
+use alice_pipelines::{Latents, Tiling};
 use alice_random::Stream;
 use std::error::Error;
 use std::hint::black_box;
@@ -20,8 +20,13 @@ const TOKENS: usize = 77;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [part, folder, pixels] = &arguments[..] else {
-        return Err("usage: latent unet|decoder FOLDER PIXELS".into());
+    let [part, folder, pixels, tile @ ..] = &arguments[..] else {
+        return Err("usage: latent unet|decoder FOLDER PIXELS [TILE]".into());
+    };
+    let tiling = match tile.first().map(|tile| tile.parse()).transpose()? {
+        None => Tiling::Auto,
+        Some(0) => Tiling::Never,
+        Some(pixels) => Tiling::Tiles(pixels),
     };
     let (folder, pixels) = (PathBuf::from(folder), pixels.parse::<usize>()?);
     let start = Instant::now();
@@ -55,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let sample = normals(&[1, side, side, latents.channels()])?;
         for _ in 0..3 {
             let clock = Instant::now();
-            black_box(latents.decode(&sample)?);
+            black_box(latents.decode(&sample, tiling)?);
             taken.push((clock.elapsed(), start.elapsed()));
         }
     }

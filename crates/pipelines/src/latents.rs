@@ -1,8 +1,10 @@
 //! Between latents and pictures.
 
 use crate::PipelineError;
-use alice_calculus::{Model, Parameters, Tensor};
+use crate::tiling::{Tiles, Tiling};
+use alice_calculus::{Model, Parameters, Tensor, Value};
 use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// An autoencoder as diffusion models use it: latents are centred and scaled.
@@ -45,26 +47,43 @@ impl Latents {
         self.config.latent_channels
     }
 
+    /// Refuses tiles that are no whole number of latent pixels.
+    ///
+    /// # Errors
+    /// Says what they must be a multiple of.
+    pub fn check(&self, tiling: Tiling) -> Result<(), PipelineError> {
+        tiling.latent_side(self.scale()).map(drop)
+    }
+
     /// Pictures `[N, H, W, 3]` in about -1..1 of latents `[N, h, w, L]`, one
-    /// after the other to bound memory.
+    /// after the other to bound memory, large ones as `tiling` says.
     ///
     /// # Errors
     /// When the latents are of another shape.
-    pub fn decode(&self, latents: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
+    pub fn decode(
+        &self,
+        latents: &Tensor<f32>,
+        tiling: Tiling,
+    ) -> Result<Tensor<f32>, PipelineError> {
         let (scaling, shift) = self.scaling_and_shift();
         let values = latents.data().iter().map(|v| v / scaling + shift).collect();
         let latents = Tensor::new(latents.dims(), values)?;
-        self.run(&latents, ("latent", "decoded"), 1)
+        self.run(&latents, ("latent", "decoded"), [1, self.scale()], tiling)
     }
 
     /// Latents `[N, h, w, L]` of pictures `[N, H, W, 3]` in -1..1: the means
-    /// of their distributions.
+    /// of their distributions; large ones as `tiling` says.
     ///
     /// # Errors
     /// When the pictures are of another shape, or their sides are no
     /// multiples of [`Self::scale`].
-    pub fn encode(&self, pictures: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
-        let moments = self.run(pictures, ("picture", "moments"), self.scale())?;
+    pub fn encode(
+        &self,
+        pictures: &Tensor<f32>,
+        tiling: Tiling,
+    ) -> Result<Tensor<f32>, PipelineError> {
+        let scales = [self.scale(), 1];
+        let moments = self.run(pictures, ("picture", "moments"), scales, tiling)?;
         let (scaling, shift) = self.scaling_and_shift();
         let channels = self.channels();
         let means = moments.data().chunks_exact(2 * channels);
@@ -80,33 +99,92 @@ impl Latents {
         (config.scaling_factor as f32, config.shift_factor as f32)
     }
 
-    /// One network over items whose sides are `scale` times those of latents.
+    /// One network over items, whole or in tiles. `scales` are the widths of a
+    /// latent pixel in what goes in and in what comes out.
     fn run(
         &self,
         items: &Tensor<f32>,
-        (input, output): (&str, &str),
-        scale: usize,
+        names: (&str, &str),
+        scales: [usize; 2],
+        tiling: Tiling,
     ) -> Result<Tensor<f32>, PipelineError> {
         let &[count, height, width, _] = items.dims() else {
             let why = format!("needs [N, H, W, C], not {:?}", items.dims());
             return Err(PipelineError::part("vae", why));
         };
+        let scale = scales[0];
         if !height.is_multiple_of(scale) || !width.is_multiple_of(scale) {
             let why = format!("sides of {height}×{width} pixels must be multiples of {scale}");
             return Err(PipelineError::part("the picture", why));
         }
-        let graph = self.config.graph((height / scale, width / scale))?;
-        let output = graph.find_output(output)?;
-        let dims = graph.dims(output).to_vec();
-        let model = Model::new(graph, self.parameters.clone())?;
-        let mut values = Vec::with_capacity(count * dims.iter().product::<usize>());
-        for i in 0..count {
-            let item = items.items(i..i + 1);
-            let found = model.evaluate(&[(input, &item)], &[output])?;
-            for value in found {
-                values.extend(value.into_data());
+        let size = (height / scale, width / scale);
+        let side = tiling.latent_side(self.scale())?;
+        let Some(tiles) = side.and_then(|side| Tiles::cover(size, side)) else {
+            let pass = Pass::new(self, size, names)?;
+            let mut values = Vec::new();
+            for i in 0..count {
+                values.extend(pass.run(&items.items(i..i + 1))?.into_data());
+            }
+            return Ok(Tensor::new(&pass.dims(count), values)?);
+        };
+        // A network for each size of tile, one after the other to bound memory.
+        let mut done: Vec<_> = (0..count).map(|_| BTreeMap::new()).collect();
+        for (size, places) in tiles.by_size() {
+            let pass = Pass::new(self, size, names)?;
+            for (i, done) in done.iter_mut().enumerate() {
+                let item = items.items(i..i + 1);
+                for &place in &places {
+                    done.insert(place, pass.run(&tiles.cut(&item, place, scale)?)?);
+                }
             }
         }
-        Ok(Tensor::new(&[&[count], &dims[..]].concat(), values)?)
+        let (mut values, mut channels) = (Vec::new(), 0);
+        for done in done {
+            let mut rows: Vec<Vec<_>> = Vec::new();
+            for ((_, column), tile) in done {
+                channels = tile.channels();
+                if column == 0 {
+                    rows.push(Vec::new());
+                }
+                if let Some(row) = rows.last_mut() {
+                    row.push(tile);
+                }
+            }
+            values.extend(tiles.join(rows, scales[1]));
+        }
+        let dims = [count, size.0 * scales[1], size.1 * scales[1], channels];
+        Ok(Tensor::new(&dims, values)?)
+    }
+}
+
+/// One way through the autoencoder at one size.
+struct Pass<'a> {
+    model: Model<f32>,
+    input: &'a str,
+    output: Value,
+}
+
+impl<'a> Pass<'a> {
+    fn new(
+        latents: &Latents,
+        size: (usize, usize),
+        (input, output): (&'a str, &str),
+    ) -> Result<Self, PipelineError> {
+        let graph = latents.config.graph(size)?;
+        let output = graph.find_output(output)?;
+        Ok(Self {
+            model: Model::new(graph, latents.parameters.clone())?,
+            input,
+            output,
+        })
+    }
+
+    fn dims(&self, count: usize) -> Vec<usize> {
+        [&[count], self.model.graph().dims(self.output)].concat()
+    }
+
+    fn run(&self, item: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
+        let mut found = self.model.evaluate(&[(self.input, item)], &[self.output])?;
+        Ok(found.swap_remove(0))
     }
 }

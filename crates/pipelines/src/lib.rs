@@ -9,8 +9,10 @@ mod error;
 mod guided;
 mod latents;
 mod text;
+mod tiling;
 
 pub use error::PipelineError;
-pub use guided::{guided, tell};
+pub use guided::{Control, guided, tell};
 pub use latents::Latents;
 pub use text::{Condition, TextEncoders};
+pub use tiling::Tiling;

@@ -2,8 +2,8 @@
 
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Draws, Eta, Guidance, ScheduleConfig, Trajectory};
-use alice_networks::UNet2DCondition;
-use alice_pipelines::{Latents, TextEncoders, guided};
+use alice_networks::{ControlNet, UNet2DCondition};
+use alice_pipelines::{Control, Latents, TextEncoders, Tiling, guided};
 use alice_runs::TensorFile;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,16 @@ fn ten_guided_steps_agree_with_diffusers() {
             ("unguided", 1.0, 0.0),
         ] {
             let guidance = Guidance { scale, rescale };
-            let network = guided(&unet, (8, 12), (16, 24), &positive, &negative, guidance).unwrap();
+            let network = guided(
+                &unet,
+                &[],
+                (8, 12),
+                (16, 24),
+                &positive,
+                &negative,
+                guidance,
+            )
+            .unwrap();
             let mut denoiser = network.denoiser().unwrap();
             let first = read(&file, "first").into_data();
             let last = Trajectory::new(&sampler, Draws::default())
@@ -58,15 +67,118 @@ fn ten_guided_steps_agree_with_diffusers() {
             assert!(error < 1e-4, "{name} {key}: {error:.1e}");
         }
         let latents = Latents::open(&folder).unwrap();
-        let decoded = latents.decode(&read(&file, "last")).unwrap();
+        let decoded = latents.decode(&read(&file, "last"), Tiling::Auto).unwrap();
         let error = relative(decoded.data(), read(&file, "decoded").data());
         assert!(error < 1e-5, "{name} decoded: {error:.1e}");
         let theirs = read(&file, "decoded");
         let clamped = theirs.data().iter().map(|v| v.clamp(-1.0, 1.0)).collect();
         let clamped = Tensor::new(theirs.dims(), clamped).unwrap();
-        let encoded = latents.encode(&clamped).unwrap();
+        let encoded = latents.encode(&clamped, Tiling::Auto).unwrap();
         let error = relative(encoded.data(), read(&file, "encoded").data());
         assert!(error < 1e-5, "{name} encoded: {error:.1e}");
+    }
+}
+
+/// Ten steps under guidance that a picture steers.
+#[test]
+fn steered_steps_agree_with_diffusers() {
+    for name in ["sd", "sdxl"] {
+        let folder = fixture(name);
+        let file = TensorFile::read(folder.join("controlled.safetensors")).unwrap();
+        let texts = TextEncoders::open(&folder).unwrap();
+        let positive = texts.encode("a small cat with a big smile").unwrap();
+        let negative = texts.encode("a horse, 42 strings").unwrap();
+        let unet = UNet2DCondition::open(&folder).unwrap();
+        let steering = ControlNet::open(&folder).unwrap();
+        let text = std::fs::read_to_string(folder.join("scheduler/scheduler_config.json")).unwrap();
+        let schedule = ScheduleConfig::from_json(&text).unwrap();
+        let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
+        let control = |scale| Control {
+            network: &steering,
+            picture: read(&file, "control"),
+            scale,
+        };
+        let run = |controls: &[Control<'_>]| {
+            let guidance = Guidance {
+                scale: 5.0,
+                rescale: 0.0,
+            };
+            let (size, pixels) = ((8, 12), (16, 24));
+            let network = guided(
+                &unet, controls, size, pixels, &positive, &negative, guidance,
+            );
+            let network = network.unwrap();
+            let first = read(&file, "first").into_data();
+            Trajectory::new(&sampler, Draws::default())
+                .run(&mut network.denoiser().unwrap(), first, 2, &mut |_| {
+                    ControlFlow::Continue(())
+                })
+                .unwrap()
+        };
+        let theirs = read(&file, "last");
+        let error = relative(&run(&[control(0.8)]), theirs.data());
+        assert!(error < 1e-4, "{name}: {error:.1e}");
+        assert!(relative(&run(&[]), theirs.data()) > 1e-2);
+    }
+}
+
+/// Networks that are told their guidance need one evaluation a step.
+#[test]
+fn embedded_guidance_agrees_with_diffusers() {
+    let folder = fixture("distilled");
+    let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
+    let texts = TextEncoders::open(&fixture("sd")).unwrap();
+    let positive = texts.encode("a small cat with a big smile").unwrap();
+    let negative = texts.encode("").unwrap();
+    let unet = UNet2DCondition::open(&folder).unwrap();
+    let text = fixture("sd").join("scheduler/scheduler_config.json");
+    let schedule = ScheduleConfig::from_json(&std::fs::read_to_string(text).unwrap()).unwrap();
+    let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
+    let run = |scale: f64| {
+        let guidance = Guidance {
+            scale,
+            rescale: 0.0,
+        };
+        let (size, pixels) = ((8, 12), (16, 24));
+        let network = guided(&unet, &[], size, pixels, &positive, &negative, guidance).unwrap();
+        let first = read(&file, "first").into_data();
+        Trajectory::new(&sampler, Draws::default())
+            .run(&mut network.denoiser().unwrap(), first, 2, &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .unwrap()
+    };
+    for (scale, name) in [(1.0, "last.1.0"), (2.5, "last.2.5"), (8.0, "last.8.0")] {
+        let error = relative(&run(scale), read(&file, name).data());
+        assert!(error < 1e-5, "{name}: {error:.1e}");
+    }
+    assert!(relative(&run(2.5), &run(8.0)) > 1e-3);
+}
+
+/// Tiles of 16 pixels and their seams, on sides that are no multiples of them;
+/// without tiles, or with ones that hold the picture, nothing changes.
+#[test]
+fn tiles_agree_with_diffusers() {
+    for name in ["sd", "sdxl"] {
+        let folder = fixture(name);
+        let file = TensorFile::read(folder.join("tiled.safetensors")).unwrap();
+        let latents = Latents::open(&folder).unwrap();
+        let (latent, picture) = (read(&file, "latent"), read(&file, "decoded"));
+        let tiles = Tiling::Tiles(16);
+        let decoded = latents.decode(&latent, tiles).unwrap();
+        assert_eq!(decoded.dims(), [2, 42, 22, 3]);
+        let error = relative(decoded.data(), picture.data());
+        assert!(error < 1e-5, "{name} decoded: {error:.1e}");
+        let encoded = latents.encode(&picture, tiles).unwrap();
+        let error = relative(encoded.data(), read(&file, "encoded").data());
+        assert!(error < 1e-5, "{name} encoded: {error:.1e}");
+
+        let whole = latents.decode(&latent, Tiling::Never).unwrap();
+        assert!(relative(whole.data(), picture.data()) > 1e-3);
+        for tiling in [Tiling::Auto, Tiling::Tiles(48)] {
+            assert_eq!(latents.decode(&latent, tiling).unwrap(), whole);
+        }
+        assert!(latents.decode(&latent, Tiling::Tiles(12)).is_err());
     }
 }
 

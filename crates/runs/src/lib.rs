@@ -28,7 +28,7 @@ pub mod tensors;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, RunState};
 pub use picture::{Metadata, Parameters, Picture};
-pub use recipe::{LoraReference, ModelOptions, ModelReference, Recipe};
+pub use recipe::{ControlReference, LoraReference, ModelOptions, ModelReference, Recipe};
 pub use tensors::{NamedTensor, TensorFile, TensorInfo, TensorReader};
 
 /// The version of Alice, as recipes and pictures record it.

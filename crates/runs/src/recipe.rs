@@ -39,12 +39,36 @@ pub struct ModelOptions {
     /// Width and height of its pictures in pixels, as `512x512`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
+    /// Side in pixels of the tiles in which its autoencoder works, 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tile: Option<usize>,
     /// What the network predicts, where its files do not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<String>,
     /// Low-rank changes of its weights.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lora: Vec<LoraReference>,
+    /// Networks that steer it by pictures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub control: Vec<ControlReference>,
+}
+
+/// A network that steers by a picture, the picture, and how much it counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlReference {
+    /// The network's path as it was given.
+    pub model: String,
+    /// The content hash of its weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// The picture's path as it was given.
+    pub picture: String,
+    /// The picture's content hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_hash: Option<String>,
+    /// 1 as trained, 0 not at all.
+    pub scale: f64,
 }
 
 /// A file of low-rank changes, and how much of them.

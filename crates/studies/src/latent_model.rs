@@ -1,10 +1,13 @@
 //! A latent diffusion model: text encoders, conditional U-Net, autoencoder.
 
 use crate::StudyError;
+use crate::control::SteeredBy;
 use crate::model::{open_schedule, prediction};
 use alice_diffusion::{Guidance, ScheduleConfig};
-use alice_networks::{Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, UNet2DCondition};
-use alice_pipelines::{Condition, Latents, TextEncoders};
+use alice_networks::{
+    Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, UNet2DCondition, controlled_graph,
+};
+use alice_pipelines::{Condition, Latents, TextEncoders, Tiling};
 use alice_runs::{ModelOptions, ModelReference};
 use std::path::Path;
 
@@ -26,6 +29,8 @@ pub struct LatentModel {
     pub schedule: ScheduleConfig,
     /// What was merged into its weights.
     pub loras: Vec<LoraReport>,
+    /// What steers its U-Net by pictures.
+    pub controls: Vec<SteeredBy>,
 }
 
 /// What a latent model is told.
@@ -36,6 +41,8 @@ pub(crate) struct Told {
     pub guidance: Guidance,
     /// Height and width in pixels.
     pub pixels: (usize, usize),
+    /// How its autoencoder takes large pictures.
+    pub tiling: Tiling,
 }
 
 impl LatentModel {
@@ -68,11 +75,17 @@ impl LatentModel {
             },
             schedule,
             loras: Vec::new(),
+            controls: Vec::new(),
         };
         model.check()?;
         for lora in &options.lora {
             let report = model.apply_lora(Path::new(&lora.file), lora.weight)?;
             model.loras.push(report);
+        }
+        for control in &options.control {
+            let control = SteeredBy::open(control, model.latents.scale())?;
+            model.check_control(&control)?;
+            model.controls.push(control);
         }
         Ok(model)
     }
@@ -108,15 +121,26 @@ impl LatentModel {
         Err(StudyError::argument("--model", why))
     }
 
+    /// Refuses a ControlNet that was made for another U-Net.
+    fn check_control(&self, control: &SteeredBy) -> Result<(), StudyError> {
+        let controls = [(&control.network.config, control.reference.scale)];
+        let side = 1 << self.unet.config.halvings();
+        let graph = controlled_graph(&self.unet.config, &controls, (side, side), 1);
+        graph.map(drop).map_err(|error| {
+            let why = format!("{} does not fit: {error}", control.reference.model);
+            StudyError::argument("--control", why)
+        })
+    }
+
     /// Refuses options that do not fit, without reading their texts; returns
-    /// the guidance, and height and width in pixels.
+    /// the guidance, height and width in pixels, and the tiles.
     ///
     /// # Errors
     /// Names the option that does not fit.
     pub(crate) fn check_options(
         &self,
         options: &ModelOptions,
-    ) -> Result<(Guidance, (usize, usize)), StudyError> {
+    ) -> Result<(Guidance, (usize, usize), Tiling), StudyError> {
         let guidance = Guidance {
             scale: options.guidance.unwrap_or(GUIDANCE),
             rescale: options.guidance_rescale.unwrap_or(0.0),
@@ -129,7 +153,15 @@ impl LatentModel {
             let why = format!("{}; it must lie between 0 and 1", guidance.rescale);
             return Err(StudyError::argument("--guidance-rescale", why));
         }
-        Ok((guidance, self.pixels(options.size.as_deref())?))
+        let tiling = match options.tile {
+            None => Tiling::Auto,
+            Some(0) => Tiling::Never,
+            Some(pixels) => Tiling::Tiles(pixels),
+        };
+        if let Err(error) = self.latents.check(tiling) {
+            return Err(StudyError::argument("--tile", error.to_string()));
+        }
+        Ok((guidance, self.pixels(options.size.as_deref())?, tiling))
     }
 
     /// Reads what the model is told. Texts that it was told before need not be
@@ -142,7 +174,7 @@ impl LatentModel {
         options: &ModelOptions,
         before: Option<(&ModelOptions, &Told)>,
     ) -> Result<Told, StudyError> {
-        let (guidance, pixels) = self.check_options(options)?;
+        let (guidance, pixels, tiling) = self.check_options(options)?;
         let known = |text: &Option<String>| {
             let (options, told) = before?;
             let texts = [
@@ -161,6 +193,7 @@ impl LatentModel {
             negative: read(&options.negative)?,
             guidance,
             pixels,
+            tiling,
         })
     }
 

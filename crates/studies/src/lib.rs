@@ -3,6 +3,7 @@
 mod bottleneck;
 mod clean;
 pub mod compare;
+mod control;
 pub mod describe;
 mod directions;
 pub mod discover;
@@ -43,7 +44,7 @@ pub mod walk;
 pub mod world;
 
 pub use alice_networks::Prediction;
-pub use alice_runs::{LoraReference, ModelOptions};
+pub use alice_runs::{ControlReference, LoraReference, ModelOptions};
 pub use error::StudyError;
 pub use input::InputFile;
 pub use jacobian::Jacobian;

@@ -84,7 +84,9 @@ impl DiffusionModel {
             ("--guidance", options.guidance.is_some()),
             ("--guidance-rescale", options.guidance_rescale.is_some()),
             ("--size", options.size.is_some()),
+            ("--tile", options.tile.is_some()),
             ("--lora", !options.lora.is_empty()),
+            ("--control", !options.control.is_empty()),
         ];
         let given = given.iter().find(|(_, given)| *given);
         let name = given.map_or("--model", |(name, _)| name);
@@ -253,6 +255,12 @@ impl DiffusionModel {
                 ));
             }
         }
+        notes.extend(
+            model
+                .controls
+                .iter()
+                .map(|control| control.note(told.pixels)),
+        );
         if told.positive.cut > 0 {
             let cut = told.positive.cut;
             notes.push(format!(
@@ -329,8 +337,14 @@ impl DiffusionModel {
                 let pixels = (size.0 * scale, size.1 * scale);
                 let (positive, negative) = (&told.positive, &told.negative);
                 let unet = &model.unet;
+                let controls: Vec<_> = model
+                    .controls
+                    .iter()
+                    .map(|control| control.at(pixels))
+                    .collect::<Result<_, _>>()?;
                 Ok(guided(
                     unet,
+                    &controls,
                     size,
                     pixels,
                     positive,
@@ -385,7 +399,7 @@ impl DiffusionModel {
         states: Pictures,
         progress: &mut dyn Progress,
     ) -> Result<Pictures, StudyError> {
-        let Parts::Latents(model, _) = &self.parts else {
+        let Parts::Latents(model, told) = &self.parts else {
             return Ok(states);
         };
         let (count, (height, width)) = (states.len(), states.size);
@@ -397,7 +411,7 @@ impl DiffusionModel {
                 return Err(StudyError::Cancelled);
             }
             let state = Tensor::new(&dims, states.get(i).to_vec())?;
-            let picture = model.latents.decode(&state)?;
+            let picture = model.latents.decode(&state, told.tiling)?;
             channels = picture.channels();
             values.extend(picture.into_data());
             progress.advance(1);
@@ -417,7 +431,7 @@ impl DiffusionModel {
     pub fn state(&self, picture: Tensor<f32>) -> Result<Tensor<f32>, StudyError> {
         match &self.parts {
             Parts::Pixels(_) => Ok(picture),
-            Parts::Latents(model, _) => Ok(model.latents.encode(&picture)?),
+            Parts::Latents(model, told) => Ok(model.latents.encode(&picture, told.tiling)?),
         }
     }
 

@@ -35,6 +35,22 @@ impl Reader {
         Ok(Some(Self { instrument }))
     }
 
+    /// The instrument, for studies that measure against the truth of the puppet
+    /// show and are nothing without it.
+    ///
+    /// # Errors
+    /// When there is no truth for this model's pictures; says what to do.
+    pub fn required(
+        model: &DiffusionModel,
+        puppets: bool,
+        study: &str,
+    ) -> Result<Self, StudyError> {
+        if let Some(reader) = Self::for_model(model, puppets)? {
+            return Ok(reader);
+        }
+        Err(no_truth(model, study))
+    }
+
     /// Readings of all pictures.
     ///
     /// # Errors
@@ -116,6 +132,21 @@ impl Reader {
             })
             .collect()
     }
+}
+
+/// Why a study that measures against the puppet show cannot use a model.
+pub(crate) fn no_truth(model: &DiffusionModel, study: &str) -> StudyError {
+    let hint = if model.is_latent() {
+        ""
+    } else {
+        " If it draws them, say --puppets."
+    };
+    let why = format!(
+        "{study} needs the truth of the puppet show, and {} is not known to draw \
+         puppets.{hint} discover, edit, transport, global and treat need no truth",
+        model.reference.name
+    );
+    StudyError::argument("--model", why)
 }
 
 /// One number per factor for each frame of a walk, see [`FactorValues`].

@@ -19,8 +19,8 @@ use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use crate::{
-    compare, discover, edit, evolve, global, grid, img2img, inpaint, invert, measure, sample,
-    survey, train, transport, treat, world,
+    compare, control, discover, edit, evolve, global, grid, img2img, inpaint, invert, measure,
+    sample, survey, train, transport, treat, world,
 };
 use alice_runs::{ModelOptions, ModelReference, Recipe, RunFolder, RunState, disk};
 use serde::Serialize;
@@ -223,7 +223,7 @@ impl Study {
             (Self::Train(arguments), _) => train::check(arguments),
             (Self::Global(arguments), _) => global::check(arguments),
             (Self::Transport(arguments), _) => transport::check(arguments),
-            (Self::Treat(arguments), _) => treat::check(arguments),
+            (Self::Treat(arguments), Some(model)) => treat::check(arguments, model),
             (Self::World(arguments), _) => world::check(arguments),
             _ => Ok(()),
         }
@@ -318,6 +318,9 @@ impl Job {
                 file.pin()?;
                 lora.hash = Some(file.hash);
             }
+        }
+        for control in &mut self.options.control {
+            control::pin(control)?;
         }
         let uses_model = self.study.uses_model();
         let model = uses_model.then(|| self.open_model()).transpose()?;

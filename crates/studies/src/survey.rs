@@ -113,12 +113,7 @@ pub fn run(
 ) -> Result<SurveyReport, StudyError> {
     let start = Instant::now();
     let show = PuppetShow::new(arguments.haunted_share)?;
-    let reader = Reader::for_model(model, arguments.puppets)?.ok_or_else(|| {
-        StudyError::argument(
-            "--model",
-            "a survey needs factors to read; say --puppets if this model draws puppets",
-        )
-    })?;
+    let reader = Reader::required(model, arguments.puppets, "survey")?;
     let size = model.size()?;
     let network = model.at(size)?;
     let mut denoiser = network.denoiser()?;

@@ -5,7 +5,26 @@ use super::{AdditionEmbedding, ConditionBlock, UNet2DConditionConfig};
 use crate::NetworkError;
 use crate::blocks::{Blocks, Resample, Style, centre, two_layers};
 use crate::unet2d::{ClassEmbedding, Sampler};
-use alice_calculus::{Graph, GraphError, Padding, SinusoidalEmbedding, Value};
+use alice_calculus::{Graph, GraphError, SinusoidalEmbedding, Value};
+
+/// What conditions a network, as inputs of its graph.
+pub(crate) struct Inputs {
+    timestep: Value,
+    /// `[T, cross_attention_dim]`.
+    context: Value,
+    timestep_cond: Option<Value>,
+    class_label: Option<Value>,
+    /// Pooled text `[P]` and sizes `[6]`.
+    addition: Option<[Value; 2]>,
+}
+
+/// What is added to the values that the way down leaves for the way up.
+pub(crate) struct Residuals {
+    /// For every skip connection, the first one first.
+    pub(crate) skips: Vec<Value>,
+    /// For the result of the mid block.
+    pub(crate) mid: Value,
+}
 
 impl UNet2DConditionConfig {
     /// The graph of a `UNet2DConditionModel` for samples of `size` = (height,
@@ -26,6 +45,17 @@ impl UNet2DConditionConfig {
     /// When the config does not pass [`Self::check`], or the size or the
     /// number of tokens is out of range.
     pub fn graph(&self, size: (usize, usize), tokens: usize) -> Result<Graph, NetworkError> {
+        let (mut graph, sample, inputs) = self.begin(size, tokens)?;
+        self.build(&mut graph, sample, &inputs, None)?;
+        Ok(graph)
+    }
+
+    /// A graph with the inputs only.
+    pub(crate) fn begin(
+        &self,
+        size: (usize, usize),
+        tokens: usize,
+    ) -> Result<(Graph, Value, Inputs), NetworkError> {
         self.check()?;
         let fits = |extent: usize| (1..=16_384).contains(&extent);
         if !fits(size.0) || !fits(size.1) || !fits(tokens) {
@@ -36,26 +66,88 @@ impl UNet2DConditionConfig {
             });
         }
         let mut graph = Graph::new();
+        let channels = self.in_channels - self.inpainting_channels();
+        let sample = graph.input("sample", &[size.0, size.1, channels]); // [H, W, C]
+        let inputs = Inputs {
+            timestep: graph.input("timestep", &[1]),
+            context: graph.input("context", &[tokens, self.cross_attention_dim]),
+            timestep_cond: self
+                .time_cond_proj_dim
+                .map(|dim| graph.input("timestep_cond", &[dim])),
+            class_label: self.class_embedding.map(|class| {
+                let dim = match class {
+                    ClassEmbedding::Identity => self.time_embedding_channels(),
+                    ClassEmbedding::Table { .. } | ClassEmbedding::Timestep => 1,
+                };
+                graph.input("class_label", &[dim])
+            }),
+            addition: self.addition_embedding.map(|addition| {
+                [
+                    graph.input("text_embeds", &[addition.text_dim()]),
+                    graph.input("time_ids", &[AdditionEmbedding::TIME_IDS]),
+                ]
+            }),
+        };
+        Ok((graph, sample, inputs))
+    }
+
+    /// The whole network, with residuals of others if there are any. What is
+    /// called the bottleneck is what the way up sees, residual included.
+    pub(crate) fn build(
+        &self,
+        graph: &mut Graph,
+        sample: Value,
+        inputs: &Inputs,
+        residuals: Option<Residuals>,
+    ) -> Result<(), GraphError> {
+        let mut given = sample;
         let extra = self.inpainting_channels();
-        let sample = graph.input("sample", &[size.0, size.1, self.in_channels - extra]); // [H, W, C]
-        let timestep = graph.input("timestep", &[1]); // [1]
-        let context = graph.input("context", &[tokens, self.cross_attention_dim]); // [T, D]
-        let time = self.embed(&mut graph, timestep)?; // [E]
-        let first = self.block_out_channels[0];
-        let given = if extra > 0 {
-            let inpainting = graph.input("inpainting", &[size.0, size.1, extra]);
-            graph.concat(sample, inpainting)?
-        } else {
-            sample
-        }; // [H, W, in]
-        let centred = if self.center_input_sample {
-            centre(&mut graph, given, timestep)?
-        } else {
-            given
-        }; // [H, W, in]
-        let x = graph.convolution(centred, "conv_in", first, 3, 1, Padding::all(1), true)?; // [H, W, C₀]
-        let mut blocks = Blocks {
-            graph: &mut graph,
+        if extra > 0 {
+            let mut dims = graph.dims(sample).to_vec();
+            dims[2] = extra;
+            let inpainting = graph.input("inpainting", &dims);
+            given = graph.concat(sample, inpainting)?; // [H, W, in]
+        }
+        if self.center_input_sample {
+            given = centre(graph, given, inputs.timestep)?; // [H, W, in]
+        }
+        let time = self.embed(graph, inputs)?; // [E]
+        let mut blocks = self.blocks(graph, time);
+        let x = blocks.convolution(given, "conv_in", self.block_out_channels[0])?; // [H, W, C₀]
+        let (x, mut skips) = self.go_down(&mut blocks, x, inputs.context)?; // [h, w, Cₙ]
+        let mut bottleneck = self.go_through(&mut blocks, x, inputs.context)?; // [h, w, Cₙ]
+        if let Some(residuals) = residuals {
+            for (skip, residual) in skips.iter_mut().zip(residuals.skips) {
+                *skip = blocks.graph.add(*skip, residual)?; // [H, W, C]
+            }
+            bottleneck = blocks.graph.add(bottleneck, residuals.mid)?; // [h, w, Cₙ]
+        }
+        let x = self.go_up(&mut blocks, bottleneck, skips, inputs.context)?; // [H, W, C₀]
+        let x = blocks.norm(x, "conv_norm_out", true)?; // [H, W, C₀]
+        let prediction = blocks.convolution(x, "conv_out", self.out_channels)?; // [H, W, out]
+        graph.output("prediction", prediction);
+        graph.output("bottleneck", bottleneck);
+        Ok(())
+    }
+
+    /// The way down and through of a network that begins with `x` in the place
+    /// of `conv_in`'s result: all skip connections and the mid block's result.
+    pub(crate) fn encode(
+        &self,
+        graph: &mut Graph,
+        x: Value,
+        inputs: &Inputs,
+    ) -> Result<Residuals, GraphError> {
+        let time = self.embed(graph, inputs)?; // [E]
+        let mut blocks = self.blocks(graph, time);
+        let (x, skips) = self.go_down(&mut blocks, x, inputs.context)?; // [h, w, Cₙ]
+        let mid = self.go_through(&mut blocks, x, inputs.context)?; // [h, w, Cₙ]
+        Ok(Residuals { skips, mid })
+    }
+
+    fn blocks<'a>(&self, graph: &'a mut Graph, time: Value) -> Blocks<'a> {
+        Blocks {
+            graph,
             style: Style {
                 norm_num_groups: self.norm_num_groups,
                 norm_eps: self.norm_eps,
@@ -63,15 +155,7 @@ impl UNet2DConditionConfig {
                 downsample_padding: self.downsample_padding,
             },
             time: Some(time),
-        };
-        let (x, skips) = self.go_down(&mut blocks, x, context)?; // [h, w, Cₙ]
-        let bottleneck = self.go_through(&mut blocks, x, context)?; // [h, w, Cₙ]
-        let x = self.go_up(&mut blocks, bottleneck, skips, context)?; // [H, W, C₀]
-        let x = blocks.norm(x, "conv_norm_out", true)?; // [H, W, C₀]
-        let prediction = blocks.convolution(x, "conv_out", self.out_channels)?; // [H, W, out]
-        graph.output("prediction", prediction);
-        graph.output("bottleneck", bottleneck);
-        Ok(graph)
+        }
     }
 
     fn sinusoidal(&self, channels: usize) -> SinusoidalEmbedding {
@@ -83,34 +167,29 @@ impl UNet2DConditionConfig {
     }
 
     /// The activated embedding of all that conditions residual blocks, `[E]`.
-    fn embed(&self, graph: &mut Graph, timestep: Value) -> Result<Value, GraphError> {
+    fn embed(&self, graph: &mut Graph, inputs: &Inputs) -> Result<Value, GraphError> {
         let channels = self.time_embedding_channels();
         let first = self.block_out_channels[0];
-        let mut t = graph.sinusoidal(timestep, self.sinusoidal(first))?; // [C₀]
-        if let Some(dim) = self.time_cond_proj_dim {
-            let condition = graph.input("timestep_cond", &[dim]); // [dim]
+        let mut t = graph.sinusoidal(inputs.timestep, self.sinusoidal(first))?; // [C₀]
+        if let (Some(_), Some(condition)) = (self.time_cond_proj_dim, inputs.timestep_cond) {
             let condition = graph.linear(condition, "time_embedding.cond_proj", first, false)?;
             t = graph.add(t, condition)?; // [C₀]
         }
         let mut embedding = two_layers(graph, "time_embedding", t, channels)?; // [E]
-        if let Some(class) = self.class_embedding {
+        if let (Some(class), Some(label)) = (self.class_embedding, inputs.class_label) {
             let class = match class {
                 ClassEmbedding::Table { classes } => {
-                    let label = graph.input("class_label", &[1]);
                     graph.embedding(label, "class_embedding", classes, channels)?
                 }
                 ClassEmbedding::Timestep => {
-                    let label = graph.input("class_label", &[1]);
                     let label = graph.sinusoidal(label, self.sinusoidal(first))?; // [C₀]
                     two_layers(graph, "class_embedding", label, channels)?
                 }
-                ClassEmbedding::Identity => graph.input("class_label", &[channels]),
+                ClassEmbedding::Identity => label,
             }; // [E]
             embedding = graph.add(embedding, class)?; // [E]
         }
-        if let Some(addition) = self.addition_embedding {
-            let text = graph.input("text_embeds", &[addition.text_dim()]); // [P]
-            let sizes = graph.input("time_ids", &[AdditionEmbedding::TIME_IDS]); // [6]
+        if let (Some(addition), Some([text, sizes])) = (self.addition_embedding, inputs.addition) {
             let sizes = graph.sinusoidal(sizes, self.sinusoidal(addition.time_dim))?; // [6·D]
             let both = graph.concat(text, sizes)?; // [P + 6·D]
             let both = two_layers(graph, "add_embedding", both, channels)?; // [E]

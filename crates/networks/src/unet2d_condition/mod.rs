@@ -5,6 +5,7 @@ mod config;
 mod parse;
 mod transformer;
 
+pub(crate) use build::{Inputs, Residuals};
 pub use config::{AdditionEmbedding, ConditionBlock, UNet2DConditionConfig};
 
 use crate::NetworkError;

@@ -37,6 +37,19 @@ impl UNet2DConditionConfig {
     pub fn from_json(text: &str) -> Result<Self, NetworkError> {
         let fields = Fields::parse(text)?;
         fields.choose("_class_name", &[("UNet2DConditionModel", ())], ())?;
+        let up_block_types = fields.choose_each(
+            "up_block_types",
+            &ConditionBlock::UP,
+            &Self::default().up_block_types,
+        )?;
+        Self::read(&fields, up_block_types)
+    }
+
+    /// Reads what U-Nets and networks made of their encoders have in common.
+    pub(crate) fn read(
+        fields: &Fields,
+        up_block_types: Vec<ConditionBlock>,
+    ) -> Result<Self, NetworkError> {
         fields.choose("act_fn", &[("silu", ()), ("swish", ())], ())?;
         for (field, only) in FIXED {
             fields.require(field, only)?;
@@ -65,12 +78,8 @@ impl UNet2DConditionConfig {
                 &ConditionBlock::DOWN,
                 &base.down_block_types,
             )?,
-            mid_block: read_mid_block(&fields)?,
-            up_block_types: fields.choose_each(
-                "up_block_types",
-                &ConditionBlock::UP,
-                &base.up_block_types,
-            )?,
+            mid_block: read_mid_block(fields)?,
+            up_block_types,
             layers_per_block: fields.read_each("layers_per_block", 2, blocks)?,
             downsample_padding: count("downsample_padding", base.downsample_padding)?,
             mid_block_scale_factor: number("mid_block_scale_factor", base.mid_block_scale_factor)?,
@@ -85,8 +94,8 @@ impl UNet2DConditionConfig {
             )?,
             attention_head_dim: fields.read_each("attention_head_dim", 8, blocks)?,
             use_linear_projection: flag("use_linear_projection", base.use_linear_projection)?,
-            class_embedding: ClassEmbedding::read(&fields)?,
-            addition_embedding: read_addition(&fields)?,
+            class_embedding: ClassEmbedding::read(fields)?,
+            addition_embedding: read_addition(fields)?,
             resnet_time_scale_shift: fields.choose(
                 "resnet_time_scale_shift",
                 &TimeConditioning::ALL,
@@ -103,12 +112,17 @@ impl UNet2DConditionConfig {
     /// The `config.json` from which diffusers builds this network.
     #[must_use]
     pub fn to_json(&self) -> String {
+        format!("{:#}\n", self.to_fields())
+    }
+
+    /// The fields of the `config.json`.
+    pub(crate) fn to_fields(&self) -> Value {
         let blocks = |types: &[ConditionBlock], names: &[(&'static str, ConditionBlock)]| {
             types.iter().map(|t| name(*t, names)).collect::<Vec<_>>()
         };
         let (class_embed_type, num_class_embeds) = ClassEmbedding::fields(self.class_embedding);
         let addition = self.addition_embedding;
-        let config = json!({
+        json!({
             "_class_name": "UNet2DConditionModel",
             "act_fn": "silu",
             "addition_embed_type": addition.map(|_| "text_time"),
@@ -139,8 +153,7 @@ impl UNet2DConditionConfig {
             "transformer_layers_per_block": self.transformer_layers_per_block,
             "up_block_types": blocks(&self.up_block_types, &ConditionBlock::UP),
             "use_linear_projection": self.use_linear_projection,
-        });
-        format!("{config:#}\n")
+        })
     }
 }
 

@@ -21,7 +21,7 @@ pub use score::Score;
 pub use table::Row;
 pub use techniques::Technique;
 
-use crate::reader::Reader;
+use crate::reader::{Reader, no_truth};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
 use alice_runs::{ModelReference, RunFolder, disk};
@@ -173,6 +173,9 @@ pub fn run(
 ) -> Result<CompareReport, StudyError> {
     let clock = Instant::now();
     let reader = Reader::for_model(model, arguments.puppets)?;
+    if model.is_latent() {
+        return Err(no_truth(model, "compare"));
+    }
     let network = model.at(model.size()?)?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let lab = Lab::open(arguments, model, &network, &sampler, seed, folder, progress)?;

@@ -4,8 +4,8 @@ use super::{Licence, ModelDescription, PartDescription, SchedulerDescription};
 use crate::StudyError;
 use alice_diffusion::ScheduleConfig;
 use alice_networks::{
-    Architecture, AutoencoderKLConfig, ClipTextConfig, LoraSummary, ModelFolder, NetworkError,
-    UNet2DConditionConfig, UNet2DConfig,
+    Architecture, AutoencoderKLConfig, ClipTextConfig, ControlNetConfig, LoraSummary, ModelFolder,
+    NetworkError, UNet2DConditionConfig, UNet2DConfig,
 };
 use alice_runs::{TensorReader, disk};
 use serde_json::Value;
@@ -140,6 +140,7 @@ fn part_of_class(config: &str) -> &'static str {
     let json: Value = serde_json::from_str(config).unwrap_or_default();
     match json["_class_name"].as_str() {
         Some("AutoencoderKL") => "vae",
+        Some("ControlNetModel") => "controlnet",
         None if json["model_type"] == "clip_text_model" => "text_encoder",
         _ => "unet",
     }
@@ -166,6 +167,16 @@ pub(super) fn part_of_config(part: &str, text: &str) -> PartDescription {
                 c.cross_attention_dim,
                 list(&c.attention_head_dim),
                 c.sample_size.map(size).unwrap_or_default()
+            )
+        }),
+        "ControlNetModel" => ControlNetConfig::from_json(text).map(|c| {
+            format!(
+                "channels {} → {}, context {}, steered by {} channels {} times as large",
+                c.encoder.in_channels,
+                list(&c.encoder.block_out_channels),
+                c.encoder.cross_attention_dim,
+                c.conditioning_channels,
+                c.scale()
             )
         }),
         "AutoencoderKL" => AutoencoderKLConfig::from_json(text).map(|c| {

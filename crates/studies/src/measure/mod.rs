@@ -176,12 +176,7 @@ pub fn run(
         return Ok(Measured::Concept(found));
     }
     let start = Instant::now();
-    let reader = Reader::for_model(model, arguments.puppets)?.ok_or_else(|| {
-        StudyError::argument(
-            "--model",
-            "measuring needs factors to read; say --puppets if this model draws puppets",
-        )
-    })?;
+    let reader = Reader::required(model, arguments.puppets, "measure")?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let network = model.at(model.size()?)?;
     let mut walks = Vec::new();

@@ -11,7 +11,7 @@ use alice_geometry::geodesic::SmoothMap;
 use alice_geometry::{Block, Concept, GolubKahan, LinearMap, TangentBasis, transport};
 
 /// A sample is treated when its score is above this share of the concept's strength.
-const TOO_MUCH: f64 = 0.5;
+pub(super) const TOO_MUCH: f64 = 0.5;
 /// A score within this many deviations of the mean of healthy samples is healthy.
 const HEALTHY: f64 = 0.5;
 /// Moves of one sample at one place.
@@ -42,6 +42,8 @@ pub(super) struct Healed {
     pub(super) reached: usize,
     /// Mean length of all moves of a treated sample, root mean square per value.
     pub(super) length: f64,
+    /// Their bottlenecks where the concept stands apart most, `[treated, h]`.
+    pub(super) at_place: Block,
 }
 
 /// A sample under treatment.
@@ -75,10 +77,11 @@ impl Healer<'_> {
                 length: 0.0,
             })
             .collect();
+        let mut at_place = Block::zeros(0, watched.bottlenecks[self.place].dimension());
         let mut reached = 0;
         let mut step = self.stops.first().copied().unwrap_or(0);
         progress.begin("healing", (self.stops.len() * patients.len()) as u64);
-        for (concept, &stop) in self.concepts.iter().zip(self.stops) {
+        for (place, (concept, &stop)) in self.concepts.iter().zip(self.stops).enumerate() {
             self.advance(&mut denoiser, &mut patients, step..stop)?;
             step = stop;
             for patient in &mut patients {
@@ -87,6 +90,12 @@ impl Healer<'_> {
                 }
                 reached += usize::from(self.treat(patient, concept, stop)?);
                 progress.advance(1);
+            }
+            if place == self.place && !patients.is_empty() {
+                let states: Vec<f32> = patients.iter().flat_map(|p| p.state.clone()).collect();
+                let states =
+                    Block::from_vec(patients.len(), states.len() / patients.len(), states)?;
+                at_place = images(self.network, self.sampler.timesteps()[stop], &states)?;
             }
         }
         let end = self.sampler.timesteps().len();
@@ -97,6 +106,7 @@ impl Healer<'_> {
             length: total / patients.len().max(1) as f64,
             finals: patients.into_iter().flat_map(|p| p.state).collect(),
             reached,
+            at_place,
         })
     }
 

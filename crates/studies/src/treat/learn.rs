@@ -1,0 +1,134 @@
+//! The rare concepts of the samples that were watched.
+
+use super::instrument::{count, haunted};
+use super::watch::Watched;
+use super::{CANDIDATES, Candidate, Learnt, TreatArguments};
+use crate::StudyError;
+use crate::discover::findings::Pictures;
+use crate::reader::Reader;
+use alice_geometry::{Components, Concept, GeometryError};
+
+/// Concepts of two places are one when more than this share of the samples
+/// that show either show both.
+const SAME: f64 = 0.3;
+
+/// A rare concept and the place where it stands apart most.
+pub(super) struct Rare {
+    pub(super) place: usize,
+    pub(super) concept: Concept,
+}
+
+/// What was learnt from the samples that were watched.
+pub(super) struct Lesson {
+    /// The rare concepts, the one that stands apart most first.
+    pub(super) candidates: Vec<Rare>,
+    /// The place where the one to treat stands apart most.
+    pub(super) place: usize,
+    /// That one at each place.
+    pub(super) concepts: Vec<Concept>,
+    /// The cloud of bottlenecks at its place.
+    pub(super) components: Components,
+}
+
+/// Looks for groups that stand apart, or for what the marked samples share.
+///
+/// # Errors
+/// When nothing stands apart.
+pub(super) fn learn(arguments: &TreatArguments, watched: &Watched) -> Result<Lesson, StudyError> {
+    let clouds = watched.bottlenecks.iter();
+    let mut components: Vec<Components> = clouds
+        .map(|states| Ok(Components::of(states, arguments.components)?))
+        .collect::<Result<_, StudyError>>()?;
+    let largest = (arguments.rare * arguments.learn as f64) as usize;
+    let mut all: Vec<Rare> = Vec::new();
+    let mut nothing = None;
+    for (place, components) in components.iter().enumerate() {
+        let states = &watched.bottlenecks[place];
+        if arguments.mark.is_empty() {
+            match components.rarest(states, largest) {
+                Ok(found) => all.extend(found.into_iter().map(|concept| Rare { place, concept })),
+                Err(error @ GeometryError::Degenerate { .. }) => nothing = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            let marked = (0..arguments.learn).map(|i| arguments.mark.contains(&i));
+            let members = components.like(&marked.collect::<Vec<_>>(), largest)?;
+            let concept = components.contrast(states, &members)?;
+            all.push(Rare { place, concept });
+        }
+    }
+    all.sort_by(|a, b| b.concept.separation.total_cmp(&a.concept.separation));
+    let most = if arguments.mark.is_empty() {
+        CANDIDATES
+    } else {
+        1
+    };
+    let mut candidates: Vec<Rare> = Vec::new();
+    for rare in all {
+        let same = |other: &Rare| overlap(&rare.concept.members, &other.concept.members) > SAME;
+        if candidates.len() < most && !candidates.iter().any(same) {
+            candidates.push(rare);
+        }
+    }
+    let Some(chosen) = candidates.get(arguments.chosen() - 1) else {
+        return Err(match nothing {
+            Some(error) if candidates.is_empty() => error.into(),
+            _ => {
+                let why = format!("{} rare concepts were found", candidates.len());
+                StudyError::argument("--concept", why)
+            }
+        });
+    };
+    let both = components.iter().zip(&watched.bottlenecks);
+    let concepts = both
+        .map(|(components, states)| Ok(components.contrast(states, &chosen.concept.members)?))
+        .collect::<Result<_, StudyError>>()?;
+    let place = chosen.place;
+    Ok(Lesson {
+        components: components.swap_remove(place),
+        place,
+        concepts,
+        candidates,
+    })
+}
+
+impl Lesson {
+    /// What was learnt, compared with what the instrument sees if there is one.
+    pub(super) fn report(
+        &self,
+        arguments: &TreatArguments,
+        reader: Option<&Reader>,
+        found: &Pictures,
+    ) -> Result<Learnt, StudyError> {
+        let seen = reader.map(|reader| haunted(reader, found)).transpose()?;
+        let candidates = self.candidates.iter().map(|rare| {
+            let members = &rare.concept.members;
+            let share_seen = |of: usize| {
+                let both = seen.iter().flatten().zip(members);
+                let both = both.filter(|(s, m)| **s && **m).count();
+                (seen.is_some() && of > 0).then(|| both as f64 / of as f64)
+            };
+            Candidate {
+                at: arguments.at[rare.place],
+                separation: rare.concept.separation,
+                share: count(members) as f64 / members.len() as f64,
+                precision: share_seen(count(members)),
+                recall: share_seen(seen.as_deref().map_or(0, count)),
+            }
+        });
+        Ok(Learnt {
+            samples: arguments.learn,
+            haunted: seen.as_deref().map(count),
+            candidates: candidates.collect(),
+            concept: arguments.chosen(),
+            strength: self.concepts.iter().map(|c| c.strength).collect(),
+        })
+    }
+}
+
+/// Of the samples that show either concept, the share that shows both.
+fn overlap(a: &[bool], b: &[bool]) -> f64 {
+    let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
+    let either = a.iter().zip(b).filter(|(a, b)| **a || **b).count();
+    both as f64 / either.max(1) as f64
+}
