@@ -9,6 +9,8 @@
 mod error;
 mod forward;
 mod graph;
+mod interpreter;
+mod liveness;
 mod model;
 mod op;
 mod parameters;
@@ -20,9 +22,10 @@ mod tensor;
 
 pub use alice_kernels::activation::Activation;
 pub use error::GraphError;
-pub use graph::{Graph, Value};
+pub use graph::{Graph, Node, Value};
+pub use interpreter::{Cpu, Derivative, Device, Interpreter};
 pub use model::Model;
-pub use op::SinusoidalEmbedding;
+pub use op::{Op, SinusoidalEmbedding};
 pub use parameters::{Parameters, Source, Values};
 pub use spec::{Padding, Parameter, ParameterKind, ParameterSpec};
 pub use tape::{Linearization, Memory, gradient};

@@ -4,7 +4,7 @@
 //! Prints JSON: median seconds of one evaluation at PIXELS × PIXELS after one
 //! to warm up, seconds until the first was done, and the peak of the process.
 
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Cpu, Model, Tensor};
 use alice_networks::UNet2DCondition;
 use alice_pipelines::Latents;
 use alice_random::Stream;
@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let sample = normals(&[1, side, side, latents.channels()])?;
         for _ in 0..3 {
             let clock = Instant::now();
-            black_box(latents.decode(&sample)?);
+            black_box(latents.decode(&Cpu, &sample)?);
             taken.push((clock.elapsed(), start.elapsed()));
         }
     }

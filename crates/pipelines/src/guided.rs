@@ -2,18 +2,19 @@
 
 use crate::PipelineError;
 use crate::text::Condition;
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Device, Tensor};
 use alice_diffusion::{Guidance, Network};
 use alice_networks::{UNet2DCondition, UNet2DConditionConfig};
 
 /// A U-Net at one size of latents, `[h, w]`, with a prompt and a negative
-/// prompt bound to it. `pixels` = (height, width) of the pictures is what
+/// prompt bound to it, on a device. `pixels` = (height, width) of the pictures is what
 /// networks with pooled text are told as original and target size.
 ///
 /// # Errors
 /// When the conditions are of another shape than the network's, or the network
 /// needs an input that a prompt does not give.
 pub fn guided(
+    device: &dyn Device,
     unet: &UNet2DCondition,
     size: (usize, usize),
     pixels: (usize, usize),
@@ -22,7 +23,7 @@ pub fn guided(
     guidance: Guidance,
 ) -> Result<Network, PipelineError> {
     let graph = unet.graph(size, positive.context.dims()[1])?;
-    let mut network = Model::new(graph, unet.parameters.clone())?.into();
+    let mut network = device.load(graph.into(), &unet.parameters)?.into();
     tell(
         &mut network,
         &unet.config,

@@ -1,7 +1,7 @@
 //! Between latents and pictures.
 
 use crate::PipelineError;
-use alice_calculus::{Model, Parameters, Tensor};
+use alice_calculus::{Device, Parameters, Tensor};
 use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation};
 use std::path::Path;
 
@@ -50,11 +50,15 @@ impl Latents {
     ///
     /// # Errors
     /// When the latents are of another shape.
-    pub fn decode(&self, latents: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
+    pub fn decode(
+        &self,
+        device: &dyn Device,
+        latents: &Tensor<f32>,
+    ) -> Result<Tensor<f32>, PipelineError> {
         let (scaling, shift) = self.scaling_and_shift();
         let values = latents.data().iter().map(|v| v / scaling + shift).collect();
         let latents = Tensor::new(latents.dims(), values)?;
-        self.run(&latents, ("latent", "decoded"), 1)
+        self.run(device, &latents, ("latent", "decoded"), 1)
     }
 
     /// Latents `[N, h, w, L]` of pictures `[N, H, W, 3]` in -1..1: the means
@@ -63,8 +67,12 @@ impl Latents {
     /// # Errors
     /// When the pictures are of another shape, or their sides are no
     /// multiples of [`Self::scale`].
-    pub fn encode(&self, pictures: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
-        let moments = self.run(pictures, ("picture", "moments"), self.scale())?;
+    pub fn encode(
+        &self,
+        device: &dyn Device,
+        pictures: &Tensor<f32>,
+    ) -> Result<Tensor<f32>, PipelineError> {
+        let moments = self.run(device, pictures, ("picture", "moments"), self.scale())?;
         let (scaling, shift) = self.scaling_and_shift();
         let channels = self.channels();
         let means = moments.data().chunks_exact(2 * channels);
@@ -83,6 +91,7 @@ impl Latents {
     /// One network over items whose sides are `scale` times those of latents.
     fn run(
         &self,
+        device: &dyn Device,
         items: &Tensor<f32>,
         (input, output): (&str, &str),
         scale: usize,
@@ -98,7 +107,7 @@ impl Latents {
         let graph = self.config.graph((height / scale, width / scale))?;
         let output = graph.find_output(output)?;
         let dims = graph.dims(output).to_vec();
-        let model = Model::new(graph, self.parameters.clone())?;
+        let model = device.load(graph.into(), &self.parameters)?;
         let mut values = Vec::with_capacity(count * dims.iter().product::<usize>());
         for i in 0..count {
             let item = items.items(i..i + 1);

@@ -1,6 +1,6 @@
 //! Whole pipelines against diffusers. `fixtures/export.py` made the fixtures.
 
-use alice_calculus::Tensor;
+use alice_calculus::{Cpu, Tensor};
 use alice_diffusion::{Ddim, Draws, Eta, Guidance, ScheduleConfig, Trajectory};
 use alice_networks::UNet2DCondition;
 use alice_pipelines::{Latents, TextEncoders, guided};
@@ -48,7 +48,7 @@ fn ten_guided_steps_agree_with_diffusers() {
             ("unguided", 1.0, 0.0),
         ] {
             let guidance = Guidance { scale, rescale };
-            let network = guided(&unet, (8, 12), (16, 24), &positive, &negative, guidance).unwrap();
+            let network = guided(&Cpu, &unet, (8, 12), (16, 24), &positive, &negative, guidance).unwrap();
             let mut denoiser = network.denoiser().unwrap();
             let first = read(&file, "first").into_data();
             let last = Trajectory::new(&sampler, Draws::default())
@@ -58,13 +58,13 @@ fn ten_guided_steps_agree_with_diffusers() {
             assert!(error < 1e-4, "{name} {key}: {error:.1e}");
         }
         let latents = Latents::open(&folder).unwrap();
-        let decoded = latents.decode(&read(&file, "last")).unwrap();
+        let decoded = latents.decode(&Cpu, &read(&file, "last")).unwrap();
         let error = relative(decoded.data(), read(&file, "decoded").data());
         assert!(error < 1e-5, "{name} decoded: {error:.1e}");
         let theirs = read(&file, "decoded");
         let clamped = theirs.data().iter().map(|v| v.clamp(-1.0, 1.0)).collect();
         let clamped = Tensor::new(theirs.dims(), clamped).unwrap();
-        let encoded = latents.encode(&clamped).unwrap();
+        let encoded = latents.encode(&Cpu, &clamped).unwrap();
         let error = relative(encoded.data(), read(&file, "encoded").data());
         assert!(error < 1e-5, "{name} encoded: {error:.1e}");
     }

@@ -4,6 +4,7 @@ mod bottleneck;
 mod clean;
 pub mod compare;
 pub mod describe;
+mod device;
 mod directions;
 pub mod discover;
 mod drawing;
@@ -42,8 +43,10 @@ pub mod treat;
 pub mod walk;
 pub mod world;
 
+pub use alice_calculus::{Cpu, Device};
 pub use alice_networks::Prediction;
 pub use alice_runs::{LoraReference, ModelOptions};
+pub use device::DeviceKind;
 pub use error::StudyError;
 pub use input::InputFile;
 pub use jacobian::Jacobian;

@@ -3,7 +3,7 @@
 use crate::discover::findings::Pictures;
 use crate::latent_model::{LatentModel, Told};
 use crate::{Progress, StudyError};
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Cpu, Device, Tensor};
 use alice_diffusion::{Network, PredictionType, SamplerKind, ScheduleConfig};
 use alice_networks::{ModelFolder, ModelLocation, Prediction, UNet2D};
 use alice_pipelines::{guided, tell};
@@ -20,6 +20,8 @@ pub struct DiffusionModel {
     /// The noise schedule; diffusers' default where the folder names none.
     pub schedule: ScheduleConfig,
     parts: Parts,
+    /// Where its networks run.
+    device: Arc<dyn Device>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +59,7 @@ impl DiffusionModel {
                 if reads_text(&location)? {
                     let model = LatentModel::open(name, location, options)?;
                     let told = model.tell(options, None)?;
-                    return Ok(Self::of_latents(Arc::new(model), told, options));
+                    return Ok(Self::of_latents(Arc::new(model), told, options, Arc::new(Cpu)));
                 }
                 Self::of_pixels(name, &location, options)?
             }
@@ -76,7 +78,7 @@ impl DiffusionModel {
         }
         if let Parts::Latents(model, told) = self.parts {
             let told = model.tell(options, Some((&self.reference.options, &told)))?;
-            return Ok(Self::of_latents(model, told, options));
+            return Ok(Self::of_latents(model, told, options, self.device));
         }
         let given = [
             ("--prompt", options.prompt.is_some()),
@@ -95,7 +97,19 @@ impl DiffusionModel {
         Err(StudyError::argument(name, why))
     }
 
-    fn of_latents(model: Arc<LatentModel>, told: Told, options: &ModelOptions) -> Self {
+    /// The same model, its U-Net and its autoencoder to run on `device` from
+    /// now on. What reads prompts is small and stays on the processor.
+    #[must_use]
+    pub fn on(self, device: Arc<dyn Device>) -> Self {
+        Self { device, ..self }
+    }
+
+    fn of_latents(
+        model: Arc<LatentModel>,
+        told: Told,
+        options: &ModelOptions,
+        device: Arc<dyn Device>,
+    ) -> Self {
         Self {
             reference: ModelReference {
                 options: options.clone(),
@@ -103,6 +117,7 @@ impl DiffusionModel {
             },
             schedule: model.schedule.clone(),
             parts: Parts::Latents(model, Box::new(told)),
+            device,
         }
     }
 
@@ -130,6 +145,7 @@ impl DiffusionModel {
             },
             schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
             parts: Parts::Pixels(Box::new(UNet2D::from_parts(bundled::CONFIG, weights)?)),
+            device: Arc::new(Cpu),
         })
     }
 
@@ -156,6 +172,7 @@ impl DiffusionModel {
             },
             schedule: schedule.unwrap_or_default(),
             parts: Parts::Pixels(Box::new(location.network("unet")?)),
+            device: Arc::new(Cpu),
         })
     }
 
@@ -321,8 +338,8 @@ impl DiffusionModel {
     pub fn at(&self, size: (usize, usize)) -> Result<Network, StudyError> {
         match &self.parts {
             Parts::Pixels(network) => {
-                let model = Model::new(network.graph(size)?, network.parameters.clone())?;
-                Ok(model.into())
+                let graph = Arc::new(network.graph(size)?);
+                Ok(self.device.load(graph, &network.parameters)?.into())
             }
             Parts::Latents(model, told) => {
                 let scale = model.latents.scale();
@@ -330,6 +347,7 @@ impl DiffusionModel {
                 let (positive, negative) = (&told.positive, &told.negative);
                 let unet = &model.unet;
                 Ok(guided(
+                    self.device.as_ref(),
                     unet,
                     size,
                     pixels,
@@ -397,7 +415,7 @@ impl DiffusionModel {
                 return Err(StudyError::Cancelled);
             }
             let state = Tensor::new(&dims, states.get(i).to_vec())?;
-            let picture = model.latents.decode(&state)?;
+            let picture = model.latents.decode(self.device.as_ref(), &state)?;
             channels = picture.channels();
             values.extend(picture.into_data());
             progress.advance(1);
@@ -417,7 +435,7 @@ impl DiffusionModel {
     pub fn state(&self, picture: Tensor<f32>) -> Result<Tensor<f32>, StudyError> {
         match &self.parts {
             Parts::Pixels(_) => Ok(picture),
-            Parts::Latents(model, _) => Ok(model.latents.encode(&picture)?),
+            Parts::Latents(model, _) => Ok(model.latents.encode(self.device.as_ref(), &picture)?),
         }
     }
 
