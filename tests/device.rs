@@ -43,10 +43,17 @@ fn pictures_and_directions_agree_with_the_processor() {
         let text = succeeds(&home, &on("sample --count 3 --steps 6 --sampler dpm++-2m"));
         assert_eq!(text.contains("computed on"), device == "wgpu", "{text}");
         let verb = "discover --rank 4 --samples 1 --steps 6 --seed 3";
-        succeeds(&home, &format!("{verb} --device {device} --out found-{device}"));
+        succeeds(
+            &home,
+            &format!("{verb} --device {device} --out found-{device}"),
+        );
     }
     for item in 0..3 {
-        let read = |device: &str| read_png(home.path(&format!("{device}/000{item}.png"))).unwrap().0;
+        let read = |device: &str| {
+            read_png(home.path(&format!("{device}/000{item}.png")))
+                .unwrap()
+                .0
+        };
         let (one, other) = (read("cpu"), read("wgpu"));
         let pairs = one.rgb().iter().zip(other.rgb());
         let apart = pairs.map(|(a, b)| a.abs_diff(*b)).max();
@@ -69,7 +76,10 @@ fn a_replay_may_run_elsewhere() {
     if !has_card(&home) {
         return;
     }
-    succeeds(&home, "sample --device wgpu --count 1 --steps 3 --out drawn");
+    succeeds(
+        &home,
+        "sample --device wgpu --count 1 --steps 3 --out drawn",
+    );
     let text = succeeds(&home, "replay drawn --out again");
     assert!(text.contains("same bytes"), "{text}");
     let text = succeeds(&home, "replay drawn --device wgpu --out there");

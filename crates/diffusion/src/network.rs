@@ -1,8 +1,8 @@
 //! A network as a denoiser.
 
-use std::ops::Deref;
+use std::sync::Arc;
 
-use alice_calculus::{GraphError, Interpreter, Model, Tensor, Value};
+use alice_calculus::{Derivative, Graph, GraphError, Interpreter, Model, Tensor, Value};
 
 use crate::error::BoxError;
 use crate::trajectory::Denoiser;
@@ -52,15 +52,42 @@ impl From<Box<dyn Interpreter>> for Network {
     }
 }
 
-impl Deref for Network {
-    type Target = dyn Interpreter;
+/// What is linearised and evaluated plainly is the model under its condition.
+impl Interpreter for Network {
+    fn graph(&self) -> &Arc<Graph> {
+        self.model.graph()
+    }
 
-    fn deref(&self) -> &Self::Target {
-        self.model.as_ref()
+    fn bind(&mut self, name: &str, value: Tensor<f32>) -> Result<(), GraphError> {
+        self.model.bind(name, value)
+    }
+
+    fn evaluate_shifted(
+        &self,
+        inputs: &[(&str, &Tensor<f32>)],
+        shifts: &[(Value, &Tensor<f32>)],
+        outputs: &[Value],
+    ) -> Result<Vec<Tensor<f32>>, GraphError> {
+        self.model.evaluate_shifted(inputs, shifts, outputs)
+    }
+
+    fn linearize(
+        &self,
+        inputs: &[(&str, &Tensor<f32>)],
+        from: Value,
+        to: Value,
+    ) -> Result<Box<dyn Derivative + '_>, GraphError> {
+        self.model.linearize(inputs, from, to)
     }
 }
 
 impl Network {
+    /// The model's graph.
+    #[must_use]
+    pub fn graph(&self) -> &Arc<Graph> {
+        self.model.graph()
+    }
+
     /// Binds what conditions the model and what it is guided away from, in the
     /// place of what was bound before: each input's name and value, a batch of
     /// one.

@@ -250,7 +250,16 @@ impl Attention {
             let by_key = [self.keys, self.depth(), block.queries];
             if let Some(dv) = &sides[2] {
                 let left = self.of_scores(&probabilities, block, repeat).transposed();
-                multiply(recorder, by_key, both, left, of_u, self.of_keys(dv, 1), 1.0, add);
+                multiply(
+                    recorder,
+                    by_key,
+                    both,
+                    left,
+                    of_u,
+                    self.of_keys(dv, 1),
+                    1.0,
+                    add,
+                );
             }
             if sides[0].is_none() && sides[1].is_none() {
                 continue;
@@ -265,12 +274,30 @@ impl Attention {
             if let Some(dq) = &sides[0] {
                 let to = self.of_queries(dq, block, 1);
                 let extents = [block.queries, self.depth(), self.keys];
-                multiply(recorder, extents, both, of_slopes, self.of_keys(k, repeat), to, 1.0, false);
+                multiply(
+                    recorder,
+                    extents,
+                    both,
+                    of_slopes,
+                    self.of_keys(k, repeat),
+                    to,
+                    1.0,
+                    false,
+                );
             }
             if let Some(dk) = &sides[1] {
                 let to = self.of_keys(dk, 1);
                 let right = self.of_queries(q, block, repeat);
-                multiply(recorder, by_key, both, of_slopes.transposed(), right, to, 1.0, add);
+                multiply(
+                    recorder,
+                    by_key,
+                    both,
+                    of_slopes.transposed(),
+                    right,
+                    to,
+                    1.0,
+                    add,
+                );
             }
         }
         Ok(sides)

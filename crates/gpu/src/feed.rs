@@ -30,7 +30,11 @@ impl<'a> Feed<'a> {
             let dims = graph.dims(value);
             let fits = batch == 1 || tensor.batch() == batch || tensor.batch() == 1;
             if tensor.dims().get(1..) != Some(dims) || tensor.batch() == 0 || !fits {
-                let most = if fits { "N".to_owned() } else { batch.to_string() };
+                let most = if fits {
+                    "N".to_owned()
+                } else {
+                    batch.to_string()
+                };
                 return Err(wrong(name, &format!("[{most}, {}]", join(dims)), tensor));
             }
             batch = batch.max(tensor.batch());

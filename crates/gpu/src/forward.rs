@@ -94,7 +94,10 @@ impl Network {
         n: usize,
     ) -> Result<(Array, Kept), GraphError> {
         let this = &self.graph.nodes()[node];
-        let missing = || self.context.refuse(format!("{} was fed too little", this.name));
+        let missing = || {
+            self.context
+                .refuse(format!("{} was fed too little", this.name))
+        };
         let first = inputs.first().ok_or_else(missing)?;
         let second = || inputs.get(1).ok_or_else(missing);
         let shape = self.shape(node);

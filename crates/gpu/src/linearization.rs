@@ -88,8 +88,11 @@ impl<'a> Linearization<'a> {
                 continue;
             }
             let node = &graph.nodes()[index];
-            let inputs: Vec<Option<&Array>> =
-                node.inputs.iter().map(|i| values[i.index()].as_ref()).collect();
+            let inputs: Vec<Option<&Array>> = node
+                .inputs
+                .iter()
+                .map(|i| values[i.index()].as_ref())
+                .collect();
             let kept = &self.kept[index];
             let value = self
                 .network
@@ -185,7 +188,13 @@ impl Derivative for Linearization<'_> {
     fn memory(&self) -> Memory {
         let kept: u64 = self.kept.iter().map(Kept::bytes).sum();
         let graph = &self.network.graph;
-        Memory::of(graph, &self.active, self.to, kept as usize, size_of::<f32>())
+        Memory::of(
+            graph,
+            &self.active,
+            self.to,
+            kept as usize,
+            size_of::<f32>(),
+        )
     }
 
     fn set_memory(&mut self, bytes: usize) {
@@ -203,8 +212,11 @@ impl Derivative for Linearization<'_> {
 
     fn pullback(&self, cotangents: &Tensor<f32>) -> Result<Tensor<f32>, GraphError> {
         let ends = (self.to, self.from);
-        self.by_chunks(cotangents, ends, "cotangents", |recorder, cotangents, blocks| {
-            self.pull(recorder, cotangents, blocks)
-        })
+        self.by_chunks(
+            cotangents,
+            ends,
+            "cotangents",
+            |recorder, cotangents, blocks| self.pull(recorder, cotangents, blocks),
+        )
     }
 }

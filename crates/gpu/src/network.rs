@@ -297,7 +297,15 @@ impl Interpreter for Network {
                 moved.push((*value, recorder.upload(part)?));
             }
             let n = items.len();
-            let run = self.run(&mut recorder, values, n, &moved, outputs, |_| false, |_, _| {})?;
+            let run = self.run(
+                &mut recorder,
+                values,
+                n,
+                &moved,
+                outputs,
+                |_| false,
+                |_, _| {},
+            )?;
             let arrays: Vec<&Array> = run.iter().collect();
             for (all, values) in found.iter_mut().zip(recorder.download(&arrays)?) {
                 all.extend(values);

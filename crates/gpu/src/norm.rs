@@ -88,8 +88,7 @@ impl Norm {
     ) -> Result<(Array, Kept), GraphError> {
         let rows = x.len() / self.row();
         let extents = self.extents(rows, 1, false);
-        let statistics =
-            self.by_group(recorder, ["moments", "combine"], rows, &extents, &[x])?;
+        let statistics = self.by_group(recorder, ["moments", "combine"], rows, &extents, &[x])?;
         let out = recorder.array(x.len())?;
         let inputs = [x, &statistics, &self.gain, &self.bias];
         let count = x.len().div_ceil(GROUP);

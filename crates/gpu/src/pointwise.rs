@@ -74,7 +74,13 @@ impl Recorder<'_> {
         from: &[&Array],
     ) {
         let kernel = Kernel::Pointwise(entry);
-        self.run_flat(kernel, count.div_ceil(GROUP), &extents.words(count), to, from);
+        self.run_flat(
+            kernel,
+            count.div_ceil(GROUP),
+            &extents.words(count),
+            to,
+            from,
+        );
     }
 
     /// A kernel with a thread for each of `count` values of its result.
@@ -93,11 +99,6 @@ impl Recorder<'_> {
     /// a + b.
     pub(crate) fn add(&mut self, a: &Array, b: &Array) -> Result<Array, GraphError> {
         self.each("add", a.len(), Extents::default(), &[a, b])
-    }
-
-    /// Zeros.
-    pub(crate) fn zeros(&mut self, len: usize) -> Result<Array, GraphError> {
-        self.each("fill", len, Extents::default(), &[])
     }
 
     /// `part` neighbouring channels of x, which has `width`, from the one of

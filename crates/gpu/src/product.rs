@@ -72,7 +72,15 @@ pub(crate) fn source(factors: Factors, tile: Tile) -> String {
     let left_loads = STEP * rows / 4 / threads;
     let right_loads = STEP * columns / 4 / threads;
     let values = [
-        ("MORE_EXTENTS", if gathered { GATHERED_EXTENTS } else { BATCHED_EXTENTS }.to_owned()),
+        (
+            "MORE_EXTENTS",
+            if gathered {
+                GATHERED_EXTENTS
+            } else {
+                BATCHED_EXTENTS
+            }
+            .to_owned(),
+        ),
         ("MORE_BINDINGS", if gathered { BIAS } else { "" }.to_owned()),
         ("PLACES", if gathered { GATHER } else { "" }.to_owned()),
         ("LEFT_LEN", (STEP * left_stride).to_string()),
@@ -83,7 +91,14 @@ pub(crate) fn source(factors: Factors, tile: Tile) -> String {
         ("ROW_VECTORS", (per_thread / 4).to_string()),
         ("SETUP", setup(factors, tile, left_loads)),
         ("ACCUMULATORS", accumulators(per_thread)),
-        ("TAP_BEGIN", if gathered { tap(tile, left_loads) } else { "let right_first = right_start;".to_owned() }),
+        (
+            "TAP_BEGIN",
+            if gathered {
+                tap(tile, left_loads)
+            } else {
+                "let right_first = right_start;".to_owned()
+            },
+        ),
         ("TAP_END", if gathered { "}" } else { "" }.to_owned()),
         ("LOAD_LEFT", load_left(factors, tile, left_loads)),
         ("LOAD_RIGHT", load_right(tile, right_loads)),
@@ -93,7 +108,9 @@ pub(crate) fn source(factors: Factors, tile: Tile) -> String {
     let template = include_str!("shaders/product.wgsl");
     values
         .iter()
-        .fold(template.to_owned(), |text, (place, value)| text.replace(place, value))
+        .fold(template.to_owned(), |text, (place, value)| {
+            text.replace(place, value)
+        })
 }
 
 const GATHERED_EXTENTS: &str = "    // Matrices of the kernel, its side and where it begins.
@@ -164,7 +181,10 @@ fn setup(factors: Factors, tile: Tile, loads: usize) -> String {
     let mut text = String::new();
     match factors {
         Factors::Gathered => {
-            let _ = writeln!(text, "let first_row = (at.group.z * 65535u + at.group.y) * {rows}u;");
+            let _ = writeln!(
+                text,
+                "let first_row = (at.group.z * 65535u + at.group.y) * {rows}u;"
+            );
             let _ = writeln!(text, "if first_row >= e.rows {{ return; }}");
             for load in 0..loads {
                 for i in 0..4 {
@@ -220,7 +240,10 @@ fn load_left(factors: Factors, tile: Tile, loads: usize) -> String {
     for load in 0..loads {
         match factors {
             Factors::Gathered => {
-                let _ = writeln!(text, "{{ let k = t % {STEP}u; let c = first + k; var v = vec4(0.0);");
+                let _ = writeln!(
+                    text,
+                    "{{ let k = t % {STEP}u; let c = first + k; var v = vec4(0.0);"
+                );
                 let _ = writeln!(text, "if c < e.depth {{");
                 for (i, part) in "xyzw".chars().enumerate() {
                     let source = format!("source{load}{i}");
@@ -236,13 +259,20 @@ fn load_left(factors: Factors, tile: Tile, loads: usize) -> String {
                 );
             }
             Factors::Batched => {
-                let _ = writeln!(text, "{{ var k = t % {STEP}u; var m = t / {STEP}u + {}u;", load * per_load);
+                let _ = writeln!(
+                    text,
+                    "{{ var k = t % {STEP}u; var m = t / {STEP}u + {}u;",
+                    load * per_load
+                );
                 let _ = writeln!(
                     text,
                     "if e.left_row == 1u {{ let i = t + {}u; m = i % {vectors}u; k = i / {vectors}u; }}",
                     load * tile.threads()
                 );
-                let _ = writeln!(text, "let c = first + k; let row = first_row + 4u * m; var v = vec4(0.0);");
+                let _ = writeln!(
+                    text,
+                    "let c = first + k; let row = first_row + 4u * m; var v = vec4(0.0);"
+                );
                 let _ = writeln!(
                     text,
                     "if c < e.depth {{ let start = left_start + c * e.left_depth + row * e.left_row;"
@@ -289,9 +319,17 @@ fn load_right(tile: Tile, loads: usize) -> String {
 fn steps(rows: usize, left_stride: usize, right_stride: usize) -> String {
     let mut text = String::new();
     for k in 0..STEP {
-        let _ = writeln!(text, "{{ let b = right_tile[{}u + column];", k * right_stride);
+        let _ = writeln!(
+            text,
+            "{{ let b = right_tile[{}u + column];",
+            k * right_stride
+        );
         for vector in 0..rows / 4 {
-            let _ = writeln!(text, "let a{vector} = left_tile[{}u + row_vector];", k * left_stride + vector);
+            let _ = writeln!(
+                text,
+                "let a{vector} = left_tile[{}u + row_vector];",
+                k * left_stride + vector
+            );
             for (i, part) in "xyzw".chars().enumerate() {
                 let _ = writeln!(text, "sum{} += a{vector}.{part} * b;", 4 * vector + i);
             }
@@ -306,7 +344,10 @@ fn store(factors: Factors, rows: usize) -> String {
     if factors == Factors::Gathered {
         text.push_str("var shift = vec4(0.0);\nif e.biased == 1u {\n");
         for i in 0..4 {
-            let _ = writeln!(text, "if j + {i}u < e.columns {{ shift[{i}] = bias[j + {i}u]; }}");
+            let _ = writeln!(
+                text,
+                "if j + {i}u < e.columns {{ shift[{i}] = bias[j + {i}u]; }}"
+            );
         }
         text.push_str("}\n");
     }

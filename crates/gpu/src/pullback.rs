@@ -56,8 +56,8 @@ impl Network {
             }
             (Op::Add, _) => Ok(wanted.iter().map(|w| w.then(|| u.clone())).collect()),
             (Op::AddVector, _) => {
-                let to_v = wanted[1]
-                    .then(|| recorder.sum_positions(u, shape.positions, shape.channels));
+                let to_v =
+                    wanted[1].then(|| recorder.sum_positions(u, shape.positions, shape.channels));
                 Ok(vec![wanted[0].then(|| u.clone()), to_v.transpose()?])
             }
             (Op::AddTable { .. }, _) => one(u.clone()),
@@ -85,7 +85,8 @@ impl Network {
                 let mut parts = Vec::with_capacity(2);
                 for (i, wanted) in wanted.iter().enumerate() {
                     let part = self.input_channels(node, i);
-                    let sliced = wanted.then(|| recorder.slice_channels(u, shape.channels, first, part));
+                    let sliced =
+                        wanted.then(|| recorder.slice_channels(u, shape.channels, first, part));
                     parts.push(sliced.transpose()?);
                     first += part;
                 }
@@ -103,7 +104,10 @@ impl Network {
             (Op::SumPool, _) => {
                 let from = self.graph.dims(this.inputs[0]).iter().product::<usize>();
                 let positions = from / shape.channels;
-                let extents = Extents { positions, ..extents };
+                let extents = Extents {
+                    positions,
+                    ..extents
+                };
                 one(recorder.each("broadcast", blocks * from, extents, &[u])?)
             }
             _ => Ok(vec![None; this.inputs.len()]),

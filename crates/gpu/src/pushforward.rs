@@ -67,7 +67,8 @@ impl Network {
             (Op::ScaleShift, Kept::ScaleShift { x, v }) => {
                 let repeat = count / x.len();
                 let extents = Extents { repeat, ..extents };
-                let from_x = tangent(0).map(|dx| recorder.each("scale_shift", count, extents, &[dx, v]));
+                let from_x =
+                    tangent(0).map(|dx| recorder.each("scale_shift", count, extents, &[dx, v]));
                 let from_x = from_x.transpose()?;
                 let from_v = tangent(1)
                     .map(|dv| recorder.each("scale_shift_vector", count, extents, &[dv, x]));

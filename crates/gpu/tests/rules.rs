@@ -61,9 +61,13 @@ fn products() {
     check(&gpu, "wide", &[5, 6, 37], |g, x| {
         g.convolution(x, "c", 67, 3, 1, Padding::all(1), false)
     });
-    check(&gpu, "linear", &[4, 3, 21], |g, x| g.linear(x, "l", 9, true));
+    check(&gpu, "linear", &[4, 3, 21], |g, x| {
+        g.linear(x, "l", 9, true)
+    });
     check(&gpu, "to one", &[70], |g, x| g.linear(x, "l", 1, true));
-    check(&gpu, "from one", &[13, 1], |g, x| g.linear(x, "l", 70, false));
+    check(&gpu, "from one", &[13, 1], |g, x| {
+        g.linear(x, "l", 70, false)
+    });
 }
 
 /// Results that the larger tiles make.
@@ -90,7 +94,9 @@ fn norms() {
     check(&gpu, "large group norm", &[61, 59, 6], |g, x| {
         g.group_norm(x, "n", 2, 1e-6, true)
     });
-    check(&gpu, "layer norm", &[5, 19], |g, x| g.layer_norm(x, "n", 1e-5));
+    check(&gpu, "layer norm", &[5, 19], |g, x| {
+        g.layer_norm(x, "n", 1e-5)
+    });
     check(&gpu, "wide layer norm", &[3, 300], |g, x| {
         g.layer_norm(x, "n", 1e-5)
     });
@@ -123,7 +129,9 @@ fn pointwise_operations() {
         });
     }
     check(&gpu, "geglu", &[3, 7, 26], |g, x| g.geglu(x));
-    check(&gpu, "add table", &[13, 5], |g, x| g.add_table(x, "positions"));
+    check(&gpu, "add table", &[13, 5], |g, x| {
+        g.add_table(x, "positions")
+    });
     check(&gpu, "scale", &[13, 4], |g, x| Ok(g.scale(x, -0.3)));
     check(&gpu, "add", &[3, 2, 4], |g, x| {
         let a = g.linear(x, "a", 4, true)?;
@@ -156,7 +164,9 @@ fn changes_of_shape() {
         let s = g.linear(x, "s", 4, true)?;
         g.concat(x, s)
     });
-    check(&gpu, "upsample", &[3, 5, 7], |g, x| g.upsample_nearest(x, None));
+    check(&gpu, "upsample", &[3, 5, 7], |g, x| {
+        g.upsample_nearest(x, None)
+    });
     check(&gpu, "upsample to a size", &[3, 2, 5], |g, x| {
         g.upsample_nearest(x, Some((7, 3)))
     });
@@ -269,7 +279,9 @@ fn a_small_network() {
     let inputs = [("x", &point)];
     let [expected, found] = models.each_ref().map(|model| {
         let shifts = [(middle, &shift)];
-        model.evaluate_shifted(&inputs, &shifts, &[y, middle]).unwrap()
+        model
+            .evaluate_shifted(&inputs, &shifts, &[y, middle])
+            .unwrap()
     });
     for (found, expected) in found.iter().zip(&expected) {
         assert!(distance(found, expected) < TOLERANCE);
@@ -327,7 +339,10 @@ fn too_large_a_picture_is_an_error() {
     let parameters = randomised(&graph);
     let [_, model] = both(&gpu, graph, &parameters);
     let point = random(1, &[1, 1]);
-    let message = model.evaluate(&[("x", &point)], &[y]).unwrap_err().to_string();
+    let message = model
+        .evaluate(&[("x", &point)], &[y])
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("--device cpu"), "{message}");
     // The device works on.
     let found = model.evaluate(&[("x", &point)], &[parts[0]]).unwrap();

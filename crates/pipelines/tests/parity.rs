@@ -48,7 +48,16 @@ fn ten_guided_steps_agree_with_diffusers() {
             ("unguided", 1.0, 0.0),
         ] {
             let guidance = Guidance { scale, rescale };
-            let network = guided(&Cpu, &unet, (8, 12), (16, 24), &positive, &negative, guidance).unwrap();
+            let network = guided(
+                &Cpu,
+                &unet,
+                (8, 12),
+                (16, 24),
+                &positive,
+                &negative,
+                guidance,
+            )
+            .unwrap();
             let mut denoiser = network.denoiser().unwrap();
             let first = read(&file, "first").into_data();
             let last = Trajectory::new(&sampler, Draws::default())

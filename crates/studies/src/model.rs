@@ -59,7 +59,12 @@ impl DiffusionModel {
                 if reads_text(&location)? {
                     let model = LatentModel::open(name, location, options)?;
                     let told = model.tell(options, None)?;
-                    return Ok(Self::of_latents(Arc::new(model), told, options, Arc::new(Cpu)));
+                    return Ok(Self::of_latents(
+                        Arc::new(model),
+                        told,
+                        options,
+                        Arc::new(Cpu),
+                    ));
                 }
                 Self::of_pixels(name, &location, options)?
             }

@@ -121,13 +121,6 @@ fn scale(at: Place) {
     result[i] = a[i] * e.factor;
 }
 
-@compute @workgroup_size(256)
-fn fill(at: Place) {
-    let i = index(at);
-    if i >= e.count { return; }
-    result[i] = e.factor;
-}
-
 // x [n, positions, channels] + v [n, channels].
 @compute @workgroup_size(256)
 fn add_vector(at: Place) {

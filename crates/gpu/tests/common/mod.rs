@@ -1,9 +1,7 @@
 //! The device under test, and how results are compared.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use alice_calculus::{
-    Cpu, Device, Graph, GraphError, Interpreter, Parameters, Tensor, Value,
-};
+use alice_calculus::{Cpu, Device, Graph, GraphError, Interpreter, Parameters, Tensor, Value};
 use alice_gpu::Gpu;
 use alice_random::Stream;
 use std::sync::Arc;
