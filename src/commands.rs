@@ -142,20 +142,14 @@ fn run_job(
         job.study,
         Study::Train(_) | Study::Evolve(_) | Study::Compare(_) | Study::Grid(_)
     );
-    let opened = device::open(device)?;
-    let name = opened.name();
-    let prepared = job.prepare(opened)?;
+    let prepared = job.prepare(device::open(device)?)?;
     let folder = prepared.folder().display().to_string();
     interrupt::set_hint(if resumes {
         format!("The same command with --out {folder} goes on from there")
     } else {
         format!("What was finished is in {folder}")
     });
-    let mut outcome = prepared.run(progress)?;
-    if device != DeviceKind::Cpu {
-        outcome.notes.push(format!("computed on {name}"));
-    }
-    Ok(outcome)
+    prepared.run(progress)
 }
 
 fn to_json(outcome: &Outcome) -> Value {

@@ -4,7 +4,8 @@
 //! the graph with its [`Parameters`]; [`Model::evaluate`] runs it,
 //! [`Linearization`] gives its derivative at a point as a linear map, and
 //! [`gradient`] gives the gradient of a loss in the parameters. Each operation
-//! has one rule, which all three share.
+//! has one rule, which all three share. What runs a graph in single precision
+//! is an [`Interpreter`], here or on another [`Device`].
 
 mod error;
 mod forward;

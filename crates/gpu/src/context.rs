@@ -9,8 +9,9 @@ use wgpu::Limits;
 
 /// Bytes that the extents of one dispatch take, at most.
 pub(crate) const EXTENTS: u64 = 128;
-/// Dispatches of one submission, at most.
-pub(crate) const DISPATCHES: u64 = 512;
+/// Dispatches of one submission, at most: systems end those that last for
+/// seconds, and a device should begin before the last is told.
+pub(crate) const DISPATCHES: u64 = 64;
 
 /// An open device.
 #[derive(Debug)]

@@ -8,8 +8,8 @@
 //! channels last, weights as `[taps, input, output]`.
 //!
 //! Products run in tiles and sums in fixed orders that depend on the extents
-//! of one item only: a result does not depend on its batch. It agrees with
-//! the processor's to rounding, not to the bit.
+//! of one item only: a value does not depend on its batch. It agrees with the
+//! processor's to rounding, not to the bit.
 #![forbid(unsafe_code)]
 
 mod arrays;

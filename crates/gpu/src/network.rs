@@ -56,6 +56,8 @@ impl Network {
                 });
             }
         }
+        // What a run has told may still read the memory that is taken here.
+        let turn = context.turn();
         let mut arrays = Vec::with_capacity(specs.len());
         let mut waiting = 0;
         for (index, spec) in specs.iter().enumerate() {
@@ -83,6 +85,7 @@ impl Network {
         }
         context.queue.submit([]);
         context.wait()?;
+        drop(turn);
         Ok(Self {
             context,
             graph,

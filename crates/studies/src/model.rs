@@ -246,14 +246,19 @@ impl DiffusionModel {
         }
     }
 
-    /// What a user should know of the model: what was merged into its weights,
-    /// and what of it, or of the prompt, was left out.
+    /// What a user should know of the model: where it ran if not on the
+    /// processor, what was merged into its weights, and what of it, or of the
+    /// prompt, was left out.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let Parts::Latents(model, told) = &self.parts else {
-            return Vec::new();
-        };
         let mut notes = Vec::new();
+        let device = self.device.name();
+        if device != Cpu.name() {
+            notes.push(format!("computed on {device}"));
+        }
+        let Parts::Latents(model, told) = &self.parts else {
+            return notes;
+        };
         for lora in &model.loras {
             let layers: Vec<String> = lora
                 .layers
