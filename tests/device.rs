@@ -83,5 +83,5 @@ fn a_replay_may_run_elsewhere() {
     let text = succeeds(&home, "replay drawn --out again");
     assert!(text.contains("same bytes"), "{text}");
     let text = succeeds(&home, "replay drawn --device wgpu --out there");
-    assert!(text.contains("same bytes: 2 of 2"), "{text}");
+    assert!(text.contains("same bytes: 3 of 3"), "{text}");
 }
