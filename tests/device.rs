@@ -38,11 +38,12 @@ fn pictures_and_directions_agree_with_the_processor() {
     if !has_card(&home) {
         return;
     }
+    home.tiny_model();
     for device in ["cpu", "wgpu"] {
         let on = |verb: &str| format!("{verb} --device {device} --out {device}");
         let text = succeeds(&home, &on("sample --count 3 --steps 6 --sampler dpm++-2m"));
         assert_eq!(text.contains("computed on"), device == "wgpu", "{text}");
-        let verb = "discover --rank 4 --samples 1 --steps 6 --seed 3";
+        let verb = "discover --model model --rank 3 --samples 1 --steps 2 --seed 3";
         succeeds(
             &home,
             &format!("{verb} --device {device} --out found-{device}"),
