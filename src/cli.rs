@@ -1,6 +1,5 @@
 //! What can be typed.
 
-use alice_studies::Prediction;
 use alice_studies::compare::CompareArguments;
 use alice_studies::describe::DescribeArguments;
 use alice_studies::discover::DiscoverArguments;
@@ -19,7 +18,7 @@ use alice_studies::train::TrainOptions;
 use alice_studies::transport::TransportArguments;
 use alice_studies::treat::TreatArguments;
 use alice_studies::world::WorldArguments;
-use alice_studies::{ControlReference, LoraReference, ModelOptions};
+use alice_studies::{ControlReference, DeviceKind, LoraReference, ModelOptions, Prediction};
 use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -301,6 +300,9 @@ pub struct ModelPath {
     /// What it predicts, epsilon or v_prediction, if its files do not say it
     #[arg(long, value_name = "WHAT", requires = "model", help_heading = "Model")]
     pub prediction: Option<Prediction>,
+    /// Where its networks run
+    #[arg(long, value_enum, default_value_t, help_heading = "Run")]
+    pub device: DeviceKind,
 }
 
 impl ModelPath {

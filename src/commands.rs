@@ -1,10 +1,10 @@
 //! From what was typed to a job, and from its outcome to text.
 
 use crate::cli::{Cli, Command, ModelOption, PlaceOptions, RunOptions};
-use crate::{interrupt, progress};
+use crate::{device, interrupt, progress};
 use alice_studies::study::{Job, Outcome, Study};
 use alice_studies::{
-    DiffusionModel, ModelOptions, Progress, StudyError, describe, predict, replay,
+    DeviceKind, DiffusionModel, ModelOptions, Progress, StudyError, describe, predict, replay,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -25,7 +25,8 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
             )
         }
         Command::Predict { study, model } => {
-            let model = DiffusionModel::open(model.model.as_deref(), &model.options())?;
+            let device = device::open(model.device)?;
+            let model = DiffusionModel::open(model.model.as_deref(), &model.options())?.on(device);
             let report = predict::run(&study, &model, progress)?;
             (
                 json!({ "verb": "predict", "report": report }),
@@ -39,19 +40,45 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
             }
             job.model = model.model.or(job.model);
             (job.out, job.overwrite) = (place.out, place.overwrite);
-            let outcome = run_job(job, progress)?;
+            let outcome = run_job(job, model.device, progress)?;
             let comparison = replay::compare(&path, &outcome.run)?;
             let mut value = to_json(&outcome);
             value["replay"] = json!(comparison);
             (value, format!("{}\n{comparison}", to_text(&outcome)))
         }
         command => {
-            let outcome = run_job(job(command)?, progress)?;
+            let device = device_of(&command);
+            let outcome = run_job(job(command)?, device, progress)?;
             (to_json(&outcome), to_text(&outcome))
         }
     };
     crate::progress::finish();
     Ok(if cli.json { value.to_string() } else { text })
+}
+
+/// Where the networks of a command that makes a run are to run; a training
+/// has a device of its own.
+fn device_of(command: &Command) -> DeviceKind {
+    match command {
+        Command::Compare { model, .. }
+        | Command::Discover { model, .. }
+        | Command::Edit { model, .. }
+        | Command::Measure { model, .. }
+        | Command::Sample { model, .. }
+        | Command::Img2img { model, .. }
+        | Command::Inpaint { model, .. }
+        | Command::Grid { model, .. }
+        | Command::Invert { model, .. }
+        | Command::Survey { model, .. }
+        | Command::Global { model, .. }
+        | Command::Transport { model, .. }
+        | Command::Treat { model, .. } => model.path.device,
+        Command::Predict { model, .. } | Command::Replay { model, .. } => model.device,
+        Command::Train { .. }
+        | Command::Evolve { .. }
+        | Command::World { .. }
+        | Command::Model { .. } => DeviceKind::Cpu,
+    }
 }
 
 /// The job of a command that makes a run.
@@ -106,12 +133,16 @@ fn new_job(study: Study, model: Option<PathBuf>, seed: u64, place: PlaceOptions)
     }
 }
 
-fn run_job(job: Job, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
+fn run_job(
+    job: Job,
+    device: DeviceKind,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, StudyError> {
     let resumes = matches!(
         job.study,
         Study::Train(_) | Study::Evolve(_) | Study::Compare(_) | Study::Grid(_)
     );
-    let prepared = job.prepare()?;
+    let prepared = job.prepare(device::open(device)?)?;
     let folder = prepared.folder().display().to_string();
     interrupt::set_hint(if resumes {
         format!("The same command with --out {folder} goes on from there")

@@ -43,6 +43,14 @@ pub enum GraphError {
         /// The names that exist.
         known: String,
     },
+    /// The device that runs the graph refused or failed.
+    #[error("{device}: {why}")]
+    Device {
+        /// The device.
+        device: String,
+        /// What is wrong and what helps.
+        why: String,
+    },
     /// Values that lie in a file could not be read.
     #[error("the weights of {name} cannot be read: {why}")]
     Read {

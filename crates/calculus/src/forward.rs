@@ -1,7 +1,7 @@
 //! The value of each operation, and what its linear map needs.
 
 use crate::model::Model;
-use crate::op::{Op, SinusoidalEmbedding};
+use crate::op::Op;
 use crate::{Parameter, Tensor};
 use alice_kernels::activation::geglu;
 use alice_kernels::attention::Attention;
@@ -185,7 +185,7 @@ impl<T: Real> Model<T> {
                 }
                 out
             }
-            Op::Sinusoidal(embedding) => sinusoidal(*embedding, inputs[0].data()).into(),
+            Op::Sinusoidal(embedding) => embedding.values(inputs[0].data()).into(),
             Op::Embedding { table } => {
                 if keep == Keep::Gradient {
                     residual = Residual::Source(inputs[0].clone());
@@ -319,31 +319,4 @@ pub(crate) fn table_row<T: Real>(index: T, rows: usize) -> usize {
 /// The array itself when nothing else holds it, else a copy.
 fn take<T: Real>(value: Arc<Tensor<T>>) -> Tensor<T> {
     Arc::try_unwrap(value).unwrap_or_else(|shared| (*shared).clone())
-}
-
-/// Vaswani et al. 2017, as DDPM uses it: sin(t ω_i), cos(t ω_i) with
-/// ω_i = 10000^(−i / (half − shift)).
-fn sinusoidal<T: Real>(embedding: SinusoidalEmbedding, timesteps: &[T]) -> Vec<T> {
-    let SinusoidalEmbedding {
-        channels,
-        flip_sin_to_cos,
-        frequency_shift,
-    } = embedding;
-    let half = channels / 2;
-    let mut out = Vec::with_capacity(timesteps.len() * channels);
-    for t in timesteps {
-        let angle = |i: usize| {
-            let exponent = -(10_000f64.ln()) * i as f64 / (half as f64 - frequency_shift);
-            t.to_f64() * exponent.exp()
-        };
-        let sines = (0..half).map(|i| T::from_f64(angle(i).sin()));
-        let cosines = (0..half).map(|i| T::from_f64(angle(i).cos()));
-        if flip_sin_to_cos {
-            out.extend(cosines.chain(sines));
-        } else {
-            out.extend(sines.chain(cosines));
-        }
-        out.extend(std::iter::repeat_n(T::ZERO, channels - 2 * half));
-    }
-    out
 }

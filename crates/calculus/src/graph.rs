@@ -15,12 +15,25 @@ use alice_kernels::activation::Activation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub(crate) usize);
 
+impl Value {
+    /// The position in [`Graph::nodes`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// An operation with what it reads.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) op: Op,
-    pub(crate) name: String,
-    pub(crate) inputs: Vec<Value>,
-    pub(crate) dims: Vec<usize>,
+pub struct Node {
+    /// The operation.
+    pub op: Op,
+    /// Its name, for people.
+    pub name: String,
+    /// What it reads; earlier nodes.
+    pub inputs: Vec<Value>,
+    /// The shape of its value without the batch, channels last.
+    pub dims: Vec<usize>,
 }
 
 /// A network: operations in the order they run, with their shapes.
@@ -37,6 +50,12 @@ impl Graph {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The operations in the order they run.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     /// The parameters in the order of their first use.

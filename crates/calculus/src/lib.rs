@@ -4,11 +4,14 @@
 //! the graph with its [`Parameters`]; [`Model::evaluate`] runs it,
 //! [`Linearization`] gives its derivative at a point as a linear map, and
 //! [`gradient`] gives the gradient of a loss in the parameters. Each operation
-//! has one rule, which all three share.
+//! has one rule, which all three share. What runs a graph in single precision
+//! is an [`Interpreter`], here or on another [`Device`].
 
 mod error;
 mod forward;
 mod graph;
+mod interpreter;
+mod liveness;
 mod model;
 mod op;
 mod parameters;
@@ -20,9 +23,10 @@ mod tensor;
 
 pub use alice_kernels::activation::Activation;
 pub use error::GraphError;
-pub use graph::{Graph, Value};
+pub use graph::{Graph, Node, Value};
+pub use interpreter::{Cpu, Derivative, Device, Interpreter};
 pub use model::Model;
-pub use op::SinusoidalEmbedding;
+pub use op::{Op, SinusoidalEmbedding};
 pub use parameters::{Parameters, Source, Values};
 pub use spec::{Padding, Parameter, ParameterKind, ParameterSpec};
 pub use tape::{Linearization, Memory, gradient};

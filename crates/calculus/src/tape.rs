@@ -1,7 +1,7 @@
 //! One primal pass, and the derivatives through what it kept.
 
 use crate::forward::{Keep, Residual};
-use crate::graph::{Graph, Value};
+use crate::graph::Value;
 use crate::model::Model;
 use crate::op::Op;
 use crate::{GraphError, Tensor};
@@ -10,53 +10,6 @@ use alice_kernels::convolution::Direction;
 use alice_kernels::pointwise::add_scaled;
 use rayon::prelude::*;
 use std::sync::Arc;
-
-impl Op {
-    /// Whether the result counts as constant in its inputs: timesteps and
-    /// class labels are not differentiated.
-    fn is_constant(&self) -> bool {
-        matches!(self, Self::Sinusoidal(_) | Self::Embedding { .. })
-    }
-
-    fn has_parameters(&self) -> bool {
-        matches!(
-            self,
-            Self::Convolution { .. }
-                | Self::Linear { .. }
-                | Self::GroupNorm { .. }
-                | Self::LayerNorm { .. }
-                | Self::AddTable { .. }
-                | Self::Embedding { .. }
-        )
-    }
-}
-
-/// Nodes from which one of `targets` is reached.
-fn needed(graph: &Graph, targets: &[Value]) -> Vec<bool> {
-    let mut needed = vec![false; graph.nodes.len()];
-    for target in targets {
-        needed[target.0] = true;
-    }
-    for index in (0..graph.nodes.len()).rev() {
-        if needed[index] {
-            for input in &graph.nodes[index].inputs {
-                needed[input.0] = true;
-            }
-        }
-    }
-    needed
-}
-
-/// How many needed nodes read each value.
-fn readers(graph: &Graph, needed: &[bool]) -> Vec<usize> {
-    let mut readers = vec![0; graph.nodes.len()];
-    for (node, _) in graph.nodes.iter().zip(needed).filter(|(_, n)| **n) {
-        for input in &node.inputs {
-            readers[input.0] += 1;
-        }
-    }
-    readers
-}
 
 /// Runs the needed nodes; a value is dropped after its last reader.
 fn run<T: Real>(
@@ -68,8 +21,8 @@ fn run<T: Real>(
     mut on_residual: impl FnMut(usize, Residual<T>),
 ) -> Result<Vec<Tensor<T>>, GraphError> {
     let graph = model.graph();
-    let needed = needed(graph, targets);
-    let mut left = readers(graph, &needed);
+    let needed = graph.needed(targets);
+    let mut left = graph.readers(&needed);
     for target in targets {
         left[target.0] += 1;
     }
@@ -184,12 +137,7 @@ impl<T: Real> Tape<T> {
         keep: Keep,
     ) -> Result<Self, GraphError> {
         let graph = model.graph();
-        let needed = needed(graph, &[to]);
-        let mut active = vec![false; graph.nodes.len()];
-        for (index, node) in graph.nodes.iter().enumerate() {
-            let flows = !node.op.is_constant() && node.inputs.iter().any(|i| active[i.0]);
-            active[index] = needed[index] && (starts(index) || flows);
-        }
+        let active = graph.active(to, starts);
         let mut residuals = vec![Residual::Nothing; graph.nodes.len()];
         let mut values = run(
             model,
@@ -314,29 +262,9 @@ impl<'a, T: Real> Linearization<'a, T> {
     /// through the graph takes at most, one way or the other.
     #[must_use]
     pub fn memory(&self) -> Memory {
+        let kept = self.tape.residuals.iter().map(Residual::bytes).sum();
         let graph = self.model.graph();
-        let bytes = |node: usize| graph.nodes[node].dims.iter().product::<usize>() * size_of::<T>();
-        let active = |node: &usize| self.tape.active[*node];
-        let range = || (self.from.0..=self.tape.to.0).filter(active);
-        // A value lives from the node that makes it to its last reader on the
-        // way forward, from there to its node on the way back.
-        let mut live_until = vec![0; graph.nodes.len()];
-        for node in range() {
-            for input in &graph.nodes[node].inputs {
-                live_until[input.0] = node;
-            }
-        }
-        live_until[self.tape.to.0] = self.tape.to.0;
-        let live_at = |now: usize| -> usize {
-            let lives = |node: &usize| *node <= now && live_until[*node] >= now;
-            range().filter(lives).map(bytes).sum()
-        };
-        let peak = range().map(live_at).max().unwrap_or(0);
-        Memory {
-            kept: self.tape.residuals.iter().map(Residual::bytes).sum(),
-            // A pullback holds the node's cotangent beside those of its inputs.
-            per_vector: peak + range().map(bytes).max().unwrap_or(0),
-        }
+        Memory::of(graph, &self.tape.active, self.tape.to, kept, size_of::<T>())
     }
 
     /// Takes so few vectors through the graph at once that they need at most
@@ -347,12 +275,17 @@ impl<'a, T: Real> Linearization<'a, T> {
     /// together.
     #[must_use]
     pub fn within(mut self, bytes: usize) -> Self {
+        self.set_memory(bytes);
+        self
+    }
+
+    /// As [`Linearization::within`], in place.
+    pub fn set_memory(&mut self, bytes: usize) {
         let vectors = (bytes / self.memory().per_vector.max(1)).max(1);
         let threads = rayon::current_num_threads();
         self.side_by_side = vectors >= threads;
         let share = if self.side_by_side { threads } else { 1 };
         self.chunk = (vectors / share).clamp(1, CHUNK);
-        self
     }
 
     /// Vectors of a point of one item that are on their way at once, at most.
@@ -380,7 +313,7 @@ impl<'a, T: Real> Linearization<'a, T> {
     fn push(&self, tangents: Tensor<T>) -> Tensor<T> {
         let graph = self.model.graph();
         let between: Vec<bool> = self.tape.active.clone();
-        let mut left = readers(graph, &between);
+        let mut left = graph.readers(&between);
         let mut values: Vec<Option<Tensor<T>>> = vec![None; graph.nodes.len()];
         values[self.from.0] = Some(tangents);
         left[self.tape.to.0] += 1;

@@ -1,8 +1,8 @@
 //! A network as a denoiser.
 
-use std::ops::Deref;
+use std::sync::Arc;
 
-use alice_calculus::{GraphError, Model, Tensor, Value};
+use alice_calculus::{Derivative, Graph, GraphError, Interpreter, Model, Tensor, Value};
 
 use crate::error::BoxError;
 use crate::trajectory::Denoiser;
@@ -22,10 +22,10 @@ pub struct Guidance {
 /// A model with the inputs `sample` and `timestep` and the output
 /// `prediction`, all other inputs bound to what conditions it. What is
 /// linearised is the model; what samplers see is guided away from the
-/// opposite of its condition.
-#[derive(Clone, Debug)]
+/// opposite of its condition. The device it runs on is its own affair.
+#[derive(Debug)]
 pub struct Network {
-    model: Model<f32>,
+    model: Box<dyn Interpreter>,
     opposite: Option<Opposite>,
 }
 
@@ -38,6 +38,13 @@ struct Opposite {
 
 impl From<Model<f32>> for Network {
     fn from(model: Model<f32>) -> Self {
+        let model: Box<dyn Interpreter> = Box::new(model);
+        model.into()
+    }
+}
+
+impl From<Box<dyn Interpreter>> for Network {
+    fn from(model: Box<dyn Interpreter>) -> Self {
         Self {
             model,
             opposite: None,
@@ -45,15 +52,42 @@ impl From<Model<f32>> for Network {
     }
 }
 
-impl Deref for Network {
-    type Target = Model<f32>;
+/// What is linearised and evaluated plainly is the model under its condition.
+impl Interpreter for Network {
+    fn graph(&self) -> &Arc<Graph> {
+        self.model.graph()
+    }
 
-    fn deref(&self) -> &Model<f32> {
-        &self.model
+    fn bind(&mut self, name: &str, value: Tensor<f32>) -> Result<(), GraphError> {
+        self.model.bind(name, value)
+    }
+
+    fn evaluate_shifted(
+        &self,
+        inputs: &[(&str, &Tensor<f32>)],
+        shifts: &[(Value, &Tensor<f32>)],
+        outputs: &[Value],
+    ) -> Result<Vec<Tensor<f32>>, GraphError> {
+        self.model.evaluate_shifted(inputs, shifts, outputs)
+    }
+
+    fn linearize(
+        &self,
+        inputs: &[(&str, &Tensor<f32>)],
+        from: Value,
+        to: Value,
+    ) -> Result<Box<dyn Derivative + '_>, GraphError> {
+        self.model.linearize(inputs, from, to)
     }
 }
 
 impl Network {
+    /// The model's graph.
+    #[must_use]
+    pub fn graph(&self) -> &Arc<Graph> {
+        self.model.graph()
+    }
+
     /// Binds what conditions the model and what it is guided away from, in the
     /// place of what was bound before: each input's name and value, a batch of
     /// one.
@@ -95,7 +129,7 @@ impl Network {
     pub fn denoiser(&self) -> Result<NetworkDenoiser<'_>, GraphError> {
         Ok(NetworkDenoiser {
             opposite: self.opposite.as_ref(),
-            ..NetworkDenoiser::new(&self.model)?
+            ..NetworkDenoiser::new(self.model.as_ref())?
         })
     }
 }
@@ -104,7 +138,7 @@ impl Network {
 /// `prediction`, seen by samplers. States are channels last.
 #[derive(Clone, Debug)]
 pub struct NetworkDenoiser<'a> {
-    model: &'a Model<f32>,
+    model: &'a dyn Interpreter,
     opposite: Option<&'a Opposite>,
     prediction: Value,
     bottleneck: Option<Value>,
@@ -117,7 +151,7 @@ impl<'a> NetworkDenoiser<'a> {
     ///
     /// # Errors
     /// When the model's graph lacks one of them.
-    pub fn new(model: &'a Model<f32>) -> Result<Self, GraphError> {
+    pub fn new(model: &'a dyn Interpreter) -> Result<Self, GraphError> {
         let graph = model.graph();
         let dims = graph.dims(graph.find_input("sample")?).to_vec();
         graph.find_input("timestep")?;

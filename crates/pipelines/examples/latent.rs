@@ -4,7 +4,7 @@
 //! Prints JSON: median seconds of one evaluation at PIXELS × PIXELS after one
 //! to warm up, seconds until the first was done, and the peak of the process.
 
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Cpu, Model, Tensor};
 use alice_networks::UNet2DCondition;
 use alice_pipelines::{Latents, Tiling};
 use alice_random::Stream;
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let sample = normals(&[1, side, side, latents.channels()])?;
         for _ in 0..3 {
             let clock = Instant::now();
-            black_box(latents.decode(&sample, tiling)?);
+            black_box(latents.decode(&Cpu, &sample, tiling)?);
             taken.push((clock.elapsed(), start.elapsed()));
         }
     }

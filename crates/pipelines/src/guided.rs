@@ -2,7 +2,7 @@
 
 use crate::PipelineError;
 use crate::text::Condition;
-use alice_calculus::{GraphError, Model, Tensor};
+use alice_calculus::{Device, GraphError, Tensor};
 use alice_diffusion::{Guidance, Network};
 use alice_networks::{ControlNet, UNet2DCondition, UNet2DConditionConfig, controlled_graph};
 
@@ -18,15 +18,16 @@ pub struct Control<'a> {
 }
 
 /// A U-Net at one size of latents, `[h, w]`, with a prompt and a negative
-/// prompt bound to it. `pixels` = (height, width) of the pictures is what
-/// networks with pooled text are told as original and target size. ControlNets
-/// are part of its graph, and steer it under both prompts.
+/// prompt bound to it, on a device. `pixels` = (height, width) of the pictures
+/// is what networks with pooled text are told as original and target size.
+/// ControlNets are part of its graph, and steer it under both prompts.
 ///
 /// # Errors
 /// When the conditions are of another shape than the network's, a ControlNet
 /// or its picture does not fit, or the network needs an input that a prompt
 /// does not give.
 pub fn guided(
+    device: &dyn Device,
     unet: &UNet2DCondition,
     controls: &[Control<'_>],
     size: (usize, usize),
@@ -48,7 +49,7 @@ pub fn guided(
             .fold(first.clone(), |all, next| all.join(next))
             .join(&unet.parameters),
     };
-    let mut network: Network = Model::new(graph, parameters)?.into();
+    let mut network: Network = device.load(graph.into(), &parameters)?.into();
     for (index, control) in controls.iter().enumerate() {
         network.bind(&format!("control.{index}"), control.picture.clone())?;
     }

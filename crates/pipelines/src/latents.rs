@@ -2,7 +2,7 @@
 
 use crate::PipelineError;
 use crate::tiling::{Tiles, Tiling};
-use alice_calculus::{Model, Parameters, Tensor, Value};
+use alice_calculus::{Device, Interpreter, Parameters, Tensor, Value};
 use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,13 +62,15 @@ impl Latents {
     /// When the latents are of another shape.
     pub fn decode(
         &self,
+        device: &dyn Device,
         latents: &Tensor<f32>,
         tiling: Tiling,
     ) -> Result<Tensor<f32>, PipelineError> {
         let (scaling, shift) = self.scaling_and_shift();
         let values = latents.data().iter().map(|v| v / scaling + shift).collect();
         let latents = Tensor::new(latents.dims(), values)?;
-        self.run(&latents, ("latent", "decoded"), [1, self.scale()], tiling)
+        let scales = [1, self.scale()];
+        self.run(device, &latents, ("latent", "decoded"), scales, tiling)
     }
 
     /// Latents `[N, h, w, L]` of pictures `[N, H, W, 3]` in -1..1: the means
@@ -79,11 +81,12 @@ impl Latents {
     /// multiples of [`Self::scale`].
     pub fn encode(
         &self,
+        device: &dyn Device,
         pictures: &Tensor<f32>,
         tiling: Tiling,
     ) -> Result<Tensor<f32>, PipelineError> {
         let scales = [self.scale(), 1];
-        let moments = self.run(pictures, ("picture", "moments"), scales, tiling)?;
+        let moments = self.run(device, pictures, ("picture", "moments"), scales, tiling)?;
         let (scaling, shift) = self.scaling_and_shift();
         let channels = self.channels();
         let means = moments.data().chunks_exact(2 * channels);
@@ -103,6 +106,7 @@ impl Latents {
     /// latent pixel in what goes in and in what comes out.
     fn run(
         &self,
+        device: &dyn Device,
         items: &Tensor<f32>,
         names: (&str, &str),
         scales: [usize; 2],
@@ -120,7 +124,7 @@ impl Latents {
         let size = (height / scale, width / scale);
         let side = tiling.latent_side(self.scale())?;
         let Some(tiles) = side.and_then(|side| Tiles::cover(size, side)) else {
-            let pass = Pass::new(self, size, names)?;
+            let pass = Pass::new(self, device, size, names)?;
             let mut values = Vec::new();
             for i in 0..count {
                 values.extend(pass.run(&items.items(i..i + 1))?.into_data());
@@ -130,7 +134,7 @@ impl Latents {
         // A network for each size of tile, one after the other to bound memory.
         let mut done: Vec<_> = (0..count).map(|_| BTreeMap::new()).collect();
         for (size, places) in tiles.by_size() {
-            let pass = Pass::new(self, size, names)?;
+            let pass = Pass::new(self, device, size, names)?;
             for (i, done) in done.iter_mut().enumerate() {
                 let item = items.items(i..i + 1);
                 for &place in &places {
@@ -159,7 +163,7 @@ impl Latents {
 
 /// One way through the autoencoder at one size.
 struct Pass<'a> {
-    model: Model<f32>,
+    model: Box<dyn Interpreter>,
     input: &'a str,
     output: Value,
 }
@@ -167,13 +171,14 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(
         latents: &Latents,
+        device: &dyn Device,
         size: (usize, usize),
         (input, output): (&'a str, &str),
     ) -> Result<Self, PipelineError> {
         let graph = latents.config.graph(size)?;
         let output = graph.find_output(output)?;
         Ok(Self {
-            model: Model::new(graph, latents.parameters.clone())?,
+            model: device.load(graph.into(), &latents.parameters)?,
             input,
             output,
         })

@@ -1,6 +1,6 @@
 //! Whole pipelines against diffusers. `fixtures/export.py` made the fixtures.
 
-use alice_calculus::Tensor;
+use alice_calculus::{Cpu, Tensor};
 use alice_diffusion::{Ddim, Draws, Eta, Guidance, ScheduleConfig, Trajectory};
 use alice_networks::{ControlNet, UNet2DCondition};
 use alice_pipelines::{Control, Latents, TextEncoders, Tiling, guided};
@@ -49,6 +49,7 @@ fn ten_guided_steps_agree_with_diffusers() {
         ] {
             let guidance = Guidance { scale, rescale };
             let network = guided(
+                &Cpu,
                 &unet,
                 &[],
                 (8, 12),
@@ -67,13 +68,15 @@ fn ten_guided_steps_agree_with_diffusers() {
             assert!(error < 1e-4, "{name} {key}: {error:.1e}");
         }
         let latents = Latents::open(&folder).unwrap();
-        let decoded = latents.decode(&read(&file, "last"), Tiling::Auto).unwrap();
+        let decoded = latents
+            .decode(&Cpu, &read(&file, "last"), Tiling::Auto)
+            .unwrap();
         let error = relative(decoded.data(), read(&file, "decoded").data());
         assert!(error < 1e-5, "{name} decoded: {error:.1e}");
         let theirs = read(&file, "decoded");
         let clamped = theirs.data().iter().map(|v| v.clamp(-1.0, 1.0)).collect();
         let clamped = Tensor::new(theirs.dims(), clamped).unwrap();
-        let encoded = latents.encode(&clamped, Tiling::Auto).unwrap();
+        let encoded = latents.encode(&Cpu, &clamped, Tiling::Auto).unwrap();
         let error = relative(encoded.data(), read(&file, "encoded").data());
         assert!(error < 1e-5, "{name} encoded: {error:.1e}");
     }
@@ -105,7 +108,7 @@ fn steered_steps_agree_with_diffusers() {
             };
             let (size, pixels) = ((8, 12), (16, 24));
             let network = guided(
-                &unet, controls, size, pixels, &positive, &negative, guidance,
+                &Cpu, &unet, controls, size, pixels, &positive, &negative, guidance,
             );
             let network = network.unwrap();
             let first = read(&file, "first").into_data();
@@ -140,7 +143,17 @@ fn embedded_guidance_agrees_with_diffusers() {
             rescale: 0.0,
         };
         let (size, pixels) = ((8, 12), (16, 24));
-        let network = guided(&unet, &[], size, pixels, &positive, &negative, guidance).unwrap();
+        let network = guided(
+            &Cpu,
+            &unet,
+            &[],
+            size,
+            pixels,
+            &positive,
+            &negative,
+            guidance,
+        )
+        .unwrap();
         let first = read(&file, "first").into_data();
         Trajectory::new(&sampler, Draws::default())
             .run(&mut network.denoiser().unwrap(), first, 2, &mut |_| {
@@ -165,20 +178,20 @@ fn tiles_agree_with_diffusers() {
         let latents = Latents::open(&folder).unwrap();
         let (latent, picture) = (read(&file, "latent"), read(&file, "decoded"));
         let tiles = Tiling::Tiles(16);
-        let decoded = latents.decode(&latent, tiles).unwrap();
+        let decoded = latents.decode(&Cpu, &latent, tiles).unwrap();
         assert_eq!(decoded.dims(), [2, 42, 22, 3]);
         let error = relative(decoded.data(), picture.data());
         assert!(error < 1e-5, "{name} decoded: {error:.1e}");
-        let encoded = latents.encode(&picture, tiles).unwrap();
+        let encoded = latents.encode(&Cpu, &picture, tiles).unwrap();
         let error = relative(encoded.data(), read(&file, "encoded").data());
         assert!(error < 1e-5, "{name} encoded: {error:.1e}");
 
-        let whole = latents.decode(&latent, Tiling::Never).unwrap();
+        let whole = latents.decode(&Cpu, &latent, Tiling::Never).unwrap();
         assert!(relative(whole.data(), picture.data()) > 1e-3);
         for tiling in [Tiling::Auto, Tiling::Tiles(48)] {
-            assert_eq!(latents.decode(&latent, tiling).unwrap(), whole);
+            assert_eq!(latents.decode(&Cpu, &latent, tiling).unwrap(), whole);
         }
-        assert!(latents.decode(&latent, Tiling::Tiles(12)).is_err());
+        assert!(latents.decode(&Cpu, &latent, Tiling::Tiles(12)).is_err());
     }
 }
 

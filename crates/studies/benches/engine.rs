@@ -17,10 +17,10 @@ fn main() {
 }
 
 fn model() -> Model<f32> {
-    DiffusionModel::bundled()
-        .and_then(|model| model.at((32, 32)))
-        .map(|network| Model::clone(&network))
-        .expect("the bundled model opens")
+    let bundled = DiffusionModel::bundled().expect("the bundled model opens");
+    let network = bundled.pixel_network().expect("it is one of pixels");
+    let graph = network.graph((32, 32)).expect("its own size");
+    Model::new(graph, network.parameters.clone()).expect("its own weights")
 }
 
 fn pictures(count: usize) -> Tensor<f32> {

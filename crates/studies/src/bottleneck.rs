@@ -1,14 +1,14 @@
 //! The bottleneck as a smooth map of the noisy sample.
 
 use crate::jacobian::{Jacobian, flatten, unflatten};
-use alice_calculus::{GraphError, Model, Tensor, Value};
+use alice_calculus::{GraphError, Interpreter, Tensor, Value};
 use alice_geometry::geodesic::SmoothMap;
 use alice_geometry::{Block, GeometryError, LinearMap};
 
 /// f: x_t ↦ h at one timestep. Points and images are in PyTorch's order, C·H·W.
 #[derive(Clone, Debug)]
 pub struct Bottleneck<'a> {
-    network: &'a Model<f32>,
+    network: &'a dyn Interpreter,
     time: Tensor<f32>,
     from: Value,
     to: Value,
@@ -19,7 +19,7 @@ impl<'a> Bottleneck<'a> {
     ///
     /// # Errors
     /// When the network has no `sample` or no `bottleneck`.
-    pub fn new(network: &'a Model<f32>, timestep: f64) -> Result<Self, GraphError> {
+    pub fn new(network: &'a dyn Interpreter, timestep: f64) -> Result<Self, GraphError> {
         let graph = network.graph();
         Ok(Self {
             network,

@@ -1,7 +1,7 @@
 //! The predicted clean sample x̂₀ as a function of the noisy one.
 
 use crate::{DiffusionModel, Jacobian, StudyError};
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Interpreter, Tensor};
 use alice_diffusion::PredictionType;
 use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Shifted, rotate, varimax};
 
@@ -15,7 +15,7 @@ const REST: usize = 5;
 /// When the network has no `prediction` or the timestep is not the schedule's.
 pub fn clean_jacobian<'a>(
     model: &DiffusionModel,
-    network: &'a Model<f32>,
+    network: &'a dyn Interpreter,
     state: &Tensor<f32>,
     timestep: usize,
 ) -> Result<Shifted<Jacobian<'a>>, StudyError> {
@@ -28,7 +28,7 @@ pub fn clean_jacobian<'a>(
 /// As [`clean_jacobian`].
 pub fn noise_jacobian<'a>(
     model: &DiffusionModel,
-    network: &'a Model<f32>,
+    network: &'a dyn Interpreter,
     state: &Tensor<f32>,
     timestep: usize,
 ) -> Result<Shifted<Jacobian<'a>>, StudyError> {
@@ -39,7 +39,7 @@ pub fn noise_jacobian<'a>(
 /// and the network's output: its coefficients are its values at unit vectors.
 fn of_prediction<'a>(
     model: &DiffusionModel,
-    network: &'a Model<f32>,
+    network: &'a dyn Interpreter,
     state: &Tensor<f32>,
     timestep: usize,
     quantity: fn(PredictionType, f64, f64, f64) -> f64,
@@ -66,7 +66,7 @@ fn of_prediction<'a>(
 /// As [`clean_jacobian`].
 pub fn localize(
     model: &DiffusionModel,
-    network: &Model<f32>,
+    network: &dyn Interpreter,
     state: &Tensor<f32>,
     timestep: usize,
     directions: &Block,

@@ -1,15 +1,15 @@
 //! The Jacobian of the bottleneck as a linear map between flat spaces.
 
-use alice_calculus::{Linearization, Model, Tensor, Value};
+use alice_calculus::{Derivative, Interpreter, Tensor, Value};
 use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap};
 use alice_kernels::layout::permute_items;
 
 /// The derivative of one value of a network in another at a point.
 ///
 /// Vectors are the values of one item in PyTorch's order, C·H·W.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Jacobian<'a> {
-    linear: Linearization<'a, f32>,
+    linear: Box<dyn Derivative + 'a>,
     from: Vec<usize>,
     to: Vec<usize>,
 }
@@ -18,15 +18,15 @@ impl<'a> Jacobian<'a> {
     /// Linearises `to` in `from` at one point: every input has a batch of one.
     ///
     /// # Errors
-    /// Those of [`Linearization::new`].
+    /// Those of [`Interpreter::linearize`].
     pub fn new(
-        model: &'a Model<f32>,
+        model: &'a dyn Interpreter,
         inputs: &[(&str, &Tensor<f32>)],
         from: Value,
         to: Value,
     ) -> Result<Self, alice_calculus::GraphError> {
         Ok(Self {
-            linear: Linearization::new(model, inputs, from, to)?,
+            linear: model.linearize(inputs, from, to)?,
             from: model.graph().dims(from).to_vec(),
             to: model.graph().dims(to).to_vec(),
         })
@@ -49,7 +49,7 @@ impl<'a> Jacobian<'a> {
             );
             return Err(crate::StudyError::argument("--memory", why));
         }
-        self.linear = self.linear.within(bytes - fixed);
+        self.linear.set_memory(bytes - fixed);
         Ok(self)
     }
 

@@ -5,6 +5,7 @@ mod clean;
 pub mod compare;
 mod control;
 pub mod describe;
+mod device;
 mod directions;
 pub mod discover;
 mod drawing;
@@ -43,8 +44,10 @@ pub mod treat;
 pub mod walk;
 pub mod world;
 
+pub use alice_calculus::{Cpu, Device};
 pub use alice_networks::Prediction;
 pub use alice_runs::{ControlReference, LoraReference, ModelOptions};
+pub use device::DeviceKind;
 pub use error::StudyError;
 pub use input::InputFile;
 pub use jacobian::Jacobian;

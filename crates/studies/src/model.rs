@@ -3,7 +3,7 @@
 use crate::discover::findings::Pictures;
 use crate::latent_model::{LatentModel, Told};
 use crate::{Progress, StudyError};
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Cpu, Device, Tensor};
 use alice_diffusion::{Network, PredictionType, SamplerKind, ScheduleConfig};
 use alice_networks::{ModelFolder, ModelLocation, Prediction, UNet2D};
 use alice_pipelines::{guided, tell};
@@ -20,6 +20,8 @@ pub struct DiffusionModel {
     /// The noise schedule; diffusers' default where the folder names none.
     pub schedule: ScheduleConfig,
     parts: Parts,
+    /// Where its networks run.
+    device: Arc<dyn Device>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +59,12 @@ impl DiffusionModel {
                 if reads_text(&location)? {
                     let model = LatentModel::open(name, location, options)?;
                     let told = model.tell(options, None)?;
-                    return Ok(Self::of_latents(Arc::new(model), told, options));
+                    return Ok(Self::of_latents(
+                        Arc::new(model),
+                        told,
+                        options,
+                        Arc::new(Cpu),
+                    ));
                 }
                 Self::of_pixels(name, &location, options)?
             }
@@ -76,7 +83,7 @@ impl DiffusionModel {
         }
         if let Parts::Latents(model, told) = self.parts {
             let told = model.tell(options, Some((&self.reference.options, &told)))?;
-            return Ok(Self::of_latents(model, told, options));
+            return Ok(Self::of_latents(model, told, options, self.device));
         }
         let given = [
             ("--prompt", options.prompt.is_some()),
@@ -97,7 +104,19 @@ impl DiffusionModel {
         Err(StudyError::argument(name, why))
     }
 
-    fn of_latents(model: Arc<LatentModel>, told: Told, options: &ModelOptions) -> Self {
+    /// The same model, its U-Net and its autoencoder to run on `device` from
+    /// now on. What reads prompts is small and stays on the processor.
+    #[must_use]
+    pub fn on(self, device: Arc<dyn Device>) -> Self {
+        Self { device, ..self }
+    }
+
+    fn of_latents(
+        model: Arc<LatentModel>,
+        told: Told,
+        options: &ModelOptions,
+        device: Arc<dyn Device>,
+    ) -> Self {
         Self {
             reference: ModelReference {
                 options: options.clone(),
@@ -105,6 +124,7 @@ impl DiffusionModel {
             },
             schedule: model.schedule.clone(),
             parts: Parts::Latents(model, Box::new(told)),
+            device,
         }
     }
 
@@ -132,6 +152,7 @@ impl DiffusionModel {
             },
             schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
             parts: Parts::Pixels(Box::new(UNet2D::from_parts(bundled::CONFIG, weights)?)),
+            device: Arc::new(Cpu),
         })
     }
 
@@ -158,6 +179,7 @@ impl DiffusionModel {
             },
             schedule: schedule.unwrap_or_default(),
             parts: Parts::Pixels(Box::new(location.network("unet")?)),
+            device: Arc::new(Cpu),
         })
     }
 
@@ -226,14 +248,19 @@ impl DiffusionModel {
         }
     }
 
-    /// What a user should know of the model: what was merged into its weights,
-    /// and what of it, or of the prompt, was left out.
+    /// What a user should know of the model: where it ran if not on the
+    /// processor, what was merged into its weights, and what of it, or of the
+    /// prompt, was left out.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let Parts::Latents(model, told) = &self.parts else {
-            return Vec::new();
-        };
         let mut notes = Vec::new();
+        let device = self.device.name();
+        if device != Cpu.name() {
+            notes.push(format!("computed on {device}"));
+        }
+        let Parts::Latents(model, told) = &self.parts else {
+            return notes;
+        };
         for lora in &model.loras {
             let layers: Vec<String> = lora
                 .layers
@@ -329,8 +356,8 @@ impl DiffusionModel {
     pub fn at(&self, size: (usize, usize)) -> Result<Network, StudyError> {
         match &self.parts {
             Parts::Pixels(network) => {
-                let model = Model::new(network.graph(size)?, network.parameters.clone())?;
-                Ok(model.into())
+                let graph = Arc::new(network.graph(size)?);
+                Ok(self.device.load(graph, &network.parameters)?.into())
             }
             Parts::Latents(model, told) => {
                 let scale = model.latents.scale();
@@ -343,6 +370,7 @@ impl DiffusionModel {
                     .map(|control| control.at(pixels))
                     .collect::<Result<_, _>>()?;
                 Ok(guided(
+                    self.device.as_ref(),
                     unet,
                     &controls,
                     size,
@@ -411,7 +439,9 @@ impl DiffusionModel {
                 return Err(StudyError::Cancelled);
             }
             let state = Tensor::new(&dims, states.get(i).to_vec())?;
-            let picture = model.latents.decode(&state, told.tiling)?;
+            let picture = model
+                .latents
+                .decode(self.device.as_ref(), &state, told.tiling)?;
             channels = picture.channels();
             values.extend(picture.into_data());
             progress.advance(1);
@@ -431,7 +461,11 @@ impl DiffusionModel {
     pub fn state(&self, picture: Tensor<f32>) -> Result<Tensor<f32>, StudyError> {
         match &self.parts {
             Parts::Pixels(_) => Ok(picture),
-            Parts::Latents(model, told) => Ok(model.latents.encode(&picture, told.tiling)?),
+            Parts::Latents(model, told) => {
+                Ok(model
+                    .latents
+                    .encode(self.device.as_ref(), &picture, told.tiling)?)
+            }
         }
     }
 

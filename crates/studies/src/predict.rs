@@ -1,7 +1,7 @@
 //! `predict`: one raw evaluation of the network.
 
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_calculus::Tensor;
+use alice_calculus::{Interpreter, Tensor};
 use alice_networks::ClassEmbedding;
 use alice_runs::{ModelReference, NamedTensor, TensorFile};
 use serde::Serialize;

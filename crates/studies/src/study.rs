@@ -22,12 +22,14 @@ use crate::{
     compare, control, discover, edit, evolve, global, grid, img2img, inpaint, invert, measure,
     sample, survey, train, transport, treat, world,
 };
+use alice_calculus::Device;
 use alice_runs::{ModelOptions, ModelReference, Recipe, RunFolder, RunState, disk};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A study and its arguments.
 #[derive(Clone, Debug, PartialEq)]
@@ -303,11 +305,13 @@ impl Job {
         })
     }
 
-    /// Opens the model, checks the arguments, then makes the run folder.
+    /// Opens the model on `device`, checks the arguments, then makes the run
+    /// folder. The device is no part of the job: a recipe says what is done,
+    /// not where.
     ///
     /// # Errors
     /// When something does not fit; nothing was written or removed then.
-    pub fn prepare(mut self) -> Result<PreparedJob, StudyError> {
+    pub fn prepare(mut self, device: Arc<dyn Device>) -> Result<PreparedJob, StudyError> {
         self.study.pin_inputs()?;
         for lora in &mut self.options.lora {
             // A folder or a name of the hub is not pinned.
@@ -324,6 +328,7 @@ impl Job {
         }
         let uses_model = self.study.uses_model();
         let model = uses_model.then(|| self.open_model()).transpose()?;
+        let model = model.map(|model| model.on(device));
         self.study.check(model.as_ref())?;
         let reference = model.as_ref().map(|model| model.reference.clone());
         let recipe = self.study.recipe(self.seed, reference)?;

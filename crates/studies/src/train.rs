@@ -2,6 +2,7 @@
 
 mod write;
 
+use crate::device::DeviceKind;
 use crate::model::{DiffusionModel, require};
 use crate::{Progress, StudyError};
 use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
@@ -16,17 +17,6 @@ use write::{seconds_before, write_curve, write_model, write_samples};
 /// The recipe of the bundled model.
 const BUNDLED_RECIPE: &str = include_str!("../../../models/puppets-32/training.json");
 const CHECKPOINT: &str = "checkpoint.safetensors";
-/// Where the arithmetic is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// The processor
-    #[default]
-    Cpu,
-    /// A graphics card
-    Wgpu,
-}
-
 /// What `train` is told on the command line.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 pub struct TrainOptions {
@@ -41,7 +31,7 @@ pub struct TrainOptions {
     pub start: Option<PathBuf>,
     /// Where the arithmetic is done
     #[arg(long, value_enum, default_value_t)]
-    pub device: Device,
+    pub device: DeviceKind,
 }
 
 /// What `train` does: its options with the recipe read.
@@ -54,7 +44,7 @@ pub struct TrainArguments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<ModelReference>,
     /// Where the arithmetic is done.
-    pub device: Device,
+    pub device: DeviceKind,
 }
 
 impl TrainOptions {
@@ -130,10 +120,10 @@ impl fmt::Display for TrainReport {
 /// # Errors
 /// Names the field.
 pub fn check(arguments: &TrainArguments) -> Result<(), StudyError> {
-    if arguments.device != Device::Cpu {
+    if arguments.device != DeviceKind::Cpu {
         return Err(StudyError::argument(
             "--device wgpu",
-            "this build computes on the processor only. Use --device cpu",
+            "training computes on the processor only. Use --device cpu",
         ));
     }
     let recipe = &arguments.recipe;

@@ -2,7 +2,7 @@
 
 use super::DiscoverArguments;
 use crate::{Jacobian, StudyError};
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Interpreter, Tensor};
 use alice_geometry::{GolubKahan, LinearMap, Pooled, Spectrum};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -43,7 +43,7 @@ pub struct Basis {
 /// When the rank is above a dimension, the network gives numbers that are not
 /// finite, or the memory does not suffice.
 pub fn find_basis(
-    network: &Model<f32>,
+    network: &dyn Interpreter,
     inputs: &[(&str, &Tensor<f32>)],
     arguments: &DiscoverArguments,
     seed: u64,

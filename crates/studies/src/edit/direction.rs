@@ -6,7 +6,7 @@ use crate::clean::{clean_jacobian, inside_and_rest};
 use crate::discover::basis::decompose_fully;
 use crate::input::InputFile;
 use crate::{DiffusionModel, StudyError};
-use alice_calculus::{Model, Tensor};
+use alice_calculus::{Interpreter, Tensor};
 use alice_geometry::{Block, GolubKahan, LinearMap, Span, Spectrum};
 use alice_runs::TensorFile;
 
@@ -143,7 +143,7 @@ fn leading(map: &dyn LinearMap, last: usize, seed: u64) -> Result<Candidates, St
 /// The directions of the bottleneck's Jacobian at the state itself, up to
 /// index `last`.
 pub(super) fn own_directions(
-    network: &Model<f32>,
+    network: &dyn Interpreter,
     state: &Tensor<f32>,
     timestep: usize,
     last: usize,
@@ -157,7 +157,7 @@ pub(super) fn own_directions(
 /// ones of the rest, which an edit must not move in.
 pub(super) fn local_directions(
     model: &DiffusionModel,
-    network: &Model<f32>,
+    network: &dyn Interpreter,
     state: &Tensor<f32>,
     timestep: usize,
     mask: &[bool],
