@@ -310,13 +310,6 @@ macro_rules! vector_kernels {
     };
 }
 
-/// Whether tiles one vector wide waste so much less than tiles of two that
-/// they are quicker: heads of 40 or 80 channels, 77 tokens.
-#[cfg(target_arch = "x86_64")]
-fn narrow_suffices(columns: usize, lanes: usize) -> bool {
-    8 * columns.next_multiple_of(lanes) <= 7 * columns.next_multiple_of(2 * lanes)
-}
-
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::MicroKernel;
@@ -329,7 +322,7 @@ mod avx512 {
     vector_kernels!("avx512f");
 
     pub(super) fn kernel(columns: usize) -> MicroKernel<f32> {
-        if super::narrow_suffices(columns, LANES) {
+        if columns <= LANES {
             MicroKernel {
                 rows_per_tile: 12,
                 columns_per_tile: 16,
@@ -359,7 +352,7 @@ mod avx2 {
     vector_kernels!("avx2,fma");
 
     pub(super) fn kernel(columns: usize) -> MicroKernel<f32> {
-        if super::narrow_suffices(columns, LANES) {
+        if columns <= LANES {
             MicroKernel {
                 rows_per_tile: 8,
                 columns_per_tile: 8,

@@ -42,7 +42,7 @@ impl<T: Real> PackedMatrix<T> {
         strides: [usize; 3],
     ) -> Self {
         /// Values of a panel that are written while they are in cache.
-        const PART: usize = 1 << 13;
+        const PART: usize = 1 << 12;
         let kernel = T::microkernel(columns);
         let width = kernel.columns_per_tile;
         let line = taps.len() * width;
@@ -64,6 +64,20 @@ impl<T: Real> PackedMatrix<T> {
                     }
                     return;
                 }
+                let part = (PART / line.max(1)).max(1);
+                if let ([tap], 1) = (taps, strides[1]) {
+                    // A transposition, as many rows at a time as stay in cache.
+                    for from in (0..depth).step_by(part) {
+                        let to = &mut to[from * width..depth.min(from + part) * width];
+                        for j in 0..used {
+                            let values = &values[start(*tap, from) + j * strides[2]..];
+                            for (line, &value) in to.chunks_exact_mut(width).zip(values) {
+                                line[j] = value;
+                            }
+                        }
+                    }
+                    return;
+                }
                 // Values are read in the order they lie in, the taps last or
                 // next to each other.
                 let mut write = |k: usize, j: usize| {
@@ -72,7 +86,6 @@ impl<T: Real> PackedMatrix<T> {
                             values[start(tap, k) + j * strides[2]];
                     }
                 };
-                let part = (PART / line.max(1)).max(1);
                 for from in (0..depth).step_by(part) {
                     let part = from..depth.min(from + part);
                     if strides[1] < strides[2] {
