@@ -4,7 +4,6 @@ use crate::model::Model;
 use crate::op::Op;
 use crate::{Parameter, Tensor};
 use alice_kernels::activation::geglu;
-use alice_kernels::attention::Attention;
 use alice_kernels::convolution::Direction;
 use alice_kernels::gather::Epilogue;
 use alice_kernels::layer_norm::{LayerNorm, LayerNormResidual};
@@ -84,7 +83,7 @@ impl<T: Real> Model<T> {
             Op::Input => unreachable!("inputs are fed"),
             Op::Convolution { .. } | Op::Linear { .. } => {
                 let x = &inputs[0];
-                let (_, bias, _) = self.convolution(node).expect("a product");
+                let (_, bias, _) = self.graph().convolution_at(node).expect("a product");
                 let mut out = Buffer::stale(dims.iter().product());
                 let epilogue = bias.map_or(Epilogue::Store, |b| {
                     Epilogue::Bias(self.parameters().get(b))
@@ -174,7 +173,7 @@ impl<T: Real> Model<T> {
             }
             Op::AveragePool => self.average_pool(node, inputs[0].data()),
             Op::Attention { .. } => {
-                let attention = self.attention(node).expect("an attention");
+                let attention = self.graph().attention_at(node).expect("an attention");
                 let [q, k, v] = [&inputs[0], &inputs[1], &inputs[2]];
                 let (out, probabilities) = attention.forward(q.data(), k.data(), v.data(), kept);
                 if kept {
@@ -235,22 +234,6 @@ impl<T: Real> Model<T> {
             eps,
             gain: self.parameters().get(gain),
             bias: self.parameters().get(bias),
-        })
-    }
-
-    pub(crate) fn attention(&self, node: usize) -> Option<Attention> {
-        let this = &self.graph().nodes[node];
-        let Op::Attention { heads, causal } = this.op else {
-            return None;
-        };
-        let (&channels, queries) = this.dims.split_last()?;
-        let keys = self.graph().dims(this.inputs[1]).split_last()?.1;
-        Some(Attention {
-            queries: queries.iter().product(),
-            keys: keys.iter().product(),
-            channels,
-            heads,
-            causal,
         })
     }
 

@@ -8,6 +8,8 @@
 //! is an [`Interpreter`], here or on another [`Device`].
 
 mod error;
+mod extents;
+mod feed;
 mod forward;
 mod graph;
 mod interpreter;
@@ -22,7 +24,10 @@ mod tape;
 mod tensor;
 
 pub use alice_kernels::activation::Activation;
+pub use alice_kernels::attention::Attention;
+pub use alice_kernels::convolution::Convolution;
 pub use error::GraphError;
+pub use feed::{Bound, Feed};
 pub use graph::{Graph, Node, Value};
 pub use interpreter::{Cpu, Derivative, Device, Interpreter};
 pub use model::Model;

@@ -1,8 +1,8 @@
 //! A graph with its parameters, ready to run.
 
-use crate::graph::{Graph, Value};
-use crate::op::Op;
-use crate::{GraphError, Parameter, Parameters, Tensor};
+use crate::feed::{Bound, Feed};
+use crate::graph::Graph;
+use crate::{GraphError, Parameters, Tensor};
 use alice_kernels::Real;
 use alice_kernels::convolution::{Convolution, Direction, Layout, PackedWeights, Plan};
 use alice_kernels::gather::Epilogue;
@@ -18,7 +18,7 @@ pub struct Model<T> {
     /// By node.
     products: Vec<[Product<T>; 2]>,
     /// Inputs that are given once for all.
-    bound: Vec<(String, Tensor<T>)>,
+    bound: Bound<T>,
 }
 
 /// A convolution's product in one direction, made at its first use.
@@ -54,7 +54,7 @@ impl<T: Real> Model<T> {
             graph,
             parameters,
             products,
-            bound: Vec::new(),
+            bound: Bound::default(),
         };
         model.prepare(Direction::Forward, |_| true)?;
         Ok(model)
@@ -72,7 +72,7 @@ impl<T: Real> Model<T> {
     ) -> Result<(), GraphError> {
         let nodes = (0..self.graph.nodes.len()).into_par_iter();
         nodes.filter(|&node| wanted(node)).try_for_each(|node| {
-            let Some((weight, _, shape)) = self.convolution(node) else {
+            let Some((weight, _, shape)) = self.graph.convolution_at(node) else {
                 return Ok(());
             };
             let packed = &self.products[node][direction as usize].weights;
@@ -92,17 +92,7 @@ impl<T: Real> Model<T> {
     /// # Errors
     /// When there is no such input, or it has another shape.
     pub fn bind(&mut self, name: &str, value: Tensor<T>) -> Result<(), GraphError> {
-        let dims = self.graph.dims(self.graph.find_input(name)?);
-        if value.dims().get(1..) != Some(dims) || value.batch() != 1 {
-            return Err(GraphError::Input {
-                name: name.to_owned(),
-                expected: format!("[1, {}]", join(dims)),
-                found: value.dims().to_vec(),
-            });
-        }
-        self.bound.retain(|(bound, _)| bound != name);
-        self.bound.push((name.to_owned(), value));
-        Ok(())
+        self.bound.set(&self.graph, name, value)
     }
 
     /// The graph.
@@ -133,8 +123,7 @@ impl<T: Real> Model<T> {
     pub fn cast<U: Real>(&self) -> Model<U> {
         let mut model = Model::new(self.graph.clone(), self.parameters.cast())
             .expect("the graph is the same and the weights are held");
-        let cast = |(name, value): &(String, Tensor<T>)| (name.clone(), value.cast());
-        model.bound = self.bound.iter().map(cast).collect();
+        model.bound = self.bound.cast();
         model
     }
 
@@ -154,62 +143,12 @@ impl<T: Real> Model<T> {
         epilogue: Epilogue<'_, T>,
         out: &mut [T],
     ) {
-        let (weight, _, shape) = self.convolution(node).expect("a product");
+        let (weight, _, shape) = self.graph.convolution_at(node).expect("a product");
         let plan = self.plan(node, &shape, direction);
         let values = self.parameters.get(weight);
         let weights = &self.products[node][direction as usize].weights;
         let weights = weights.get_or_init(|| plan.pack(values, Layout::Kernel));
         plan.product(n, x, weights, epilogue, out);
-    }
-
-    /// The extents of a convolution or of a linear map, which is a
-    /// convolution of one pixel's kernel.
-    pub(crate) fn convolution(
-        &self,
-        node: usize,
-    ) -> Option<(Parameter, Option<Parameter>, Convolution)> {
-        let this = &self.graph.nodes[node];
-        let from = &self.graph.nodes[this.inputs.first()?.0].dims;
-        let input = *from.last()?;
-        let output = *this.dims.last()?;
-        match this.op {
-            Op::Convolution {
-                weight,
-                bias,
-                kernel,
-                stride,
-                padding,
-            } => Some((
-                weight,
-                bias,
-                Convolution {
-                    from: [from[0], from[1]],
-                    to: [this.dims[0], this.dims[1]],
-                    input,
-                    output,
-                    kernel,
-                    stride,
-                    before: [padding.top, padding.left],
-                },
-            )),
-            Op::Linear { weight, bias } => {
-                let rows = from.iter().rev().skip(1).product();
-                Some((
-                    weight,
-                    bias,
-                    Convolution {
-                        from: [rows, 1],
-                        to: [rows, 1],
-                        input,
-                        output,
-                        kernel: 1,
-                        stride: 1,
-                        before: [0, 0],
-                    },
-                ))
-            }
-            _ => None,
-        }
     }
 
     /// Values of the named inputs, all of one batch; a batch of one is repeated.
@@ -218,36 +157,7 @@ impl<T: Real> Model<T> {
         inputs: &[(&str, &Tensor<T>)],
         needed: &[bool],
     ) -> Result<Vec<Option<Arc<Tensor<T>>>>, GraphError> {
-        let mut values = vec![None; self.graph.nodes.len()];
-        let mut batch = 1;
-        let left_out = |(name, _): &&(String, Tensor<T>)| !inputs.iter().any(|(n, _)| n == name);
-        let bound = self.bound.iter().filter(left_out);
-        let bound = bound.map(|(name, value)| (name.as_str(), value));
-        for (name, tensor) in inputs.iter().copied().chain(bound) {
-            let value = self.graph.find_input(name)?;
-            let dims = self.graph.dims(value);
-            let batch_fits = batch == 1 || tensor.batch() == batch || tensor.batch() == 1;
-            if tensor.dims().get(1..) != Some(dims) || tensor.batch() == 0 || !batch_fits {
-                return Err(GraphError::Input {
-                    name: name.to_owned(),
-                    expected: if batch_fits {
-                        format!("[N, {}]", join(dims))
-                    } else {
-                        format!("[{batch}, {}] or [1, {}]", join(dims), join(dims))
-                    },
-                    found: tensor.dims().to_vec(),
-                });
-            }
-            batch = batch.max(tensor.batch());
-            values[value.0] = Some(tensor);
-        }
-        for (name, Value(index)) in self.graph.inputs() {
-            if needed[index] && values[index].is_none() {
-                return Err(GraphError::Missing {
-                    name: name.to_owned(),
-                });
-            }
-        }
+        let Feed { values, batch } = self.bound.feed(&self.graph, inputs, needed)?;
         let repeat = |tensor: &Tensor<T>| {
             if tensor.batch() == batch {
                 return Arc::new(tensor.clone());
@@ -258,9 +168,4 @@ impl<T: Real> Model<T> {
         };
         Ok(values.into_iter().map(|v| v.map(repeat)).collect())
     }
-}
-
-fn join(dims: &[usize]) -> String {
-    let dims: Vec<String> = dims.iter().map(ToString::to_string).collect();
-    dims.join(", ")
 }

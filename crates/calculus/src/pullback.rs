@@ -41,7 +41,7 @@ impl<T: Real> Model<T> {
         };
         match (&this.op, residual) {
             (Op::Convolution { .. } | Op::Linear { .. }, residual) => {
-                let (weight, bias, shape) = self.convolution(node).expect("a product");
+                let (weight, bias, shape) = self.graph().convolution_at(node).expect("a product");
                 if let (Some(gradients), Residual::Source(x)) = (gradients, residual) {
                     let plan = self.plan(node, &shape, Direction::Forward);
                     plan.weight_gradient(blocks, x.data(), u, &mut gradients[weight.0]);
@@ -153,7 +153,7 @@ impl<T: Real> Model<T> {
                 one(out)
             }
             (Op::Attention { .. }, Residual::Attention { qkv, probabilities }) => {
-                let attention = self.attention(node).expect("an attention");
+                let attention = self.graph().attention_at(node).expect("an attention");
                 let primal = [qkv[0].data(), qkv[1].data(), qkv[2].data()];
                 let sides = attention.pullback(primal, probabilities, u);
                 sides

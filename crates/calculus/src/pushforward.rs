@@ -116,7 +116,7 @@ impl<T: Real> Model<T> {
             }
             (Op::AveragePool, _) => self.average_pool(node, first()),
             (Op::Attention { .. }, Residual::Attention { qkv, probabilities }) => {
-                let attention = self.attention(node).expect("an attention");
+                let attention = self.graph().attention_at(node).expect("an attention");
                 let primal = [qkv[0].data(), qkv[1].data(), qkv[2].data()];
                 let tangents = [0, 1, 2].map(|i| tangents[i].map(Tensor::data));
                 attention.pushforward(primal, probabilities, tangents)

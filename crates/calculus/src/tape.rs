@@ -87,16 +87,7 @@ impl<T: Real> Model<T> {
         outputs: &[Value],
     ) -> Result<Vec<Tensor<T>>, GraphError> {
         let batch = batch(inputs)?;
-        for (value, shift) in shifts {
-            let dims = self.graph().dims(*value);
-            if shift.batch() != batch || shift.dims().get(1..) != Some(dims) {
-                return Err(GraphError::Input {
-                    name: format!("a shift of {}", self.graph().nodes[value.0].name),
-                    expected: format!("{batch} items of {dims:?}"),
-                    found: shift.dims().to_vec(),
-                });
-            }
-        }
+        self.graph().check_shifts(shifts, batch)?;
         let parts: Vec<Vec<Tensor<T>>> = chunks(inputs, batch)
             .par_iter()
             .zip(chunks(shifts, batch))

@@ -6,18 +6,20 @@ use crate::kernel::Kernel;
 use crate::matrices::{Matrices, multiply};
 use crate::recorder::Recorder;
 use alice_calculus::GraphError;
+use std::ops::Deref;
 
 /// Scores in flight, at most, as far as one query of each item allows.
 const SCORES: usize = 1 << 24;
 
-/// The extents of an attention.
+/// An attention.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Attention {
-    pub(crate) queries: usize,
-    pub(crate) keys: usize,
-    pub(crate) channels: usize,
-    pub(crate) heads: usize,
-    pub(crate) causal: bool,
+pub(crate) struct Attention(pub(crate) alice_calculus::Attention);
+
+impl Deref for Attention {
+    type Target = alice_calculus::Attention;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// Some queries of all items.

@@ -1,6 +1,7 @@
 //! One primal pass, and the derivatives through what it kept.
 
 use crate::arrays::Array;
+use crate::feed;
 use crate::forward::Kept;
 use crate::network::Network;
 use crate::recorder::Recorder;
@@ -42,11 +43,12 @@ impl<'a> Linearization<'a> {
                 why: format!("does not depend on {}", name(from)),
             });
         }
-        let feed = network.feed(inputs, &graph.needed(&[to]))?;
-        let batch = feed.batch();
+        let needed = graph.needed(&[to]);
+        let feed = network.feed(inputs, &needed)?;
+        let batch = feed.batch;
         let mut kept = vec![Kept::Nothing; graph.nodes().len()];
         let mut recorder = Recorder::new(&network.context);
-        let values = feed.upload(&mut recorder, 0..batch)?;
+        let values = feed::upload(&feed, &mut recorder, 0..batch, &needed)?;
         let run = network.run(
             &mut recorder,
             values,

@@ -8,18 +8,7 @@ use alice_calculus::GraphError;
 
 /// A convolution, or a linear map as one of a kernel of one pixel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Convolution {
-    /// Height and width of the picture that is read.
-    pub(crate) from: [usize; 2],
-    /// Of the one that is made.
-    pub(crate) to: [usize; 2],
-    pub(crate) input: usize,
-    pub(crate) output: usize,
-    pub(crate) side: usize,
-    pub(crate) stride: usize,
-    /// Zeros above and to the left.
-    pub(crate) before: [usize; 2],
-}
+pub(crate) struct Convolution(pub(crate) alice_calculus::Convolution);
 
 impl Convolution {
     /// The convolution of `n` pictures x with `[side², input, output]`.
@@ -54,10 +43,11 @@ impl Convolution {
         bias: Option<&Array>,
         adjoint: bool,
     ) -> Result<Array, GraphError> {
+        let shape = &self.0;
         let (from, to, depth, columns) = if adjoint {
-            (self.to, self.from, self.output, self.input)
+            (shape.to, shape.from, shape.output, shape.input)
         } else {
-            (self.from, self.to, self.input, self.output)
+            (shape.from, shape.to, shape.input, shape.output)
         };
         // Rows of the weights are those of `input`.
         let strides = if adjoint { [1, depth] } else { [columns, 1] };
@@ -69,11 +59,11 @@ impl Convolution {
             depth,
             strides[0],
             strides[1],
-            self.side * self.side,
-            self.side,
-            self.stride,
-            self.before[0],
-            self.before[1],
+            shape.kernel * shape.kernel,
+            shape.kernel,
+            shape.stride,
+            shape.before[0],
+            shape.before[1],
             from[0],
             from[1],
             to[0],

@@ -3,14 +3,15 @@
 use crate::arrays::Array;
 use crate::attention::Attention;
 use crate::context::Context;
-use crate::feed::{self, Feed};
+use crate::feed;
 use crate::forward::Kept;
 use crate::linearization::Linearization;
 use crate::matrices::Convolution;
 use crate::norm::Norm;
 use crate::recorder::Recorder;
 use alice_calculus::{
-    Derivative, Graph, GraphError, Interpreter, Op, Parameter, Parameters, Tensor, Value,
+    Bound, Derivative, Feed, Graph, GraphError, Interpreter, Op, Parameter, Parameters, Tensor,
+    Value,
 };
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(crate) struct Network {
     pub(crate) graph: Arc<Graph>,
     parameters: Vec<Array>,
     /// Inputs that are given once for all.
-    bound: Vec<(String, Tensor<f32>)>,
+    bound: Bound<f32>,
 }
 
 impl Network {
@@ -90,7 +91,7 @@ impl Network {
             context,
             graph,
             parameters: arrays,
-            bound: Vec::new(),
+            bound: Bound::default(),
         })
     }
 
@@ -103,52 +104,22 @@ impl Network {
         &'a self,
         inputs: &[(&str, &'a Tensor<f32>)],
         needed: &[bool],
-    ) -> Result<Feed<'a>, GraphError> {
-        Feed::new(&self.graph, inputs, &self.bound, needed)
+    ) -> Result<Feed<'a, f32>, GraphError> {
+        self.bound.feed(&self.graph, inputs, needed)
     }
 
-    /// The extents of a convolution or of a linear map.
+    /// A convolution or a linear map, with its weight and its bias.
     pub(crate) fn convolution(
         &self,
         node: usize,
     ) -> Option<(Parameter, Option<Parameter>, Convolution)> {
-        let this = &self.graph.nodes()[node];
-        let from = self.graph.dims(*this.inputs.first()?);
-        let (input, output) = (*from.last()?, *this.dims.last()?);
-        match this.op {
-            Op::Convolution {
-                weight,
-                bias,
-                kernel,
-                stride,
-                padding,
-            } => {
-                let convolution = Convolution {
-                    from: [from[0], from[1]],
-                    to: [this.dims[0], this.dims[1]],
-                    input,
-                    output,
-                    side: kernel,
-                    stride,
-                    before: [padding.top, padding.left],
-                };
-                Some((weight, bias, convolution))
-            }
-            Op::Linear { weight, bias } => {
-                let rows = from.iter().rev().skip(1).product();
-                let convolution = Convolution {
-                    from: [rows, 1],
-                    to: [rows, 1],
-                    input,
-                    output,
-                    side: 1,
-                    stride: 1,
-                    before: [0, 0],
-                };
-                Some((weight, bias, convolution))
-            }
-            _ => None,
-        }
+        let (weight, bias, extents) = self.graph.convolution_at(node)?;
+        Some((weight, bias, Convolution(extents)))
+    }
+
+    /// An attention.
+    pub(crate) fn attention(&self, node: usize) -> Option<Attention> {
+        self.graph.attention_at(node).map(Attention)
     }
 
     /// The extents and parameters of a normalisation.
@@ -185,23 +156,6 @@ impl Network {
             }),
             _ => None,
         }
-    }
-
-    /// The extents of an attention.
-    pub(crate) fn attention(&self, node: usize) -> Option<Attention> {
-        let this = &self.graph.nodes()[node];
-        let Op::Attention { heads, causal } = this.op else {
-            return None;
-        };
-        let (&channels, queries) = this.dims.split_last()?;
-        let keys = self.graph.dims(this.inputs[1]).split_last()?.1;
-        Some(Attention {
-            queries: queries.iter().product(),
-            keys: keys.iter().product(),
-            channels,
-            heads,
-            causal,
-        })
     }
 
     /// Items that one run takes, so that values of all of them that are alive
@@ -273,10 +227,7 @@ impl Interpreter for Network {
     }
 
     fn bind(&mut self, name: &str, value: Tensor<f32>) -> Result<(), GraphError> {
-        feed::check_bound(&self.graph, name, &value)?;
-        self.bound.retain(|(bound, _)| bound != name);
-        self.bound.push((name.to_owned(), value));
-        Ok(())
+        self.bound.set(&self.graph, name, value)
     }
 
     fn evaluate_shifted(
@@ -287,13 +238,13 @@ impl Interpreter for Network {
     ) -> Result<Vec<Tensor<f32>>, GraphError> {
         let needed = self.graph.needed(outputs);
         let feed = self.feed(inputs, &needed)?;
-        feed::check_shifts(&self.graph, shifts, feed.batch())?;
+        self.graph.check_shifts(shifts, feed.batch)?;
         let most = self.items_at_once(&needed, outputs);
         let mut found = vec![Vec::new(); outputs.len()];
-        for first in (0..feed.batch()).step_by(most) {
-            let items = first..feed.batch().min(first + most);
+        for first in (0..feed.batch).step_by(most) {
+            let items = first..feed.batch.min(first + most);
             let mut recorder = Recorder::new(&self.context);
-            let values = feed.upload(&mut recorder, items.clone())?;
+            let values = feed::upload(&feed, &mut recorder, items.clone(), &needed)?;
             let mut moved = Vec::with_capacity(shifts.len());
             for (value, shift) in shifts {
                 let part = feed::part(shift, &items);
@@ -315,7 +266,7 @@ impl Interpreter for Network {
             }
         }
         let whole = |(value, data): (&Value, Vec<f32>)| {
-            let dims = [&[feed.batch()], self.graph.dims(*value)].concat();
+            let dims = [&[feed.batch], self.graph.dims(*value)].concat();
             Tensor::new(&dims, data)
         };
         outputs.iter().zip(found).map(whole).collect()

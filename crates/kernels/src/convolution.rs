@@ -337,10 +337,13 @@ impl Plan {
         assert_eq!(out.len(), n * item);
         for (class, matrix) in classes.iter().zip(matrices) {
             let len = class.rows.len() * channels;
-            let mut part = Buffer::zeros(n * len);
-            if !class.taps.is_empty() {
+            let part = if class.taps.is_empty() {
+                Buffer::zeros(n * len)
+            } else {
+                let mut part = Buffer::stale(n * len);
                 product(n, &class.table, u, matrix, Epilogue::Store, &mut part);
-            }
+                part
+            };
             out.par_chunks_exact_mut(item)
                 .zip(part.par_chunks_exact(len.max(1)))
                 .for_each(|(out, part)| {

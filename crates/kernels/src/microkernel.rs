@@ -41,8 +41,10 @@ type Outer<T> = unsafe fn(depth: usize, columns: *const *const T, panel: *const 
 
 /// No tile has more rows.
 pub(crate) const MAX_ROWS: usize = 12;
+/// At most as many columns.
+pub(crate) const MAX_COLUMNS: usize = 32;
 /// No tile is larger than this many values.
-pub(crate) const MAX_TILE: usize = MAX_ROWS * 32;
+pub(crate) const MAX_TILE: usize = MAX_ROWS * MAX_COLUMNS;
 
 /// The register tile of one instruction set.
 #[derive(Clone, Copy, Debug)]

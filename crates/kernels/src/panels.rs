@@ -77,33 +77,22 @@ fn narrowed<T: Real, H: Copy + Default + Send + Sync>(
     widen: fn(&[H], &mut [T]),
 ) -> Option<Vec<H>> {
     const PART: usize = 1 << 12;
+    let survive = |values: &[T], halves: &mut [H]| {
+        narrow(values, halves);
+        let mut back = Buffer::stale(values.len());
+        widen(halves, &mut back);
+        // Equal zeros may differ in their sign, which no sum shows.
+        *back == *values
+    };
     // Most matrices that do not fit show it at once.
     let first = &values[..values.len().min(64)];
-    if !survives(first, narrow, widen) {
+    if !survive(first, &mut vec![H::default(); first.len()]) {
         return None;
     }
-    let parts: Option<()> = values
-        .par_chunks(PART)
-        .map(|part| survives(part, narrow, widen).then_some(()))
-        .collect();
-    parts?;
     let mut halves = vec![H::default(); values.len()];
     let parts = halves.par_chunks_mut(PART).zip(values.par_chunks(PART));
-    parts.for_each(|(halves, values)| narrow(values, halves));
-    Some(halves)
-}
-
-fn survives<T: Real, H: Copy + Default>(
-    values: &[T],
-    narrow: fn(&[T], &mut [H]),
-    widen: fn(&[H], &mut [T]),
-) -> bool {
-    let mut halves = vec![H::default(); values.len()];
-    let mut back = vec![T::ZERO; values.len()];
-    narrow(values, &mut halves);
-    widen(&halves, &mut back);
-    // Equal zeros may differ in their sign, which no sum shows.
-    back == values
+    let all = parts.map(|(halves, values)| survive(values, halves));
+    all.all(|survived| survived).then_some(halves)
 }
 
 #[cfg(test)]

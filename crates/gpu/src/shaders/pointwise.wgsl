@@ -179,18 +179,29 @@ fn clear_channels(at: Place) {
     result[row * e.to_width + e.to_offset + i % e.channels] = 0.0;
 }
 
+// Where a value of pictures of some width and height lies.
+struct Pixel {
+    item: u32,
+    y: u32,
+    x: u32,
+    channel: u32,
+}
+
+fn pixel(i: u32, width: u32, height: u32) -> Pixel {
+    let pixel = i / e.channels;
+    return Pixel(pixel / (width * height), pixel / width % height, pixel % width, i % e.channels);
+}
+
 // The nearest source pixel.
 @compute @workgroup_size(256)
 fn upsample(at: Place) {
     let i = index(at);
     if i >= e.count { return; }
-    let c = i % e.channels;
-    let pixel = i / e.channels;
-    let x = pixel % e.to_w;
-    let y = pixel / e.to_w % e.to_h;
-    let item = pixel / (e.to_w * e.to_h);
-    let source = (item * e.from_h + y * e.from_h / e.to_h) * e.from_w + x * e.from_w / e.to_w;
-    result[i] = a[source * e.channels + c];
+    let p = pixel(i, e.to_w, e.to_h);
+    let x = p.x * e.from_w / e.to_w;
+    let y = p.y * e.from_h / e.to_h;
+    let source = (p.item * e.from_h + y) * e.from_w + x;
+    result[i] = a[source * e.channels + p.channel];
 }
 
 // The sum over the pixels whose nearest source pixel this is.
@@ -198,19 +209,15 @@ fn upsample(at: Place) {
 fn upsample_adjoint(at: Place) {
     let i = index(at);
     if i >= e.count { return; }
-    let c = i % e.channels;
-    let pixel = i / e.channels;
-    let x = pixel % e.from_w;
-    let y = pixel / e.from_w % e.from_h;
-    let item = pixel / (e.from_w * e.from_h);
-    let first_x = (x * e.to_w + e.from_w - 1u) / e.from_w;
-    let last_x = ((x + 1u) * e.to_w + e.from_w - 1u) / e.from_w;
-    let first_y = (y * e.to_h + e.from_h - 1u) / e.from_h;
-    let last_y = ((y + 1u) * e.to_h + e.from_h - 1u) / e.from_h;
+    let p = pixel(i, e.from_w, e.from_h);
+    let first_x = (p.x * e.to_w + e.from_w - 1u) / e.from_w;
+    let last_x = ((p.x + 1u) * e.to_w + e.from_w - 1u) / e.from_w;
+    let first_y = (p.y * e.to_h + e.from_h - 1u) / e.from_h;
+    let last_y = ((p.y + 1u) * e.to_h + e.from_h - 1u) / e.from_h;
     var sum = 0.0;
     for (var v = first_y; v < last_y; v++) {
         for (var u = first_x; u < last_x; u++) {
-            sum += a[((item * e.to_h + v) * e.to_w + u) * e.channels + c];
+            sum += a[((p.item * e.to_h + v) * e.to_w + u) * e.channels + p.channel];
         }
     }
     result[i] = sum;
@@ -220,12 +227,8 @@ fn upsample_adjoint(at: Place) {
 fn average_pool(at: Place) {
     let i = index(at);
     if i >= e.count { return; }
-    let c = i % e.channels;
-    let pixel = i / e.channels;
-    let x = pixel % e.to_w;
-    let y = pixel / e.to_w % e.to_h;
-    let item = pixel / (e.to_w * e.to_h);
-    let corner = ((item * e.from_h + 2u * y) * e.from_w + 2u * x) * e.channels + c;
+    let p = pixel(i, e.to_w, e.to_h);
+    let corner = ((p.item * e.from_h + 2u * p.y) * e.from_w + 2u * p.x) * e.channels + p.channel;
     let below = corner + e.from_w * e.channels;
     result[i] = 0.25 * (a[corner] + a[corner + e.channels] + a[below] + a[below + e.channels]);
 }
@@ -234,15 +237,13 @@ fn average_pool(at: Place) {
 fn average_pool_adjoint(at: Place) {
     let i = index(at);
     if i >= e.count { return; }
-    let c = i % e.channels;
-    let pixel = i / e.channels;
-    let x = pixel % e.from_w / 2u;
-    let y = pixel / e.from_w % e.from_h / 2u;
-    let item = pixel / (e.from_w * e.from_h);
+    let p = pixel(i, e.from_w, e.from_h);
+    let x = p.x / 2u;
+    let y = p.y / 2u;
     var value = 0.0;
     // An odd last row or column was dropped.
     if x < e.to_w && y < e.to_h {
-        value = 0.25 * a[((item * e.to_h + y) * e.to_w + x) * e.channels + c];
+        value = 0.25 * a[((p.item * e.to_h + y) * e.to_w + x) * e.channels + p.channel];
     }
     result[i] = value;
 }

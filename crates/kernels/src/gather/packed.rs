@@ -2,7 +2,7 @@
 
 use super::Epilogue;
 use crate::Real;
-use crate::microkernel::{MAX_ROWS, MAX_TILE, MicroKernel};
+use crate::microkernel::{MAX_COLUMNS, MAX_ROWS, MAX_TILE, MicroKernel};
 use crate::panels::Panels;
 use rayon::prelude::*;
 
@@ -141,54 +141,23 @@ impl<T: Real> PackedMatrix<T> {
         out: &mut [T],
         out_stride: usize,
     ) {
-        /// Values of a panel that stay in the first-level cache.
-        const PART: usize = 1 << 12;
         assert_eq!(self.taps, 1);
-        let (depth, columns) = (self.depth, self.columns);
-        let height = self.kernel.rows_per_tile;
-        let width = self.kernel.columns_per_tile;
-        let part = PART / width;
-        let mut tile = [T::ZERO; MAX_TILE];
-        let nothing = [T::ZERO; MAX_TILE];
-        let mut pointers = [a.as_ptr(); MAX_ROWS];
-        let mut widened = self.panels.buffer(PART);
-        for p in 0..columns.div_ceil(width) {
-            let used = width.min(columns - p * width);
-            for k in (0..depth).step_by(part) {
-                let end = depth.min(k + part);
-                let at = p * depth;
-                let panel = (at + k) * width..(at + end) * width;
-                let panel = self.panels.values(panel, &mut widened);
-                let fresh = k == 0 && !accumulate;
-                for first in (0..rows).step_by(height) {
-                    // Rows beyond the last repeat it.
-                    for (i, pointer) in pointers[..height].iter_mut().enumerate() {
-                        let start = (first + i).min(rows - 1) * a_stride;
-                        *pointer = a[start + k..start + end].as_ptr();
-                    }
-                    let pointers = &pointers[..height];
-                    let to = &mut out[first * out_stride + p * width..];
-                    let used_rows = height.min(rows - first);
-                    if used == width && used_rows == height {
-                        let start = fresh.then_some((&nothing[..], 0));
-                        self.kernel
-                            .run_tile(1, end - k, pointers, panel, start, to, out_stride);
-                        continue;
-                    }
-                    let start = Some((&nothing[..], 0));
-                    self.kernel
-                        .run_tile(1, end - k, pointers, panel, start, &mut tile, width);
-                    let epilogue = if fresh {
-                        Epilogue::Store
-                    } else {
-                        Epilogue::Accumulate
-                    };
-                    let lines = to.chunks_mut(out_stride).zip(tile.chunks_exact(width));
-                    for (line, sums) in lines.take(used_rows) {
-                        epilogue.finish(&mut line[..used], sums);
-                    }
-                }
-            }
+        let (height, width) = (self.kernel.rows_per_tile, self.kernel.columns_per_tile);
+        // Rows beyond the last repeat it.
+        let pointers = (0..rows.next_multiple_of(height)).map(|row| {
+            let start = row.min(rows - 1) * a_stride;
+            a[start..start + self.depth].as_ptr()
+        });
+        let pointers: Vec<*const T> = pointers.collect();
+        let epilogue = if accumulate {
+            Epilogue::Accumulate
+        } else {
+            Epilogue::Store
+        };
+        let mut widened = self.panels.buffer(self.depth * width);
+        for p in 0..self.columns.div_ceil(width) {
+            let out = &mut out[p * width..];
+            self.panel_product(p, &pointers, rows, epilogue, &mut widened, out, out_stride);
         }
     }
 
@@ -208,8 +177,7 @@ impl<T: Real> PackedMatrix<T> {
         let (kernel, taps, depth) = (&self.kernel, self.taps, self.depth);
         let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
         let used = width.min(self.columns - p * width);
-        let mut tile = [T::ZERO; MAX_TILE];
-        let nothing = [T::ZERO; MAX_TILE];
+        let nothing = [T::ZERO; MAX_COLUMNS];
         let mut shifted = [std::ptr::null(); MAX_ROWS];
         let line = depth * width;
         // Several short taps at a time, or a long one in parts.
@@ -264,6 +232,7 @@ impl<T: Real> PackedMatrix<T> {
                     }
                     // Sums begin as those of whole tiles do: a row's result
                     // does not depend on how many rows there are.
+                    let mut tile = [T::ZERO; MAX_TILE];
                     let lines = tile.chunks_exact_mut(width).zip(to.chunks(stride));
                     for (line, to) in lines.take(used_rows) {
                         line[..used].copy_from_slice(match epilogue {

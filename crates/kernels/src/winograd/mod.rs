@@ -13,7 +13,7 @@ use crate::Real;
 use crate::buffer::Buffer;
 use crate::convolution::Convolution;
 use crate::gather::Epilogue;
-use crate::microkernel::{MAX_ROWS, MAX_TILE, MicroKernel};
+use crate::microkernel::{MAX_COLUMNS, MAX_ROWS, MicroKernel};
 use crate::simd::{LANES, Lanes, vectorized};
 use points::{ENTRIES, Input, Kernel, Output, SIDE, TILE, kernel_taps, output_pixels, transform};
 use rayon::prelude::*;
@@ -193,7 +193,7 @@ impl<T: Real> Winograd<T> {
                 );
             }
         }
-        let nothing = [T::ZERO; MAX_TILE];
+        let nothing = [T::ZERO; MAX_COLUMNS];
         let mut rows = [zeros.as_ptr(); MAX_ROWS];
         for entry in 0..ENTRIES {
             for (p, panel) in self
