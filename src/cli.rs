@@ -66,7 +66,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   alice compare --out runs/compare    interrupted, the same command goes on
-  alice compare --count 8 --pairs 4 --spaces 4")]
+  alice compare --count 8 --pairs 4 --spaces 4
+  alice compare --beside runs/simple/model,runs/stage-1/model    tangent spaces of three models")]
     Compare {
         #[command(flatten)]
         study: CompareArguments,

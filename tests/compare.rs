@@ -4,6 +4,7 @@
 
 mod common;
 
+use alice_runs::TensorFile;
 use common::Home;
 use serde_json::Value;
 use std::fs;
@@ -49,6 +50,64 @@ fn claims_are_measured_without_an_instrument() {
         assert!(home.path("run").join(file).is_file(), "{file}");
     }
     assert!(!home.path("run/success.svg").exists());
+}
+
+#[test]
+fn other_models_are_compared() {
+    let home = Home::new();
+    home.tiny_model();
+    let scheduler = "twin/scheduler/scheduler_config.json";
+    home.copy("crates/networks/tests/fixtures/half", "twin");
+    let weights = TensorFile::read(home.path("model/unet/diffusion_pytorch_model.safetensors"));
+    let mut changed = TensorFile::new();
+    for (name, tensor) in &weights.unwrap().tensors {
+        let values = tensor.data.iter().map(|v| 1.5 * v).collect();
+        changed.insert(name, &tensor.shape, values).unwrap();
+    }
+    let path = home.path("twin/unet/diffusion_pytorch_model.safetensors");
+    changed.write(&path).unwrap();
+    let report = home.json(&format!("{TINY} --beside model,twin --out run"));
+    let report = &report["report"];
+    let [same, twin] = [0, 1].map(|i| report["beside"][i].clone());
+    // A model beside itself is the same model.
+    assert_eq!(same["spaces"], report["spaces"]);
+    for i in 0..2 {
+        assert!(number(&same["apart"][i]["value"]) < 1e-3, "{same}");
+        let apart = number(&twin["apart"][i]["value"]);
+        assert!((0.05..1.0).contains(&apart), "{twin}");
+    }
+    for file in ["timesteps.svg", "models.svg"] {
+        assert!(home.path("run").join(file).is_file(), "{file}");
+    }
+    let again = home.json("replay run --out again");
+    let different = again["replay"]["different"].as_array().unwrap();
+    let timed = |file: &&Value| file.as_str() != Some("report.json");
+    assert_eq!(different.iter().find(timed), None);
+    // The twin is pinned by its weights.
+    weights_of(&home, "model", "twin");
+    home.refused("replay run --out third", &["twin", "recipe"]);
+    let text = fs::read_to_string(home.path(scheduler)).unwrap();
+    fs::write(
+        home.path(scheduler),
+        text.replace("linear", "squaredcos_cap_v2"),
+    )
+    .unwrap();
+    for (models, words) in [
+        ("twin", ["--beside", "noise schedule"]),
+        ("puppets-32", ["--beside", "32×32"]),
+        ("nowhere", ["nowhere", "no"]),
+        ("model,model,model,model", ["--beside", "more than 3"]),
+    ] {
+        home.refused(&format!("{TINY} --beside {models} --out none"), &words);
+        assert!(!home.path("none").exists(), "{models}");
+    }
+}
+
+/// Gives one model the weights of another.
+fn weights_of(home: &Home, from: &str, to: &str) {
+    let file = "unet/diffusion_pytorch_model.safetensors";
+    let [from, to] = [from, to].map(|model| home.path(model).join(file));
+    fs::copy(from, to).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Files that a study reads.
+//! Files and further models that a study reads.
 
-use crate::StudyError;
+use crate::{DiffusionModel, StudyError};
 use alice_runs::{disk, hash};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -42,11 +42,7 @@ impl InputFile {
         } else if self.hash != found {
             return Err(StudyError::argument(
                 self.path.display().to_string(),
-                format!(
-                    "its content is {} and was {} when the recipe was made. Restore the file",
-                    hash::short(&found),
-                    hash::short(&self.hash)
-                ),
+                changed(&found, &self.hash),
             ));
         }
         Ok(())
@@ -59,4 +55,60 @@ impl InputFile {
     pub fn read(&self) -> Result<Vec<u8>, StudyError> {
         Ok(disk::read(&self.path)?)
     }
+}
+
+/// A model that a study reads beside its own. The recipe keeps the hash of its
+/// weights, so that a replay notices when it is another model by then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputModel {
+    /// The model, as it was given.
+    pub name: PathBuf,
+    /// The hash of its weights; empty until [`InputModel::pin`].
+    #[serde(default)]
+    pub hash: String,
+}
+
+impl FromStr for InputModel {
+    type Err = Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Infallible> {
+        Ok(Self {
+            name: name.into(),
+            hash: String::new(),
+        })
+    }
+}
+
+impl InputModel {
+    /// Records the weights' hash, or checks the one recorded before.
+    ///
+    /// # Errors
+    /// When the model cannot be read, or is not the one recorded.
+    pub fn pin(&mut self) -> Result<(), StudyError> {
+        let found = self.open()?.reference.hash;
+        if self.hash.is_empty() {
+            self.hash = found;
+        } else if self.hash != found {
+            let name = self.name.display().to_string();
+            return Err(StudyError::argument(name, changed(&found, &self.hash)));
+        }
+        Ok(())
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// Those of [`DiffusionModel::named`].
+    pub fn open(&self) -> Result<DiffusionModel, StudyError> {
+        DiffusionModel::named(&self.name)
+    }
+}
+
+fn changed(found: &str, recorded: &str) -> String {
+    format!(
+        "its content is {} and was {} when the recipe was made. Restore it",
+        hash::short(found),
+        hash::short(recorded)
+    )
 }

@@ -49,7 +49,7 @@ pub use alice_networks::Prediction;
 pub use alice_runs::{ControlReference, LoraReference, ModelOptions};
 pub use device::DeviceKind;
 pub use error::StudyError;
-pub use input::InputFile;
+pub use input::{InputFile, InputModel};
 pub use jacobian::Jacobian;
 pub use latent_model::LatentModel;
 pub use model::DiffusionModel;

@@ -111,6 +111,11 @@ impl DiffusionModel {
         Self { device, ..self }
     }
 
+    /// Where its networks run.
+    pub(crate) fn device(&self) -> Arc<dyn Device> {
+        self.device.clone()
+    }
+
     fn of_latents(
         model: Arc<LatentModel>,
         told: Told,

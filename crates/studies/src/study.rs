@@ -17,7 +17,7 @@ use crate::train::TrainArguments;
 use crate::transport::TransportArguments;
 use crate::treat::TreatArguments;
 use crate::world::WorldArguments;
-use crate::{DiffusionModel, InputFile, Progress, StudyError};
+use crate::{DiffusionModel, InputFile, InputModel, Progress, StudyError};
 use crate::{
     compare, control, discover, edit, evolve, global, grid, img2img, inpaint, invert, measure,
     sample, survey, train, transport, treat, world,
@@ -170,6 +170,7 @@ impl Study {
     /// Records the content of the files that the study reads.
     fn pin_inputs(&mut self) -> Result<(), StudyError> {
         match self {
+            Self::Compare(arguments) => arguments.beside.iter_mut().try_for_each(InputModel::pin),
             Self::Edit(arguments) => {
                 arguments.picture.pin()?;
                 arguments.mask.as_mut().map_or(Ok(()), |file| file.pin())?;
@@ -199,8 +200,7 @@ impl Study {
                 let file = arguments.continue_from.as_mut();
                 file.map_or(Ok(()), |file| file.pin())
             }
-            Self::Compare(_)
-            | Self::Global(_)
+            Self::Global(_)
             | Self::Survey(_)
             | Self::Train(_)
             | Self::Treat(_)
@@ -211,11 +211,11 @@ impl Study {
     /// Refuses arguments that do not fit, before anything is written.
     fn check(&self, model: Option<&DiffusionModel>) -> Result<(), StudyError> {
         match (self, model) {
-            (Self::Compare(arguments), _) => compare::check(arguments),
             (Self::Discover(arguments), _) => discover::check(arguments),
             (Self::Evolve(arguments), _) => evolve::check(arguments),
             (Self::Measure(arguments), _) => measure::check(arguments),
             (Self::Survey(arguments), _) => survey::check(arguments),
+            (Self::Compare(arguments), Some(model)) => compare::check(arguments, model),
             (Self::Edit(arguments), Some(model)) => edit::check(arguments, model),
             (Self::Grid(arguments), Some(model)) => grid::check(arguments, model),
             (Self::Img2img(arguments), Some(model)) => img2img::check(arguments, model),

@@ -8,10 +8,11 @@ use crate::pictures::numbers;
 use crate::raster::{columns, sheet};
 use crate::reader::Reader;
 use crate::sampling::{pictures, run_steps};
+use crate::world::show;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Draws, initial_noise};
 use alice_runs::{Metadata, ModelReference, RunFolder};
-use alice_worlds::{FACTORS, FactorKind, PuppetShow};
+use alice_worlds::{FACTORS, FactorKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -38,6 +39,10 @@ pub struct SurveyArguments {
     /// Share of haunted faces in the world that the model was trained on
     #[arg(long, default_value_t = 0.03)]
     pub haunted_share: f32,
+    /// Factors that keep one value, such as species,hat,glasses: of such a world
+    #[arg(long, value_name = "FACTORS", value_delimiter = ',')]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
     /// Read the factors of the puppet show from the pictures of another model
     #[arg(long)]
     pub puppets: bool,
@@ -96,7 +101,7 @@ pub fn check(arguments: &SurveyArguments) -> Result<(), StudyError> {
     if arguments.count == 0 {
         return Err(StudyError::argument("--count", "must be at least 1"));
     }
-    PuppetShow::new(arguments.haunted_share)?;
+    show(arguments.haunted_share, &arguments.held)?;
     Ok(())
 }
 
@@ -112,7 +117,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<SurveyReport, StudyError> {
     let start = Instant::now();
-    let show = PuppetShow::new(arguments.haunted_share)?;
+    let show = show(arguments.haunted_share, &arguments.held)?;
     let reader = Reader::required(model, arguments.puppets, "survey")?;
     let size = model.size()?;
     let network = model.at(size)?;
@@ -288,6 +293,7 @@ impl fmt::Display for SurveyReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alice_worlds::PuppetShow;
 
     #[test]
     fn the_world_covers_itself() {

@@ -7,8 +7,8 @@ use crate::raster::{columns, sheet};
 use crate::{Progress, StudyError};
 use alice_runs::{Metadata, RunFolder};
 use alice_worlds::{
-    FACTORS, FactorKind, Factors, PuppetShow, Species, caption_en, caption_zh, factor_index,
-    render, traverse,
+    FACTORS, FactorKind, Factors, PuppetShow, Species, WorldError, caption_en, caption_zh,
+    factor_index, render, traverse,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -31,6 +31,10 @@ pub struct WorldArguments {
     /// Share of haunted faces
     #[arg(long, default_value_t = 0.03)]
     pub haunted_share: f32,
+    /// Factors that keep one value, such as species,hat,glasses: a simpler world
+    #[arg(long, value_name = "FACTORS", value_delimiter = ',')]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
     /// Also write the first N pictures on their own, with all that is true of them
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub singles: u64,
@@ -101,7 +105,7 @@ pub fn check(arguments: &WorldArguments) -> Result<(), StudyError> {
             format!("{count} pictures; it must lie between 1 and {MOST_PICTURES}"),
         ));
     }
-    PuppetShow::new(arguments.haunted_share)?;
+    show(arguments.haunted_share, &arguments.held)?;
     render(&Factors::default(), arguments.size)?;
     if let Some(name) = &arguments.traverse {
         find_factor(name)?;
@@ -120,7 +124,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<WorldReport, StudyError> {
     check(arguments)?;
-    let show = PuppetShow::new(arguments.haunted_share)?;
+    let show = show(arguments.haunted_share, &arguments.held)?;
     progress.begin("drawing", arguments.count + arguments.singles);
     let mut captions = Vec::new();
     let mut cells = Vec::new();
@@ -170,15 +174,18 @@ pub fn run(
 
 fn find_factor(name: &str) -> Result<usize, StudyError> {
     factor_index(name).ok_or_else(|| {
-        let names: Vec<_> = FACTORS.iter().map(|spec| spec.name).collect();
-        StudyError::argument(
-            "--traverse",
-            format!(
-                "no factor is called {name:?}. There are {}",
-                names.join(", ")
-            ),
-        )
+        let name = name.to_owned();
+        StudyError::argument("--traverse", WorldError::FactorName { name }.to_string())
     })
+}
+
+/// The show of `--haunted-share` and `--held`.
+///
+/// # Errors
+/// When the share is none, or a name is no factor's.
+pub(crate) fn show(haunted_share: f32, held: &[String]) -> Result<PuppetShow, StudyError> {
+    let show = PuppetShow::new(haunted_share)?.holding(held);
+    show.map_err(|error| StudyError::argument("--held", error.to_string()))
 }
 
 /// One row for each species.

@@ -1,5 +1,12 @@
 //! Errors.
 
+use crate::factor_table::FACTORS;
+
+fn factor_names() -> String {
+    let names: Vec<&str> = FACTORS.iter().map(|spec| spec.name).collect();
+    names.join(", ")
+}
+
 /// What can go wrong when a world is asked for a picture.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -31,6 +38,12 @@ pub enum WorldError {
         low: f32,
         /// The highest value.
         high: f32,
+    },
+    /// There is no factor of this name.
+    #[error("no factor is called {name:?}. There are {}", factor_names())]
+    FactorName {
+        /// The name asked for.
+        name: String,
     },
     /// There is no factor with this index.
     #[error("there is no factor number {index}; there are {count}")]

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::WorldError;
-use crate::factor_table::{FACTORS, FactorKind};
+use crate::factor_table::{FACTORS, FactorKind, factor_index};
 use crate::factors::{Factors, Species};
 use crate::render::{check_size, draw_into};
 
@@ -19,25 +19,42 @@ const STRINGS_SHARE: f64 = 0.4;
 const MAX_BATCH_VALUES: usize = 1 << 31;
 
 /// A distribution over pictures: independent factors, each uniform over its
-/// range, binary ones with fixed shares.
+/// range, binary ones with fixed shares. Factors that are held have one value,
+/// that of [`Factors::default`]: fewer of them make a simpler world.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Config")]
+#[serde(try_from = "Config", into = "Config")]
 pub struct PuppetShow {
     haunted_share: f32,
+    /// A bit for each factor, set where it is held.
+    held: u32,
 }
 
+const _: () = assert!(FACTORS.len() <= u32::BITS as usize);
+
 /// The configuration as written, before it is checked.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     haunted_share: f32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    held: Vec<String>,
 }
 
 impl TryFrom<Config> for PuppetShow {
     type Error = WorldError;
 
     fn try_from(config: Config) -> Result<Self, WorldError> {
-        Self::new(config.haunted_share)
+        Self::new(config.haunted_share)?.holding(&config.held)
+    }
+}
+
+impl From<PuppetShow> for Config {
+    fn from(show: PuppetShow) -> Self {
+        let names = (0..FACTORS.len()).filter(|&factor| show.holds(factor));
+        Self {
+            haunted_share: show.haunted_share,
+            held: names.map(|i| FACTORS[i].name.to_owned()).collect(),
+        }
     }
 }
 
@@ -46,6 +63,7 @@ impl Default for PuppetShow {
     fn default() -> Self {
         Self {
             haunted_share: 0.03,
+            held: 0,
         }
     }
 }
@@ -57,7 +75,10 @@ impl PuppetShow {
     /// When the share is not within [0, 1].
     pub fn new(haunted_share: f32) -> Result<Self, WorldError> {
         if (0.0..=1.0).contains(&haunted_share) {
-            Ok(Self { haunted_share })
+            Ok(Self {
+                haunted_share,
+                held: 0,
+            })
         } else {
             Err(WorldError::HauntedShare {
                 share: haunted_share,
@@ -71,9 +92,38 @@ impl PuppetShow {
         self.haunted_share
     }
 
+    /// The same show with these factors, by name, held at their values in
+    /// [`Factors::default`]; the others keep the values they have without.
+    ///
+    /// # Errors
+    /// Names the first that is no factor.
+    pub fn holding(mut self, factors: &[String]) -> Result<Self, WorldError> {
+        for name in factors {
+            let index = factor_index(name);
+            self.held |= 1 << index.ok_or_else(|| WorldError::FactorName { name: name.clone() })?;
+        }
+        Ok(self)
+    }
+
+    fn holds(&self, factor: usize) -> bool {
+        self.held >> factor & 1 == 1
+    }
+
     /// The factors of picture number `index` in the show named by `seed`.
     #[must_use]
     pub fn sample_factors(&self, seed: u64, index: u64) -> Factors {
+        let mut factors = self.draw_factors(seed, index);
+        let rest = Factors::default();
+        for held in (0..FACTORS.len()).filter(|&factor| self.holds(factor)) {
+            let value = rest.get(held);
+            value
+                .and_then(|value| factors.set(held, value))
+                .expect("a factor's own value");
+        }
+        factors
+    }
+
+    fn draw_factors(&self, seed: u64, index: u64) -> Factors {
         let mut stream = Stream::new(seed, "puppets", index, 0);
         let species = Species::ALL[stream.below(Species::ALL.len())];
         let signed = |stream: &mut Stream| stream.range(-1.0, 1.0) as f32;

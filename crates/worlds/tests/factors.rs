@@ -221,3 +221,34 @@ fn the_haunted_share_is_kept_and_changes_nothing_else() {
         }
     );
 }
+
+#[test]
+fn held_factors_are_at_rest_and_change_nothing_else() {
+    let names = ["species", "hat", "smile"].map(str::to_owned);
+    let held = PuppetShow::default().holding(&names).unwrap();
+    let rest = Factors::default();
+    for index in 0..200 {
+        let free = PuppetShow::default().sample_factors(6, index);
+        let expected = Factors {
+            species: rest.species,
+            hat: rest.hat,
+            smile: rest.smile,
+            ..free
+        };
+        assert_eq!(held.sample_factors(6, index), expected);
+    }
+    let text = serde_json::to_string(&held).unwrap();
+    assert_eq!(
+        text,
+        r#"{"haunted_share":0.03,"held":["species","smile","hat"]}"#
+    );
+    assert_eq!(serde_json::from_str::<PuppetShow>(&text).unwrap(), held);
+    let free = serde_json::to_string(&PuppetShow::default()).unwrap();
+    assert_eq!(free, r#"{"haunted_share":0.03}"#);
+    let error = serde_json::from_str::<PuppetShow>(r#"{"haunted_share":0.1,"held":["nose"]}"#);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("\"nose\"") && error.contains("nose_size"),
+        "{error}"
+    );
+}

@@ -7,6 +7,8 @@ use super::{CompareArguments, kept};
 use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::statistics::Estimate;
 use crate::{Progress, StudyError};
+use alice_calculus::Tensor;
+use alice_diffusion::{Ddim, Network};
 use alice_geometry::geodesic::{Path, Relaxation};
 use alice_geometry::grassmann::distance;
 use alice_geometry::{Block, Span};
@@ -85,37 +87,97 @@ pub struct Paths {
     pub pairs: Vec<PathRecord>,
 }
 
-/// Tangent spaces of some samples at every timestep.
-pub(super) fn spaces(
-    arguments: &CompareArguments,
-    lab: &Lab<'_>,
-    progress: &mut dyn Progress,
-) -> Result<Spaces, StudyError> {
-    let count = arguments.spaces;
-    progress.begin("tangent spaces", (arguments.times.len() * count) as u64);
-    let train_steps = lab.model.schedule.num_train_timesteps;
-    let widest = (arguments.space_rank as f64).sqrt() * FRAC_PI_2;
-    let mut times = Vec::new();
-    let mut before: Option<Vec<Span>> = None;
-    for &at in &arguments.times {
-        let index = index_at(lab.sampler, at, train_steps)?;
-        let timestep = lab.sampler.timesteps()[index];
-        let (network, seed) = (lab.network, lab.seed);
-        let silent = &mut crate::Silent;
-        let states = noisy_samples(network, lab.sampler, seed, count, index, silent)?;
+/// A model whose tangent spaces are looked at.
+pub(super) struct Subject<'a> {
+    pub(super) network: &'a Network,
+    pub(super) sampler: &'a Ddim,
+    pub(super) train_steps: usize,
+    pub(super) seed: u64,
+    /// Sides of its pictures.
+    pub(super) size: (usize, usize),
+}
+
+/// The tangent spaces of some samples at one timestep.
+pub(super) struct Tangents {
+    /// In X.
+    pub(super) right: Vec<Span>,
+    /// In H.
+    left: Vec<Span>,
+    /// Of the leading directions of X.
+    frequencies: Vec<f64>,
+}
+
+impl Subject<'_> {
+    /// A timestep by its share of the noise schedule, and samples there.
+    pub(super) fn states(
+        &self,
+        at: f64,
+        count: usize,
+    ) -> Result<(usize, Vec<Tensor<f32>>), StudyError> {
+        let (sampler, silent) = (self.sampler, &mut crate::Silent);
+        let index = index_at(sampler, at, self.train_steps)?;
+        let states = noisy_samples(self.network, sampler, self.seed, count, index, silent)?;
+        Ok((sampler.timesteps()[index], states))
+    }
+
+    /// This model's tangent spaces at noisy pictures, its own or another's.
+    pub(super) fn tangents(
+        &self,
+        states: &[Tensor<f32>],
+        timestep: usize,
+        rank: usize,
+        progress: &mut dyn Progress,
+    ) -> Result<Tangents, StudyError> {
         let (mut right, mut left, mut frequencies) = (Vec::new(), Vec::new(), Vec::new());
-        for state in &states {
+        for state in states {
             if progress.is_cancelled() {
                 return Err(StudyError::Cancelled);
             }
-            let found = spectrum_at(network, state, timestep, arguments.space_rank, seed)?;
-            let leading = LEADING.min(arguments.space_rank);
-            let each = (0..leading).map(|i| frequency(found.right.row(i), lab.pictures.size));
+            let found = spectrum_at(self.network, state, timestep, rank, self.seed)?;
+            let leading = LEADING.min(rank);
+            let each = (0..leading).map(|i| frequency(found.right.row(i), self.size));
             frequencies.push(each.sum::<f64>() / leading as f64);
             right.push(Span::of(&found.right)?);
             left.push(Span::of(&found.left)?);
             progress.advance(1);
         }
+        Ok(Tangents {
+            right,
+            left,
+            frequencies,
+        })
+    }
+}
+
+/// The largest Grassmann distance of two subspaces of this dimension.
+pub(super) fn widest(rank: usize) -> f64 {
+    (rank as f64).sqrt() * FRAC_PI_2
+}
+
+/// Mean distance of each sample's two spans, as a share of the largest.
+pub(super) fn between(a: &[Span], b: &[Span], rank: usize) -> Result<Option<Estimate>, StudyError> {
+    let distances = a.iter().zip(b);
+    let distances = distances.map(|(a, b)| Ok(distance(a, b)? / widest(rank)));
+    let distances = distances.collect::<Result<Vec<f64>, StudyError>>()?;
+    Ok(Estimate::mean(&distances))
+}
+
+/// Tangent spaces of some samples at every timestep.
+pub(super) fn spaces(
+    arguments: &CompareArguments,
+    subject: &Subject<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Spaces, StudyError> {
+    let (count, rank) = (arguments.spaces, arguments.space_rank);
+    progress.begin("tangent spaces", (arguments.times.len() * count) as u64);
+    let widest = widest(rank);
+    let mut times = Vec::new();
+    let mut before: Option<Vec<Span>> = None;
+    let mut dim = 0;
+    for &at in &arguments.times {
+        let (timestep, states) = subject.states(at, count)?;
+        let found = subject.tangents(&states, timestep, rank, progress)?;
+        dim = states[0].data().len();
         let across = |spans: &[Span]| -> Result<Option<Estimate>, StudyError> {
             let mut table = vec![0.0; count * count];
             for i in 0..count {
@@ -126,32 +188,28 @@ pub(super) fn spaces(
             Ok(Estimate::pairs(count, |i, j| table[i * count + j]))
         };
         if let Some((before, last)) = before.as_ref().zip(times.last_mut()) {
-            let both = before.iter().zip(&right);
-            let distances = both.map(|(a, b)| Ok(distance(a, b)? / widest));
-            let distances = distances.collect::<Result<Vec<f64>, StudyError>>()?;
             let last: &mut AtTime = last;
-            last.distance_next = Estimate::mean(&distances);
+            last.distance_next = between(before, &found.right, rank)?;
         }
         let none = || StudyError::argument("--spaces", "must be at least 2");
         times.push(AtTime {
             at,
-            frequency: Estimate::mean(&frequencies).ok_or_else(none)?,
-            distance_x: across(&right)?.ok_or_else(none)?,
-            distance_h: across(&left)?.ok_or_else(none)?,
+            frequency: Estimate::mean(&found.frequencies).ok_or_else(none)?,
+            distance_x: across(&found.right)?.ok_or_else(none)?,
+            distance_h: across(&found.left)?.ok_or_else(none)?,
             distance_next: None,
         });
-        before = Some(right);
+        before = Some(found.right);
     }
-    let dim = lab.pictures.item_len();
     let random = |item| -> Result<Block, StudyError> {
-        let mut stream = Stream::new(lab.seed, "compare spaces", item, 0);
-        Ok(Block::normals(arguments.space_rank, dim, &mut stream))
+        let mut stream = Stream::new(subject.seed, "compare spaces", item, 0);
+        Ok(Block::normals(rank, dim, &mut stream))
     };
     let (a, b) = (random(0)?, random(1)?);
-    let rows = (0..a.rows()).map(|i| frequency(a.row(i), lab.pictures.size));
+    let rows = (0..a.rows()).map(|i| frequency(a.row(i), subject.size));
     Ok(Spaces {
         samples: count,
-        rank: arguments.space_rank,
+        rank,
         random_frequency: rows.sum::<f64>() / a.rows() as f64,
         random_distance: distance(&Span::of(&a)?, &Span::of(&b)?)? / widest,
         times,

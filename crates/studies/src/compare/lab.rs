@@ -2,6 +2,7 @@
 //! the pictures that they become.
 
 use super::CompareArguments;
+use super::claims::Subject;
 use crate::bottleneck::Bottleneck;
 use crate::discover::findings::Pictures;
 use crate::jacobian::flatten;
@@ -86,6 +87,17 @@ impl<'a> Lab<'a> {
             states: states.collect::<Result<_, StudyError>>()?,
             pictures: pictures(size, channels, finals),
         })
+    }
+
+    /// The model as one whose tangent spaces are looked at.
+    pub(super) fn subject(&self) -> Subject<'a> {
+        Subject {
+            network: self.network,
+            sampler: self.sampler,
+            train_steps: self.model.schedule.num_train_timesteps,
+            seed: self.seed,
+            size: self.pictures.size,
+        }
     }
 
     /// Where walks from a sample begin.

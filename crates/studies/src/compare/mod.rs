@@ -4,6 +4,7 @@
 //! world in place of raters. The claims are those of Park et al. (arXiv
 //! 2302.12469 and 2307.12868); the leakage follows Haas et al. (FG 2024).
 
+mod beside;
 mod claims;
 mod edits;
 mod lab;
@@ -14,6 +15,7 @@ mod score;
 mod table;
 mod techniques;
 
+pub use beside::Beside;
 pub use claims::{AtTime, PathRecord, Paths, Spaces};
 pub use edits::{EditRecord, TransferRecord};
 pub use leakage::{Leak, Leakage};
@@ -22,7 +24,7 @@ pub use table::Row;
 pub use techniques::Technique;
 
 use crate::reader::{Reader, no_truth};
-use crate::{DiffusionModel, Progress, StudyError};
+use crate::{DiffusionModel, InputModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
 use alice_runs::{ModelReference, RunFolder, disk};
 use lab::Lab;
@@ -77,6 +79,11 @@ pub struct CompareArguments {
     /// Length of Δh when they are tried, as a share of ‖h‖
     #[arg(long, default_value_t = 1.0)]
     pub leak: f64,
+    /// Other models of the same size and noise schedule: their tangent spaces, and how far they
+    /// are from this one's
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<InputModel>,
     /// Read the factors of the puppet show from the pictures of another model
     #[arg(long)]
     pub puppets: bool,
@@ -101,6 +108,9 @@ pub struct CompareReport {
     pub techniques: Vec<Row>,
     /// Tangent spaces over the noise schedule.
     pub spaces: Spaces,
+    /// Other models.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
     /// Path lengths; nothing for no pairs.
     pub paths: Option<Paths>,
     /// Leakage; nothing where no instrument reads the pictures.
@@ -111,11 +121,11 @@ pub struct CompareReport {
     pub seconds: f64,
 }
 
-/// Refuses arguments that fit no model, before anything is written.
+/// Refuses arguments that do not fit, before anything is written.
 ///
 /// # Errors
 /// Naming the first argument that does not make sense.
-pub fn check(arguments: &CompareArguments) -> Result<(), StudyError> {
+pub fn check(arguments: &CompareArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     let positive = [
         ("--change", arguments.change),
         ("--reach", arguments.reach),
@@ -154,7 +164,7 @@ pub fn check(arguments: &CompareArguments) -> Result<(), StudyError> {
         let why = "must be even: the frames lie at its half and its end";
         return Err(StudyError::argument("--iterations", why));
     }
-    Ok(())
+    beside::check(arguments, model)
 }
 
 /// Compares, and writes the page, the tables, the plots and the sheets; the
@@ -186,14 +196,16 @@ pub fn run(
         leakage = Some(leakage::run(arguments, &lab, reader, folder, progress)?);
     }
     let spaces = kept(folder, "parts/spaces.json", |_| {
-        claims::spaces(arguments, &lab, progress)
+        claims::spaces(arguments, &lab.subject(), progress)
     })?;
+    let beside = beside::run(arguments, &lab, folder, progress)?;
     let paths = claims::paths(arguments, &lab, folder, progress)?;
     let mut report = CompareReport {
         model: model.reference.clone(),
         timestep: lab.timestep,
         techniques: table::rows(&edits),
         spaces,
+        beside,
         paths,
         leakage,
         edits,

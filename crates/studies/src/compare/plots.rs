@@ -1,6 +1,7 @@
 //! The comparison as plots.
 
-use super::CompareReport;
+use super::table::BESIDE;
+use super::{AtTime, CompareReport, Spaces};
 use crate::pictures::numbers;
 use crate::pictures::plot::{Lines, Rows, Series};
 use crate::statistics::Estimate;
@@ -32,6 +33,15 @@ pub(super) fn all(report: &CompareReport) -> Vec<Plot> {
         section: "Tangent spaces",
         svg: distance(report),
     });
+    if !report.beside.is_empty() {
+        for (name, svg) in [("timesteps", timesteps(report)), ("models", models(report))] {
+            plots.push(Plot {
+                name,
+                section: BESIDE,
+                svg,
+            });
+        }
+    }
     if let Some(paths) = &report.paths {
         let rows = [
             ("straight line", paths.lerp),
@@ -109,12 +119,57 @@ fn frequency(report: &CompareReport) -> String {
     .svg()
 }
 
-fn distance(report: &CompareReport) -> String {
-    let spaces = &report.spaces;
-    let of = |f: fn(&super::AtTime) -> Option<Estimate>| {
-        let times = spaces.times.iter();
-        times.filter_map(|t| Some((t.at, f(t)?))).collect()
+/// A figure of the tangent spaces, where there is one.
+fn of(spaces: &Spaces, f: fn(&AtTime) -> Option<Estimate>) -> Vec<(f64, Estimate)> {
+    let times = spaces.times.iter();
+    times.filter_map(|t| Some((t.at, f(t)?))).collect()
+}
+
+/// How much each model's tangent spaces turn from one timestep to the next.
+fn timesteps(report: &CompareReport) -> String {
+    let own = [(&report.model.name, &report.spaces)];
+    let others = report.beside.iter().map(|b| (&b.model.name, &b.spaces));
+    let all = own.into_iter().chain(others);
+    let series: Vec<Series<'_>> = all
+        .map(|(name, spaces)| Series {
+            name,
+            points: of(spaces, |t| t.distance_next),
+        })
+        .collect();
+    Lines {
+        title: "From one timestep to the next",
+        x_label: "t / T, noise on the left",
+        y_label: "distance in X, share of the largest",
+        series: &series,
+        reference: None,
+    }
+    .svg()
+}
+
+/// How far other models' tangent spaces are from this one's.
+fn models(report: &CompareReport) -> String {
+    let times = || report.spaces.times.iter().map(|t| t.at);
+    let own = Series {
+        name: "two samples, this model",
+        points: of(&report.spaces, |t| Some(t.distance_x)),
     };
+    let others = report.beside.iter().map(|beside| Series {
+        name: &beside.model.name,
+        points: times().zip(beside.apart.iter().copied()).collect(),
+    });
+    let series: Vec<Series<'_>> = std::iter::once(own).chain(others).collect();
+    Lines {
+        title: "Distance of other models at the same noisy pictures",
+        x_label: "t / T, noise on the left",
+        y_label: "distance in X, share of the largest",
+        series: &series,
+        reference: Some(("random subspaces", report.spaces.random_distance)),
+    }
+    .svg()
+}
+
+fn distance(report: &CompareReport) -> String {
+    let of = |f| of(&report.spaces, f);
     Lines {
         title: "Distance of tangent spaces",
         x_label: "t / T, noise on the left",
@@ -133,7 +188,7 @@ fn distance(report: &CompareReport) -> String {
                 points: of(|t| t.distance_next),
             },
         ],
-        reference: Some(("random subspaces", spaces.random_distance)),
+        reference: Some(("random subspaces", report.spaces.random_distance)),
     }
     .svg()
 }

@@ -69,6 +69,9 @@ fn row(technique: Technique, edits: &[&EditRecord]) -> Option<Row> {
     })
 }
 
+/// The section of other models.
+pub(super) const BESIDE: &str = "Beside other models";
+
 /// Cells of a table, the first row its head.
 type Cells = Vec<Vec<String>>;
 
@@ -128,6 +131,45 @@ pub(super) fn spaces(report: &CompareReport) -> Cells {
     cells
 }
 
+/// Each model's own figures, and how far it is from the one compared.
+fn beside(report: &CompareReport) -> Cells {
+    if report.beside.is_empty() {
+        return Vec::new();
+    }
+    let head = [
+        "t/T",
+        "model",
+        "frequency",
+        "distance in X",
+        "distance in H",
+        "to the next t",
+        "from the first",
+    ];
+    let mut cells = vec![head.map(String::from).to_vec()];
+    let others = report.beside.iter();
+    let others = others.map(|b| (&b.model.name, &b.spaces, Some(&b.apart)));
+    let all = [(&report.model.name, &report.spaces, None)];
+    let models: Vec<_> = all.into_iter().chain(others).collect();
+    for i in 0..report.spaces.times.len() {
+        for (name, spaces, apart) in &models {
+            let time = &spaces.times[i];
+            let maybe = |e: Option<&Estimate>| {
+                e.map_or_else(|| numbers::NONE.to_owned(), |e| format!("{e:.3}"))
+            };
+            cells.push(vec![
+                time.at.to_string(),
+                (*name).clone(),
+                format!("{:.2}", time.frequency),
+                format!("{:.3}", time.distance_x),
+                format!("{:.3}", time.distance_h),
+                maybe(time.distance_next.as_ref()),
+                maybe(apart.and_then(|apart| apart.get(i))),
+            ]);
+        }
+    }
+    cells
+}
+
 pub(super) fn paths(report: &CompareReport) -> Cells {
     let Some(paths) = &report.paths else {
         return Vec::new();
@@ -170,7 +212,7 @@ pub(super) fn leakage(report: &CompareReport) -> Cells {
 }
 
 /// Sentences that go with the tables.
-pub(super) fn about(report: &CompareReport) -> [String; 4] {
+pub(super) fn about(report: &CompareReport) -> [String; 5] {
     let spaces = &report.spaces;
     [
         format!(
@@ -187,6 +229,11 @@ pub(super) fn about(report: &CompareReport) -> [String; 4] {
              the five leading directions (random ones: {:.2}). Distances: Grassmann, as a share \
              of the largest (random subspaces of X: {:.3}).",
             spaces.rank, spaces.samples, spaces.random_frequency, spaces.random_distance
+        ),
+        format!(
+            "The same of other models, each at its own samples, and how far their tangent spaces \
+             are from those of {} at the same noisy pictures, its samples.",
+            report.model.name
         ),
         report.paths.as_ref().map_or_else(String::new, |paths| {
             let rising = paths.pairs.iter().filter(|p| !p.falls).count();
@@ -209,13 +256,20 @@ pub(super) fn about(report: &CompareReport) -> [String; 4] {
     ]
 }
 
-const TITLES: [&str; 4] = ["Ways to edit", "Tangent spaces", "Path lengths", "Leakage"];
+const TITLES: [&str; 5] = [
+    "Ways to edit",
+    "Tangent spaces",
+    BESIDE,
+    "Path lengths",
+    "Leakage",
+];
 
 /// Title, sentences and cells of each table that there is.
 pub(super) fn sections(report: &CompareReport) -> Vec<(&'static str, String, Cells)> {
     let cells = [
         techniques(report),
         spaces(report),
+        beside(report),
         paths(report),
         leakage(report),
     ];
