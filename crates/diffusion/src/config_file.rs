@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::config::{BetaSchedule, ScheduleConfig, VarianceType};
 use crate::error::{Error, Result};
 use crate::prediction::PredictionType;
-use crate::solver_config::SolverConfig;
+use crate::solver_config::{LOWEST, SolverConfig};
 use crate::timesteps::TimestepSpacing;
 
 /// The file as it is: everything optional, names not yet understood.
@@ -56,14 +56,24 @@ const CLASSES: [&str; 17] = [
 ];
 
 /// Those that clip x̂₀ unless the file says otherwise.
-const CLIPPING: [&str; 6] = [
+const CLIPPING: [&str; 5] = [
     "DDPMScheduler",
     "DDIMScheduler",
     "DDIMInverseScheduler",
     "DDPMParallelScheduler",
     "DDIMParallelScheduler",
-    "LCMScheduler",
 ];
+
+/// The β schedule where the file names none.
+fn default_betas(class_name: &str) -> (f64, f64, BetaSchedule) {
+    match class_name {
+        "LCMScheduler" => (0.00085, 0.012, BetaSchedule::ScaledLinear),
+        "HeunDiscreteScheduler" | "KDPM2DiscreteScheduler" | "KDPM2AncestralDiscreteScheduler" => {
+            (0.00085, 0.012, BetaSchedule::Linear)
+        }
+        _ => (1e-4, 0.02, BetaSchedule::Linear),
+    }
+}
 
 const CLASSES_EXPECTED: &str = "a scheduler with discrete betas, such as DDPMScheduler, \
      DDIMScheduler, PNDMScheduler or EulerDiscreteScheduler";
@@ -95,7 +105,8 @@ impl ScheduleConfig {
     /// [`ScheduleConfig::schedule`].
     pub fn from_json(text: &str) -> Result<Self> {
         // Python writes infinities, which JSON does not have.
-        let text = text.replace("-Infinity", "null");
+        let text = text.replace(&format!("{LOWEST:?}"), LOWEST);
+        let text = text.replace(LOWEST, &format!("{LOWEST:?}"));
         let value: Value = serde_json::from_str(&text)?;
         let solver = SolverConfig::from_value(&value)?;
         let file: File = serde_json::from_value(value)?;
@@ -109,17 +120,18 @@ impl ScheduleConfig {
             known,
         )?;
         let clips = CLIPPING.contains(&class_name.as_str());
+        let (beta_start, beta_end, beta_schedule) = default_betas(&class_name);
         let to_one = class_name != "PNDMScheduler";
         let config = Self {
             num_train_timesteps: file
                 .num_train_timesteps
                 .unwrap_or(default.num_train_timesteps),
-            beta_start: file.beta_start.unwrap_or(default.beta_start),
-            beta_end: file.beta_end.unwrap_or(default.beta_end),
+            beta_start: file.beta_start.unwrap_or(beta_start),
+            beta_end: file.beta_end.unwrap_or(beta_end),
             beta_schedule: named(
                 "beta_schedule",
                 file.beta_schedule,
-                default.beta_schedule,
+                beta_schedule,
                 "linear, scaled_linear, squaredcos_cap_v2 or sigmoid",
                 BetaSchedule::parse,
             )?,

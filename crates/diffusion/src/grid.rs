@@ -18,6 +18,15 @@ const LEAST_ALPHA_BAR: f64 = 1.0 / 16_777_216.0;
 /// The least log SNR/2 for cosine schedules, whose end is nearly all noise
 /// (DPM-Solver's authors).
 const COSINE_LAMBDA_MIN: f64 = -5.1;
+/// Schedulers whose own files say where they begin: at the last training step
+/// if they do not.
+const SOLVERS: [&str; 5] = [
+    "HeunDiscreteScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "UniPCMultistepScheduler",
+];
 
 /// Where a sampler evaluates the network.
 #[derive(Clone, Debug)]
@@ -47,7 +56,11 @@ impl Level {
 
 fn training_sigmas(schedule: &NoiseSchedule) -> Vec<f64> {
     let sigma = |alpha_bar: &f64| {
-        let alpha_bar = alpha_bar.max(LEAST_ALPHA_BAR);
+        let alpha_bar = if *alpha_bar > 0.0 {
+            *alpha_bar
+        } else {
+            LEAST_ALPHA_BAR
+        };
         ((1.0 - alpha_bar) / alpha_bar).sqrt()
     };
     schedule.alphas_cumprod().iter().map(sigma).collect()
@@ -91,9 +104,12 @@ fn is_cosine(config: &ScheduleConfig) -> bool {
     config.beta_schedule == BetaSchedule::Cosine && config.trained_betas.is_none()
 }
 
-/// The least λ = log(√ᾱ/√(1 − ᾱ)) at which solvers of higher order begin.
+/// The least λ = log(√ᾱ/√(1 − ᾱ)) at which solvers of higher order begin: the
+/// file's, or one that suits cosine schedules of models that name another
+/// sampler.
 pub(crate) fn lambda_min(config: &ScheduleConfig) -> f64 {
-    let usual = is_cosine(config).then_some(COSINE_LAMBDA_MIN);
+    let other = !SOLVERS.contains(&config.class_name.as_str());
+    let usual = (other && is_cosine(config)).then_some(COSINE_LAMBDA_MIN);
     let least = config.solver.lambda_min.or(usual);
     least.unwrap_or(f64::NEG_INFINITY)
 }
@@ -151,7 +167,7 @@ impl Grid {
             }
             TimestepSpacing::Leading => {
                 let stride = last / (steps + 1);
-                let time = |i: usize| (i * stride + config.steps_offset) as f64;
+                let time = |i: usize| (i * stride).saturating_add(config.steps_offset) as f64;
                 (1..=steps).rev().map(time).collect()
             }
             TimestepSpacing::Trailing => {

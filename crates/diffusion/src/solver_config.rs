@@ -49,6 +49,9 @@ pub enum SolverType {
     Bh1,
 }
 
+/// How −∞ stands in a file.
+pub(crate) const LOWEST: &str = "-Infinity";
+
 /// What samplers of higher order are told. The defaults are diffusers'.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SolverConfig {
@@ -66,8 +69,8 @@ pub struct SolverConfig {
     pub lower_order_final: bool,
     /// Whether the last step of DPM-Solver++ is of first order.
     pub euler_at_final: bool,
-    /// The least log(√ᾱ/√(1 − ᾱ)) at which a run may begin; for cosine
-    /// schedules −5.1 unless the file says otherwise.
+    /// The least log(√ᾱ/√(1 − ᾱ)) at which a run may begin, −∞ included. If
+    /// `None`, −5.1 for cosine schedules in files of samplers of low order.
     pub lambda_min: Option<f64>,
     /// Whether PNDM begins with lower orders instead of Runge-Kutta steps.
     pub skip_prk_steps: bool,
@@ -107,7 +110,7 @@ struct File {
     algorithm_type: Option<String>,
     lower_order_final: Option<bool>,
     euler_at_final: Option<bool>,
-    lambda_min_clipped: Option<f64>,
+    lambda_min_clipped: Option<Value>,
     skip_prk_steps: Option<bool>,
     original_inference_steps: Option<usize>,
     timestep_scaling: Option<f64>,
@@ -203,6 +206,14 @@ impl SolverConfig {
             .original_inference_steps
             .unwrap_or(default.original_inference_steps);
         let timestep_scaling = file.timestep_scaling.unwrap_or(default.timestep_scaling);
+        let lambda_min = match file.lambda_min_clipped {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text == LOWEST => Some(f64::NEG_INFINITY),
+            Some(other) => {
+                let refuse = || unsupported("lambda_min_clipped", &other, "a number");
+                Some(other.as_f64().ok_or_else(refuse)?)
+            }
+        };
         Ok(Self {
             sigma_spacing,
             final_sigma,
@@ -211,7 +222,7 @@ impl SolverConfig {
             algorithm,
             lower_order_final: file.lower_order_final.unwrap_or(default.lower_order_final),
             euler_at_final: file.euler_at_final.unwrap_or(default.euler_at_final),
-            lambda_min: file.lambda_min_clipped,
+            lambda_min,
             skip_prk_steps: file.skip_prk_steps.unwrap_or(default.skip_prk_steps),
             original_inference_steps,
             timestep_scaling,
@@ -259,8 +270,9 @@ impl SolverConfig {
         add(stochastic, "algorithm_type", json!("sde-dpmsolver++"));
         add(!self.lower_order_final, "lower_order_final", json!(false));
         add(self.euler_at_final, "euler_at_final", json!(true));
+        // JSON has no infinity; for solvers it is what no value means.
         add(
-            self.lambda_min.is_some(),
+            self.lambda_min.is_some_and(f64::is_finite),
             "lambda_min_clipped",
             json!(self.lambda_min),
         );

@@ -104,6 +104,58 @@ fn writes_what_it_reads() {
 }
 
 #[test]
+fn absent_values_are_the_class_s_own() {
+    let of = |class: &str| ScheduleConfig::from_json(&format!(r#"{{"_class_name":"{class}"}}"#));
+    // From the signatures of diffusers' schedulers.
+    for (class, start, end, betas, clips) in [
+        ("DDIMScheduler", 1e-4, 0.02, BetaSchedule::Linear, true),
+        (
+            "EulerDiscreteScheduler",
+            1e-4,
+            0.02,
+            BetaSchedule::Linear,
+            false,
+        ),
+        (
+            "HeunDiscreteScheduler",
+            0.00085,
+            0.012,
+            BetaSchedule::Linear,
+            false,
+        ),
+        (
+            "LCMScheduler",
+            0.00085,
+            0.012,
+            BetaSchedule::ScaledLinear,
+            false,
+        ),
+    ] {
+        let config = of(class).unwrap();
+        assert_eq!(
+            (config.beta_start, config.beta_end),
+            (start, end),
+            "{class}"
+        );
+        assert_eq!(config.beta_schedule, betas, "{class}");
+        assert_eq!(config.clip_sample, clips, "{class}");
+    }
+}
+
+#[test]
+fn infinity_is_a_value() {
+    for infinity in ["-Infinity", "\"-Infinity\""] {
+        let text = format!(r#"{{"lambda_min_clipped": {infinity}}}"#);
+        let config = ScheduleConfig::from_json(&text).unwrap();
+        assert_eq!(config.solver.lambda_min, Some(f64::NEG_INFINITY));
+    }
+    let none = ScheduleConfig::from_json(r#"{"lambda_min_clipped": null}"#).unwrap();
+    assert_eq!(none.solver.lambda_min, None);
+    let error = ScheduleConfig::from_json(r#"{"lambda_min_clipped": true}"#).unwrap_err();
+    assert!(error.to_string().contains("lambda_min_clipped"), "{error}");
+}
+
+#[test]
 fn values_that_change_the_numbers_are_named() {
     for (text, field, value) in [
         (r#"{"thresholding": true}"#, "thresholding", "true"),
