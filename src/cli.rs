@@ -298,7 +298,7 @@ pub struct ModelPath {
     /// Hugging Face cache [default: the bundled puppets-32]
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     pub model: Option<PathBuf>,
-    /// What it predicts, epsilon or v_prediction, if its files do not say it
+    /// What it predicts, epsilon or v_prediction, if its files do not say it or are wrong
     #[arg(long, value_name = "WHAT", requires = "model", help_heading = "Model")]
     pub prediction: Option<Prediction>,
     /// Where its networks run
@@ -324,10 +324,10 @@ pub struct ModelOption {
     #[command(flatten)]
     pub path: ModelPath,
     /// What the pictures show, for models that read text; (x) counts more, [x] less, (x:1.5) as much as it says
-    #[arg(long, value_name = "TEXT", requires = "model", help_heading = "Model")]
+    #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub prompt: Option<String>,
     /// What they do not show
-    #[arg(long, value_name = "TEXT", requires = "model", help_heading = "Model")]
+    #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub negative: Option<String>,
     /// How strongly the prompt counts [default: 7.5]
     #[arg(
@@ -339,7 +339,7 @@ pub struct ModelOption {
     )]
     pub guidance: Option<f64>,
     /// How far guided contrast is brought back, from 0 to 1 [default: 0]
-    #[arg(long, value_name = "SHARE", requires = "model", help_heading = "Model")]
+    #[arg(long, value_name = "SHARE", help_heading = "Model")]
     pub guidance_rescale: Option<f64>,
     /// Width and height in pixels [default: those the model was trained on]
     #[arg(

@@ -9,11 +9,19 @@ use alice_studies::{
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Does what was asked; returns what to print on stdout.
+/// What to print on stdout, and how to exit.
+pub struct Answer {
+    pub text: String,
+    /// A replay that came out otherwise is no success.
+    pub success: bool,
+}
+
+/// Does what was asked.
 ///
 /// # Errors
 /// Whatever went wrong, for one line on stderr.
-pub fn run(cli: Cli) -> Result<String, StudyError> {
+pub fn run(cli: Cli) -> Result<Answer, StudyError> {
+    let mut success = true;
     let mut progress = progress::for_terminal(cli.quiet || cli.json);
     let progress = progress.as_mut();
     let (value, text) = match cli.command {
@@ -42,6 +50,7 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
             (job.out, job.overwrite) = (place.out, place.overwrite);
             let outcome = run_job(job, model.device, progress)?;
             let comparison = replay::compare(&path, &outcome.run)?;
+            success = comparison.different.is_empty();
             let mut value = to_json(&outcome);
             value["replay"] = json!(comparison);
             (value, format!("{}\n{comparison}", to_text(&outcome)))
@@ -53,7 +62,8 @@ pub fn run(cli: Cli) -> Result<String, StudyError> {
         }
     };
     crate::progress::finish();
-    Ok(if cli.json { value.to_string() } else { text })
+    let text = if cli.json { value.to_string() } else { text };
+    Ok(Answer { text, success })
 }
 
 /// Where the networks of a command that makes a run are to run; a training
@@ -138,17 +148,13 @@ fn run_job(
     device: DeviceKind,
     progress: &mut dyn Progress,
 ) -> Result<Outcome, StudyError> {
-    let resumes = matches!(
-        job.study,
-        Study::Train(_) | Study::Evolve(_) | Study::Compare(_) | Study::Grid(_)
-    );
+    let resumes = match &job.study {
+        Study::Train(_) | Study::Compare(_) | Study::Grid(_) => true,
+        Study::Evolve(arguments) => arguments.problem.is_some() || arguments.study,
+        _ => false,
+    };
     let prepared = job.prepare(device::open(device)?)?;
-    let folder = prepared.folder().display().to_string();
-    interrupt::set_hint(if resumes {
-        format!("The same command with --out {folder} goes on from there")
-    } else {
-        format!("What was finished is in {folder}")
-    });
+    interrupt::set_run(prepared.folder(), resumes);
     prepared.run(progress)
 }
 

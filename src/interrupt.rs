@@ -1,15 +1,16 @@
 //! Ctrl-C at any moment: nothing half-written stays, and one line says so.
 
-use alice_runs::atomic;
+use alice_runs::{RunFolder, atomic};
 use alice_studies::StudyError;
 use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// As shells report a command that SIGINT ended.
 const EXIT_CODE: i32 = 130;
 
-/// What to tell besides.
-static HINT: Mutex<String> = Mutex::new(String::new());
+/// The folder of the run, and whether the same command goes on with it.
+static RUN: Mutex<Option<(PathBuf, bool)>> = Mutex::new(None);
 
 /// Answers SIGINT, SIGTERM and SIGHUP from now on.
 ///
@@ -20,20 +21,36 @@ pub fn install() -> Result<(), StudyError> {
         .map_err(|e| StudyError::argument("Ctrl-C", format!("cannot be caught: {e}")))
 }
 
-/// What to tell whoever interrupts.
-pub fn set_hint(text: String) {
-    *HINT.lock().unwrap_or_else(PoisonError::into_inner) = text;
+/// Which run would be interrupted.
+pub fn set_run(folder: &Path, resumes: bool) {
+    let run = (folder.to_path_buf(), resumes);
+    *RUN.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+}
+
+/// What an interrupted run leaves; one without results leaves nothing.
+fn what_is_left(folder: &Path, resumes: bool) -> String {
+    let shown = folder.display();
+    if !resumes && RunFolder::remove_bare(folder) {
+        return String::new();
+    }
+    if resumes {
+        format!(". The same command with --out {shown} goes on from there")
+    } else {
+        format!(". What was finished is in {shown}")
+    }
 }
 
 fn stop() {
     // From here on nothing is written any more, so exiting is safe.
     atomic::shut_down();
     crate::progress::finish();
-    let hint = HINT.lock().unwrap_or_else(PoisonError::into_inner);
-    let space = if hint.is_empty() { "" } else { ". " };
+    let run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = run.as_ref();
+    let hint = run.map(|(folder, resumes)| what_is_left(folder, *resumes));
     let _ = writeln!(
         stderr(),
-        "interrupted; nothing half-written was left{space}{hint}"
+        "interrupted; nothing half-written was left{}",
+        hint.unwrap_or_default()
     );
     std::process::exit(EXIT_CODE);
 }

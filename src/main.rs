@@ -21,7 +21,10 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let result = interrupt::install().and_then(|()| commands::run(cli));
     match result {
-        Ok(text) => print(&text),
+        Ok(answer) => match print(&answer.text) {
+            ExitCode::SUCCESS if !answer.success => ExitCode::FAILURE,
+            code => code,
+        },
         Err(error) => fail(&error),
     }
 }

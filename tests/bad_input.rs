@@ -432,3 +432,77 @@ fn a_folder_of_someone_else() {
     }
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[test]
+fn a_run_is_not_overwritten_by_what_reads_it() {
+    let home = Home::new();
+    home.tiny_model();
+    home.json("sample --model model --steps 2 --count 2 --out run");
+    let before = files(&home.path("run"));
+    for command in [
+        "edit run/0001.png --model model --steps 2 --iterations 2 --frames 2",
+        "sample --model model --input run/latents.safetensors --steps 2",
+        "inpaint run/0000.png --model model --mask run/0001.png --steps 2",
+    ] {
+        home.refused(
+            &format!("{command} --out run --overwrite"),
+            &["--overwrite", "lies in run"],
+        );
+        assert_eq!(files(&home.path("run")), before, "{command}");
+    }
+    home.refused(
+        "sample --model model --steps 2 --count 1 --out model --overwrite",
+        &["--overwrite", "model lies in model"],
+    );
+}
+
+#[test]
+fn numbers_beyond_all_reason() {
+    let home = Home::new();
+    home.tiny_model();
+    const HUGE: u64 = u64::MAX;
+    for (command, word) in [
+        (format!("evolve --problem ackley --dim {HUGE}"), "--dim"),
+        (
+            format!("evolve --problem ackley --generations {HUGE}"),
+            "--generations",
+        ),
+        (
+            format!("evolve --problem ackley --population {HUGE}"),
+            "--population",
+        ),
+        (
+            format!("evolve --problem ackley --method cma-es --population {HUGE}"),
+            "--population",
+        ),
+        (
+            format!("evolve --problem cartpole --hidden {HUGE}"),
+            "--hidden",
+        ),
+        (format!("survey --count {HUGE}"), "--count"),
+        (
+            format!("discover --model model --samples {HUGE}"),
+            "--samples",
+        ),
+        (
+            format!("discover --model model --iterations {HUGE} --frames {HUGE}"),
+            "--iterations",
+        ),
+        ("discover --model model --reach 1e30".to_owned(), "--reach"),
+        ("discover --model model --walks 0".to_owned(), "--walks"),
+        (format!("measure --samples {HUGE}"), "--samples"),
+        (
+            "measure --steps 3 --at 0.6,0.5".to_owned(),
+            "step of its own",
+        ),
+        (
+            "compare --steps 3 --times 0.6,0.5".to_owned(),
+            "step of its own",
+        ),
+        (format!("treat --learn {HUGE}"), "--learn"),
+        ("treat --learn 30".to_owned(), "--components"),
+    ] {
+        home.refused(&format!("{command} --out none"), &[word]);
+        assert!(!home.path("none").exists(), "{command}");
+    }
+}

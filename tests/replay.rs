@@ -94,3 +94,15 @@ fn what_cannot_be_replayed_says_why() {
     recipe("\"verb\":\"world\",\"arguments\":{\"size\":-1}");
     home.refused("replay recipe.json", &["arguments", "world"]);
 }
+
+#[test]
+fn other_bytes_are_no_success() {
+    let home = Home::new();
+    home.tiny_model();
+    home.json("sample --model model --steps 2 --count 2 --out run");
+    fs::copy(home.path("run/0000.png"), home.path("run/0001.png")).unwrap();
+    let ran = home.alice("replay run --out again");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.contains("different: 0001.png"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+}

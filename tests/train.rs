@@ -9,6 +9,11 @@ use std::fs;
 
 /// A network and a world that train in milliseconds per step.
 fn write_recipe(home: &Home, steps: u64) {
+    write_cooling(home, steps, 10);
+}
+
+/// The same with another cool-down.
+fn write_cooling(home: &Home, steps: u64, cooldown: u64) {
     let recipe = json!({
         "name": "tiny",
         "world": { "haunted_share": 0.1 },
@@ -36,7 +41,7 @@ fn write_recipe(home: &Home, steps: u64) {
         "steps": steps,
         "learning_rate": 0.001,
         "warmup": 5,
-        "cooldown": 10,
+        "cooldown": cooldown,
         "clip_norm": 1.0,
         "average_decay": 0.9,
         "timesteps": "importance",
@@ -84,12 +89,21 @@ fn a_longer_run_goes_on_where_a_shorter_one_ended() {
     let home = Home::new();
     write_recipe(&home, 60);
     home.json("train --recipe tiny.json --out whole");
-    // The cool-down must not have begun, so the first part ends before it.
-    let first = home.alice("train --recipe tiny.json --steps 40 --out parts");
-    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    write_cooling(&home, 40, 0);
+    home.json("train --recipe tiny.json --out parts");
+    write_recipe(&home, 60);
     let rest = home.json("train --recipe tiny.json --out parts");
     assert_eq!(rest["report"]["resumed_at"], 40);
     assert_eq!(rest["report"]["steps"], 60);
+    assert_eq!(lasting(&home, "whole"), lasting(&home, "parts"));
+    // What has cooled down, or is longer, is no part of another run.
+    home.json("train --recipe tiny.json --steps 40 --out cooled");
+    home.refused("train --recipe tiny.json --out cooled", &["learning rates"]);
+    assert_eq!(
+        home.json("train --recipe tiny.json --steps 40 --out again")["verb"],
+        "train"
+    );
+    assert_eq!(lasting(&home, "cooled"), lasting(&home, "again"));
 }
 
 #[cfg(unix)]

@@ -1,10 +1,9 @@
 //! The inner loops of every matrix product: a tile of the result is held in
 //! registers while the products run over the depth.
 //!
-//! With `fill.rs`, the one reviewed place for `unsafe` in Alice. The functions here
-//! take raw pointers because the rows of a convolution are gathered from
-//! anywhere in a picture; the safe callers in [`crate::gather`] build every
-//! pointer from a checked slice.
+//! They take raw pointers because the rows of a convolution are gathered from
+//! anywhere in a picture. Their callers, in `gather`, `winograd` and `outer.rs`,
+//! take every pointer from a checked slice, and say so where they call.
 #![allow(
     unsafe_code,
     reason = "SIMD intrinsics and gathered row pointers; each function states its contract"
@@ -66,11 +65,13 @@ impl<T: crate::Real> MicroKernel<T> {
         }
     }
 
-    /// Calls `tile` with the pointers `[taps, rows_per_tile]`, every one of
-    /// which the caller took from a live slice of `depth` values. The tile
-    /// starts from the rows of `start`, or from what is in `out`.
+    /// Calls `tile` with the pointers `[taps, rows_per_tile]`. The tile starts
+    /// from the rows of `start`, or from what is in `out`.
+    ///
+    /// # Safety
+    /// Every pointer is that of a live slice of `depth` values.
     #[inline(always)]
-    pub(crate) fn run_tile(
+    pub(crate) unsafe fn run_tile(
         &self,
         taps: usize,
         depth: usize,
@@ -93,7 +94,7 @@ impl<T: crate::Real> MicroKernel<T> {
             None => (to.cast_const(), out_stride),
         };
         // SAFETY: the extents are checked here; `detect` chose a function
-        // that this CPU can run; the rows are the caller's live slices.
+        // that this CPU can run; the rows are the caller's to answer for.
         unsafe {
             (self.tile)(
                 taps,
@@ -108,10 +109,12 @@ impl<T: crate::Real> MicroKernel<T> {
         }
     }
 
-    /// Calls `outer` with pointers, every one of which the caller took from a
-    /// live slice of `rows_per_tile` values.
+    /// Calls `outer`.
+    ///
+    /// # Safety
+    /// Every pointer is that of a live slice of `rows_per_tile` values.
     #[inline(always)]
-    pub(crate) fn run_outer(&self, columns: &[*const T], panel: &[T], out: &mut [T]) {
+    pub(crate) unsafe fn run_outer(&self, columns: &[*const T], panel: &[T], out: &mut [T]) {
         assert_eq!(panel.len(), columns.len() * self.columns_per_tile);
         assert_eq!(out.len(), self.rows_per_tile * self.columns_per_tile);
         // SAFETY: as in `run_tile`.

@@ -1,4 +1,8 @@
 //! Sums of outer products in tiles, for gradients of matrices.
+#![allow(
+    unsafe_code,
+    reason = "pointers to gathered rows; each call says where they are from"
+)]
 
 use crate::Real;
 use crate::buffer::Buffer;
@@ -52,7 +56,8 @@ impl<T: Real> OuterSum<T> {
                     pointers
                         .extend((0..rows).map(|row| a[start(row)..start(row) + height].as_ptr()));
                 }
-                self.kernel.run_outer(&pointers, &packed, tile);
+                // SAFETY: each is of `height` values of `a` or of `edge`.
+                unsafe { self.kernel.run_outer(&pointers, &packed, tile) };
             }
         }
     }

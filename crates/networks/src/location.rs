@@ -121,6 +121,22 @@ impl ModelLocation {
         }
     }
 
+    /// A yes or no of the pipeline's `model_index.json`, where it says so.
+    ///
+    /// # Errors
+    /// When that file is broken.
+    pub fn index_flag(&self, name: &str) -> Result<Option<bool>, NetworkError> {
+        let Self::Folder(folder) = self else {
+            return Ok(None);
+        };
+        let index = folder.join("model_index.json");
+        if !is_file(&index) {
+            return Ok(None);
+        }
+        let index: serde_json::Value = disk::read_json(&index)?;
+        Ok(index[name].as_bool())
+    }
+
     /// The content hash of the file that holds the U-Net.
     ///
     /// # Errors

@@ -18,6 +18,18 @@ pub struct Condition {
     pub cut: usize,
 }
 
+impl Condition {
+    /// Nothing at all, in the same shape.
+    #[must_use]
+    pub fn zeros(&self) -> Self {
+        Self {
+            context: Tensor::zeros(self.context.dims()),
+            pooled: self.pooled.as_ref().map(|pooled| vec![0.0; pooled.len()]),
+            cut: 0,
+        }
+    }
+}
+
 /// The text encoders of a pipeline folder: one (SD 1 and 2) or two (SDXL).
 #[derive(Clone, Debug)]
 pub struct TextEncoders {

@@ -72,6 +72,13 @@ pub fn is_folder(path: impl AsRef<Path>) -> bool {
     path.as_ref().is_dir()
 }
 
+/// Whether a path that exists lies inside a folder, links followed.
+#[must_use]
+pub fn lies_in(path: impl AsRef<Path>, folder: impl AsRef<Path>) -> bool {
+    let real = [path.as_ref(), folder.as_ref()].map(fs::canonicalize);
+    matches!(real, [Ok(path), Ok(folder)] if path.starts_with(&folder))
+}
+
 /// The paths directly inside a folder, sorted by name.
 ///
 /// # Errors

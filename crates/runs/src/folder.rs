@@ -4,17 +4,18 @@
 //! first and without the second is a run that was interrupted. The hidden file
 //! `.alice-run` lists what was written, one name per line, and each name is
 //! there before its file is; overwriting a run removes these files and no
-//! others.
+//! others. The list is locked while a run writes: two never share a folder.
 
+mod list;
 mod room;
 
 use crate::picture::{self, Metadata, Picture};
-use crate::{Error, Recipe, Result, TensorFile, atomic};
+use crate::{Error, Recipe, Result, TensorFile, atomic, disk};
+use list::{List, refuse_busy};
 use room::{is_inside, listed, make_room, next_free};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Where runs go that were given no folder.
@@ -43,6 +44,8 @@ pub struct RunFolder {
     path: PathBuf,
     recipe: Recipe,
     written: BTreeSet<String>,
+    /// Where the names are written, from the first one on.
+    list: Option<List>,
 }
 
 impl RunFolder {
@@ -58,6 +61,7 @@ impl RunFolder {
     pub fn create(path: Option<&Path>, overwrite: bool, recipe: Recipe) -> Result<Self> {
         let path = match path {
             Some(path) => {
+                refuse_busy(path)?;
                 make_room(path, overwrite)?;
                 path.to_path_buf()
             }
@@ -67,6 +71,7 @@ impl RunFolder {
             path,
             recipe,
             written: BTreeSet::new(),
+            list: None,
         };
         let text = run.recipe.to_json();
         run.write(RECIPE, text.as_bytes())?;
@@ -80,11 +85,13 @@ impl RunFolder {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let recipe = Recipe::find(path)?;
+        let list = List::open(path)?;
         atomic::sweep(path)?;
         Ok(Self {
             path: path.to_path_buf(),
             recipe,
             written: listed(path)?.into_iter().collect(),
+            list: Some(list),
         })
     }
 
@@ -127,6 +134,25 @@ impl RunFolder {
             let _ = fs::remove_dir(ROOT);
         }
         Ok(())
+    }
+
+    /// Removes what is left of a run in a folder that wrote nothing but its
+    /// recipe; returns whether it did. For a process that is about to end.
+    #[must_use]
+    pub fn remove_bare(path: impl AsRef<Path>) -> bool {
+        let path = path.as_ref();
+        let bare = |entry: PathBuf| {
+            let name = entry.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name == RECIPE || name == LIST)
+        };
+        let entries = disk::list(path).unwrap_or_default();
+        if entries.is_empty() || !entries.into_iter().all(bare) {
+            return false;
+        }
+        for name in [RECIPE, LIST] {
+            let _ = fs::remove_file(path.join(name));
+        }
+        fs::remove_dir(path).is_ok()
     }
 
     /// How far the run in this folder came.
@@ -251,11 +277,12 @@ impl RunFolder {
             ));
         }
         if !self.written.contains(name) {
-            let list = self.path.join(LIST);
-            fs::create_dir_all(&self.path)
-                .and_then(|()| fs::File::options().create(true).append(true).open(&list))
-                .and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()))
-                .map_err(|e| Error::disk(&list, e))?;
+            if self.list.is_none() {
+                self.list = Some(List::open(&self.path)?);
+            }
+            if let Some(list) = &mut self.list {
+                list.add(name)?;
+            }
             self.written.insert(name.to_owned());
         }
         Ok(self.path.join(name))

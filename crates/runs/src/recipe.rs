@@ -13,7 +13,8 @@ use std::path::Path;
 pub struct ModelReference {
     /// The bundled model's name, the path as it was given, or the hub's name.
     pub name: String,
-    /// The content hash ([`crate::hash::model`]).
+    /// The content hash of its U-Net's weights ([`crate::hash::files`]); its other
+    /// files are not looked at.
     pub hash: String,
     /// What it is told beside the state and the time.
     #[serde(default, skip_serializing_if = "ModelOptions::is_default")]

@@ -1,5 +1,6 @@
 //! The predicted clean sample x̂₀ as a function of the noisy one.
 
+use crate::discover::basis::decompose_fully;
 use crate::{DiffusionModel, Jacobian, StudyError};
 use alice_calculus::{Interpreter, Tensor};
 use alice_diffusion::PredictionType;
@@ -95,6 +96,6 @@ pub fn inside_and_rest<'a, M: LinearMap>(
         seed,
         ..GolubKahan::new(REST.min(outside.codomain()))
     };
-    let rest = method.decompose(&outside)?.right;
+    let rest = decompose_fully(&method, &outside)?.right;
     Ok((Selected::new(clean, components(true))?, rest))
 }

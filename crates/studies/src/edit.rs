@@ -18,7 +18,7 @@ use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::reader::{Reader, along_walk};
 use crate::responses::responses;
-use crate::walk::{Method, Start, Walk};
+use crate::walk::{LONGEST, Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, DdimInverse, Eta, Network};
@@ -53,7 +53,7 @@ pub struct EditArguments {
     #[arg(long, value_name = "INDEX,…", value_delimiter = ',')]
     #[serde(default)]
     pub disentangle: Vec<usize>,
-    /// Change only what is bright in this PNG: directions of the predicted picture inside it
+    /// Look for directions that change most what is bright in this PNG and least the rest, those of the predicted picture inside it
     #[arg(long, value_name = "FILE", conflicts_with = "basis")]
     #[serde(default)]
     pub mask: Option<InputFile>,
@@ -169,11 +169,9 @@ impl EditArguments {
             steady: self.steady,
             ..Walk::new(self.method, self.iterations, self.frames, self.strength)
         };
-        if !(self.strength > 0.0 && self.strength.is_finite()) {
-            return Err(StudyError::argument(
-                "--strength",
-                "must be a positive number",
-            ));
+        if !(self.strength > 0.0 && self.strength <= LONGEST) {
+            let why = format!("must lie above 0 and at most at {LONGEST}");
+            return Err(StudyError::argument("--strength", why));
         }
         walk.check()?;
         Ok(walk)

@@ -6,6 +6,7 @@
 //! arXiv 2302.12469 and 2307.12868). `transport --basis` carries either to any
 //! sample.
 
+use crate::drawing::check_bound;
 use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
@@ -67,6 +68,7 @@ pub fn check(arguments: &GlobalArguments) -> Result<(), StudyError> {
     if arguments.samples < 2 {
         return Err(StudyError::argument("--samples", "must be at least 2"));
     }
+    check_bound("--samples", arguments.samples)?;
     if !(0.0..=1.0).contains(&arguments.at) {
         return Err(StudyError::argument("--at", "must lie in 0..1"));
     }

@@ -3,8 +3,8 @@
 //! from there.
 
 use crate::drawing::{
-    Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_strength, decode,
-    write_latents, write_pictures, write_sheet_beside,
+    Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_some_step,
+    check_strength, decode, write_latents, write_pictures, write_sheet_beside,
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
@@ -65,7 +65,7 @@ impl fmt::Display for Img2imgReport {
         let mean = self.changes.iter().sum::<f64>() / self.changes.len().max(1) as f64;
         writeln!(
             f,
-            "{} pictures of {h}×{w} by {} in {} of {} {} steps, {:.1} s",
+            "{} pictures of {w}×{h} by {} in {} of {} {} steps, {:.1} s",
             self.changes.len(),
             self.model.name,
             self.steps.1,
@@ -92,7 +92,7 @@ pub fn check(arguments: &Img2imgArguments, model: &DiffusionModel) -> Result<(),
     check_model(model)?;
     check_count(arguments.count)?;
     check_strength(arguments.strength)?;
-    arguments.drawing.build(model)?;
+    check_some_step(arguments.strength, arguments.drawing.build(model)?.as_ref())?;
     read_picture(&arguments.picture, arguments.resize, model)?;
     Ok(())
 }

@@ -6,8 +6,8 @@
 
 use crate::discover::findings::Pictures;
 use crate::drawing::{
-    Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_strength, decode,
-    write_pictures, write_sheet_beside,
+    Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_some_step,
+    check_strength, decode, write_pictures, write_sheet_beside,
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
@@ -71,7 +71,7 @@ impl fmt::Display for InpaintReport {
         let (h, w) = self.size;
         writeln!(
             f,
-            "{} pictures of {h}×{w} by {} in {} {} steps, {:.1} s",
+            "{} pictures of {w}×{h} by {} in {} {} steps, {:.1} s",
             self.pictures.len(),
             self.model.name,
             self.steps,
@@ -95,7 +95,7 @@ pub fn check(arguments: &InpaintArguments, model: &DiffusionModel) -> Result<(),
     check_model(model)?;
     check_count(arguments.count)?;
     check_strength(arguments.strength)?;
-    arguments.drawing.build(model)?;
+    check_some_step(arguments.strength, arguments.drawing.build(model)?.as_ref())?;
     let picture = read_picture(&arguments.picture, arguments.resize, model)?;
     read_mask(&arguments.mask, (picture.dims()[1], picture.dims()[2]))?;
     Ok(())
@@ -153,7 +153,8 @@ pub fn run(
     };
     let pictures = write_pictures(folder, &drawn, &made)?;
     write_sheet_beside(folder, picture, drawn, &made)?;
-    let share = mask.iter().filter(|m| **m).count() as f64 / mask.len() as f64;
+    let drawn = mask.iter().filter(|m| **m && arguments.strength > 0.0);
+    let share = drawn.count() as f64 / mask.len() as f64;
     Ok(InpaintReport {
         model: model.reference.clone(),
         size: pixels,

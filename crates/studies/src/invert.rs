@@ -83,12 +83,19 @@ impl fmt::Display for InvertReport {
     }
 }
 
+/// Each is one more evaluation a step; few are enough.
+const MOST_REFINEMENTS: usize = 1000;
+
 /// Refuses arguments that do not fit the model, and pictures that cannot be read.
 ///
 /// # Errors
 /// Names the argument, or the picture and what is wrong with it.
 pub fn check(arguments: &InvertArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     DdimInverse::new(&model.schedule, arguments.steps)?;
+    if arguments.refine > MOST_REFINEMENTS {
+        let why = format!("{}; at most {MOST_REFINEMENTS}", arguments.refine);
+        return Err(StudyError::argument("--refine", why));
+    }
     read_picture(&arguments.picture, arguments.resize, model)?;
     Ok(())
 }
@@ -118,7 +125,7 @@ pub fn read_picture(
                 file.path.display().to_string(),
                 format!(
                     "{} × {} pixels, and the model needs {width} × {height}. \
-                     Scale it, or let --resize crop and scale it",
+                     Scale it (with --resize, edit, img2img, inpaint and invert crop and scale)",
                     own.1, own.0
                 ),
             ));

@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// The guidance when none is asked for, as in the public pipelines.
 const GUIDANCE: f64 = 7.5;
+/// The same of SDXL.
+const GUIDANCE_XL: f64 = 5.0;
 
 /// A latent diffusion model, opened.
 #[derive(Clone, Debug)]
@@ -31,6 +33,9 @@ pub struct LatentModel {
     pub loras: Vec<LoraReport>,
     /// What steers its U-Net by pictures.
     pub controls: Vec<SteeredBy>,
+    /// Whether zeros, not the empty text, stand for no negative prompt: SDXL's
+    /// way, unless its folder says otherwise.
+    zeros_for_none: bool,
 }
 
 /// What a latent model is told.
@@ -64,10 +69,13 @@ impl LatentModel {
             let why = "has no scheduler/scheduler_config.json, so it is no pipeline folder";
             return Err(StudyError::argument(name.display().to_string(), why));
         };
+        let unet: UNet2DCondition = location.network("unet")?;
+        let zeros = location.index_flag("force_zeros_for_empty_prompt")?;
         let mut model = Self {
+            zeros_for_none: unet.config.addition_embedding.is_some() && zeros.unwrap_or(true),
             texts: TextEncoders::at(&location)?,
             latents: Latents::at(&location)?,
-            unet: location.network("unet")?,
+            unet,
             reference: ModelReference {
                 name: name.display().to_string(),
                 hash: location.hash()?,
@@ -141,8 +149,12 @@ impl LatentModel {
         &self,
         options: &ModelOptions,
     ) -> Result<(Guidance, (usize, usize), Tiling), StudyError> {
+        let usual = match self.unet.config.addition_embedding {
+            Some(_) => GUIDANCE_XL,
+            None => GUIDANCE,
+        };
         let guidance = Guidance {
-            scale: options.guidance.unwrap_or(GUIDANCE),
+            scale: options.guidance.unwrap_or(usual),
             rescale: options.guidance_rescale.unwrap_or(0.0),
         };
         if !guidance.scale.is_finite() || guidance.scale.abs() > 1000.0 {
@@ -181,16 +193,25 @@ impl LatentModel {
                 (&options.prompt, &told.positive),
                 (&options.negative, &told.negative),
             ];
-            let found = texts.into_iter().find(|(known, _)| *known == text);
+            // The zeros of no negative prompt are not what a text becomes.
+            let read = 2 - usize::from(self.zeros_for_none && options.negative.is_none());
+            let mut texts = texts.into_iter().take(read);
+            let found = texts.find(|(known, _)| *known == text);
             found.map(|(_, condition)| condition.clone())
         };
         let read = |text: &Option<String>| match known(text) {
             Some(condition) => Ok(condition),
             None => self.texts.encode(text.as_deref().unwrap_or_default()),
         };
+        let positive = read(&options.prompt)?;
+        let negative = if self.zeros_for_none && options.negative.is_none() {
+            positive.zeros()
+        } else {
+            read(&options.negative)?
+        };
         Ok(Told {
-            positive: read(&options.prompt)?,
-            negative: read(&options.negative)?,
+            positive,
+            negative,
             guidance,
             pixels,
             tiling,

@@ -536,8 +536,11 @@ pub(crate) fn require(found: &ModelReference, recorded: &ModelReference) -> Resu
         return Ok(());
     }
     Err(StudyError::argument(
-        format!("model {}", recorded.name),
-        "its weights are not those of the recipe. Name the right one with --model",
+        format!("model {}", found.name),
+        format!(
+            "its weights are not those of the recipe, which names {}. Name the right one with --model",
+            recorded.name
+        ),
     ))
 }
 

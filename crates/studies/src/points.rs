@@ -7,6 +7,7 @@ use crate::{Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Draws, Network, Sampler, initial_noise};
 use alice_geometry::{GolubKahan, Spectrum};
+use std::collections::BTreeSet;
 
 /// Samples `0..count` on their way from noise to picture, before step `index`,
 /// each `[1, H, W, C]`.
@@ -49,6 +50,28 @@ pub fn index_at(sampler: &Ddim, at: f64, train_steps: usize) -> Result<usize, St
     }
     let why = format!("{at} lies below the last of {steps} steps");
     Err(StudyError::argument("--at", why))
+}
+
+/// The sampler's steps at several shares of the noise schedule.
+///
+/// # Errors
+/// Names the argument when two shares have the same step, or one lies below
+/// the last.
+pub fn indices_at(
+    sampler: &Ddim,
+    shares: &[f64],
+    train_steps: usize,
+    argument: &str,
+) -> Result<Vec<usize>, StudyError> {
+    let index = |at: &f64| index_at(sampler, *at, train_steps);
+    let found: Vec<usize> = shares.iter().map(index).collect::<Result<_, _>>()?;
+    let all: BTreeSet<&usize> = found.iter().collect();
+    if all.len() < found.len() {
+        let steps = sampler.timesteps().len();
+        let why = format!("needs a step of its own for each place; there are {steps} steps");
+        return Err(StudyError::argument(argument, why));
+    }
+    Ok(found)
 }
 
 /// The leading triplets of the bottleneck's Jacobian at a sample.

@@ -6,6 +6,7 @@ use alice_networks::ClassEmbedding;
 use alice_runs::{ModelReference, NamedTensor, TensorFile};
 use serde::Serialize;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Values of the samples that go through the network at once.
@@ -73,7 +74,18 @@ pub fn run(
     model: &DiffusionModel,
     progress: &mut dyn Progress,
 ) -> Result<PredictReport, StudyError> {
+    let real = [&arguments.input, &arguments.output].map(fs::canonicalize);
+    if matches!(real, [Ok(input), Ok(output)] if input == output) {
+        let why = "is the input, which would be lost";
+        return Err(StudyError::argument("--output", why));
+    }
     let inputs = read(&arguments.input, model)?;
+    let last = model.schedule.num_train_timesteps as f32;
+    let outside = |t: &&f32| !(0.0..last).contains(*t);
+    if let Some(t) = inputs.timesteps.iter().find(outside) {
+        let why = format!("timestep {t} does not lie in 0..{last}");
+        return Err(StudyError::argument("--input", why));
+    }
     let [count, height, width, _] = inputs.sample.dims()[..] else {
         return Err(StudyError::argument(
             "--input",

@@ -77,7 +77,7 @@ impl fmt::Display for SampleReport {
         let (h, w) = self.size;
         writeln!(
             f,
-            "{} samples of {h}×{w} by {} in {} {} steps, {:.1} s",
+            "{} samples of {w}×{h} by {} in {} {} steps, {:.1} s",
             self.count, self.model.name, self.steps, self.sampler, self.seconds
         )?;
         if self.pictures.is_empty() {

@@ -167,45 +167,48 @@ impl Study {
         !matches!(self, Self::Evolve(_) | Self::Train(_) | Self::World(_))
     }
 
-    /// Records the content of the files that the study reads.
-    fn pin_inputs(&mut self) -> Result<(), StudyError> {
+    /// The files that the study reads.
+    fn files(&mut self) -> Vec<&mut InputFile> {
         match self {
-            Self::Compare(arguments) => arguments.beside.iter_mut().try_for_each(InputModel::pin),
+            Self::Discover(arguments) => arguments.input.iter_mut().collect(),
             Self::Edit(arguments) => {
-                arguments.picture.pin()?;
-                arguments.mask.as_mut().map_or(Ok(()), |file| file.pin())?;
-                arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
+                let more = arguments.mask.iter_mut().chain(&mut arguments.basis);
+                std::iter::once(&mut arguments.picture)
+                    .chain(more)
+                    .collect()
             }
-            Self::Grid(arguments) => {
-                let files = arguments.files_mut();
-                files.into_iter().try_for_each(InputFile::pin)
-            }
-            Self::Img2img(arguments) => arguments.picture.pin(),
-            Self::Inpaint(arguments) => {
-                arguments.picture.pin()?;
-                arguments.mask.pin()
-            }
-            Self::Invert(arguments) => arguments.picture.pin(),
+            Self::Evolve(arguments) => arguments.continue_from.iter_mut().collect(),
+            Self::Grid(arguments) => arguments.files_mut(),
+            Self::Img2img(arguments) => vec![&mut arguments.picture],
+            Self::Inpaint(arguments) => vec![&mut arguments.picture, &mut arguments.mask],
+            Self::Invert(arguments) => vec![&mut arguments.picture],
             Self::Measure(arguments) => {
-                let concept = arguments.concept.as_mut();
-                concept.map_or(Ok(()), |file| file.pin())?;
-                arguments.pictures.iter_mut().try_for_each(InputFile::pin)
+                let concept = arguments.concept.iter_mut();
+                concept.chain(&mut arguments.pictures).collect()
             }
-            Self::Sample(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
-            Self::Discover(arguments) => arguments.input.as_mut().map_or(Ok(()), |file| file.pin()),
-            Self::Transport(arguments) => {
-                arguments.basis.as_mut().map_or(Ok(()), |file| file.pin())
-            }
-            Self::Evolve(arguments) => {
-                let file = arguments.continue_from.as_mut();
-                file.map_or(Ok(()), |file| file.pin())
-            }
-            Self::Global(_)
+            Self::Sample(arguments) => arguments.input.iter_mut().collect(),
+            Self::Transport(arguments) => arguments.basis.iter_mut().collect(),
+            Self::Compare(_)
+            | Self::Global(_)
             | Self::Survey(_)
             | Self::Train(_)
             | Self::Treat(_)
-            | Self::World(_) => Ok(()),
+            | Self::World(_) => Vec::new(),
         }
+    }
+
+    /// Other models than its own that the study reads.
+    fn models(&mut self) -> Vec<&mut InputModel> {
+        match self {
+            Self::Compare(arguments) => arguments.beside.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Records the content of the files and models that the study reads.
+    fn pin_inputs(&mut self) -> Result<(), StudyError> {
+        self.files().into_iter().try_for_each(InputFile::pin)?;
+        self.models().into_iter().try_for_each(InputModel::pin)
     }
 
     /// Refuses arguments that do not fit, before anything is written.
@@ -213,7 +216,6 @@ impl Study {
         match (self, model) {
             (Self::Discover(arguments), _) => discover::check(arguments),
             (Self::Evolve(arguments), _) => evolve::check(arguments),
-            (Self::Measure(arguments), _) => measure::check(arguments),
             (Self::Survey(arguments), _) => survey::check(arguments),
             (Self::Compare(arguments), Some(model)) => compare::check(arguments, model),
             (Self::Edit(arguments), Some(model)) => edit::check(arguments, model),
@@ -221,6 +223,7 @@ impl Study {
             (Self::Img2img(arguments), Some(model)) => img2img::check(arguments, model),
             (Self::Inpaint(arguments), Some(model)) => inpaint::check(arguments, model),
             (Self::Invert(arguments), Some(model)) => invert::check(arguments, model),
+            (Self::Measure(arguments), Some(model)) => measure::check(arguments, model),
             (Self::Sample(arguments), Some(model)) => sample::check(arguments, model),
             (Self::Train(arguments), _) => train::check(arguments),
             (Self::Global(arguments), _) => global::check(arguments),
@@ -312,6 +315,7 @@ impl Job {
     /// # Errors
     /// When something does not fit; nothing was written or removed then.
     pub fn prepare(mut self, device: Arc<dyn Device>) -> Result<PreparedJob, StudyError> {
+        self.refuse_own_inputs()?;
         self.study.pin_inputs()?;
         for lora in &mut self.options.lora {
             // A folder or a name of the hub is not pinned.
@@ -359,6 +363,46 @@ impl Job {
             seed: self.seed,
             folder,
         })
+    }
+
+    /// Refuses to overwrite a run that holds what this one reads.
+    fn refuse_own_inputs(&mut self) -> Result<(), StudyError> {
+        let Some(out) = self.out.clone().filter(|_| self.overwrite) else {
+            return Ok(());
+        };
+        let files = self.study.files().into_iter().map(|file| file.path.clone());
+        let mut read: Vec<PathBuf> = files.collect();
+        read.extend(
+            self.study
+                .models()
+                .into_iter()
+                .map(|model| model.name.clone()),
+        );
+        read.extend(self.model.clone());
+        if let Study::Train(arguments) = &self.study {
+            read.extend(
+                arguments
+                    .start
+                    .iter()
+                    .map(|start| PathBuf::from(&start.name)),
+            );
+        }
+        let options = &self.options;
+        read.extend(options.lora.iter().map(|lora| PathBuf::from(&lora.file)));
+        for control in &options.control {
+            read.extend([&control.model, &control.picture].map(PathBuf::from));
+        }
+        match read.iter().find(|path| disk::lies_in(path, &out)) {
+            None => Ok(()),
+            Some(path) => {
+                let why = format!(
+                    "{} lies in {}, whose run would be removed first. Choose another folder",
+                    path.display(),
+                    out.display()
+                );
+                Err(StudyError::argument("--overwrite", why))
+            }
+        }
     }
 
     /// The model; under its recorded name if there is a record.

@@ -3,7 +3,7 @@
 //! Samples are drawn and read; the share that is valid says how true they
 //! are, the factors' histograms beside those of the world how varied.
 
-use crate::drawing::DrawingArguments;
+use crate::drawing::{DrawingArguments, check_count};
 use crate::pictures::numbers;
 use crate::raster::{columns, sheet};
 use crate::reader::Reader;
@@ -98,9 +98,7 @@ pub struct SurveyReport {
 /// # Errors
 /// Naming the first argument that does not make sense.
 pub fn check(arguments: &SurveyArguments) -> Result<(), StudyError> {
-    if arguments.count == 0 {
-        return Err(StudyError::argument("--count", "must be at least 1"));
-    }
+    check_count(arguments.count)?;
     show(arguments.haunted_share, &arguments.held)?;
     Ok(())
 }

@@ -34,6 +34,9 @@ pub enum Method {
     Hspace,
 }
 
+/// A pixel lies in −1..1: no walk that goes further is a walk.
+pub(crate) const LONGEST: f64 = 1e3;
+
 /// A walk both ways from a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Walk {
@@ -92,14 +95,21 @@ impl Walk {
     /// # Errors
     /// When the frames do not divide the iterations or a number is not positive.
     pub fn check(&self) -> Result<(), StudyError> {
-        if self.frames == 0 || !self.iterations.is_multiple_of(self.frames) {
+        const MOST: usize = 100_000;
+        if self.iterations > MOST {
+            let why = format!("{}; at most {MOST}", self.iterations);
+            return Err(StudyError::argument("--iterations", why));
+        }
+        if self.frames == 0 || self.iterations == 0 || !self.iterations.is_multiple_of(self.frames)
+        {
             return Err(StudyError::argument(
                 "--frames",
                 format!("must divide the {} iterations of a walk", self.iterations),
             ));
         }
-        if !(self.reach > 0.0 && self.reach.is_finite()) {
-            return Err(StudyError::argument("--reach", "must be a positive number"));
+        if !(self.reach > 0.0 && self.reach <= LONGEST) {
+            let why = format!("must lie above 0 and at most at {LONGEST} per pixel");
+            return Err(StudyError::argument("--reach", why));
         }
         if self.steady && !matches!(self.method, Method::Guidance | Method::Linear) {
             return Err(StudyError::argument(

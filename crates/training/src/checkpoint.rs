@@ -43,7 +43,8 @@ impl Trainer {
     }
 
     /// The run of a checkpoint, which must be of this recipe. Only `steps`,
-    /// `cooldown`, `checkpoint_every` and `sheet_every` may differ.
+    /// `cooldown`, `checkpoint_every` and `sheet_every` may differ, and not the
+    /// learning rates of the steps that were done.
     ///
     /// # Errors
     /// When the file is broken or of another recipe.
@@ -60,6 +61,19 @@ impl Trainer {
         };
         let made_by: TrainingRecipe =
             serde_json::from_str(&text("recipe")?).map_err(|e| refuse(e.to_string()))?;
+        let step: u64 = text("step")?
+            .parse()
+            .map_err(|e| refuse(format!("step: {e}")))?;
+        let rates = |recipe: &TrainingRecipe| -> Vec<f64> {
+            (0..step).map(|s| recipe.learning_rate_at(s)).collect()
+        };
+        if step > recipe.steps || rates(&made_by) != rates(recipe) {
+            let why = format!(
+                "its {step} steps are not the first of this recipe: their learning rates were \
+                 others. Change the steps of a run before its cool-down begins"
+            );
+            return Err(refuse(why));
+        }
         let comparable = TrainingRecipe {
             steps: recipe.steps,
             cooldown: recipe.cooldown,
@@ -73,9 +87,6 @@ impl Trainer {
         let numbers = |key: &str| -> Result<Vec<f64>, TrainingError> {
             serde_json::from_str(&text(key)?).map_err(|e| refuse(format!("{key}: {e}")))
         };
-        let step: u64 = text("step")?
-            .parse()
-            .map_err(|e| refuse(format!("step: {e}")))?;
         let (curve, interval, squares) = (
             numbers("curve")?,
             numbers("interval")?,

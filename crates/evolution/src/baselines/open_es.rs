@@ -16,8 +16,8 @@ pub struct OpenEsConfig {
     pub population: usize,
     /// The step size of Adam; 0.01 in the article.
     pub rate: f64,
-    /// How much of the mean each step takes away, times the step size; 0.005 in
-    /// the article's runs on control.
+    /// What times the mean is taken from the gradient, before Adam (so that only
+    /// its share of the gradient counts); 0.005 in the article's runs on control.
     pub weight_decay: f64,
     /// The box of the search.
     pub bounds: Option<Bounds>,

@@ -75,6 +75,11 @@ impl Evolution {
                 differences(&header.options, &comparable)
             )));
         }
+        // Before room is made for what the header claims.
+        let numbers = header.dimension.checked_mul(2 * options.population);
+        if numbers.is_none_or(|numbers| numbers > values.len() / 8) {
+            return Err(broken("cut off"));
+        }
         let mut evolution = Self::new(header.dimension, bounds, header.options)?;
         let size = evolution.population.len();
         let fits = header.told <= header.levels.len()

@@ -1,4 +1,8 @@
 //! The adjoint of a gathered product in its matrix.
+#![allow(
+    unsafe_code,
+    reason = "pointers to gathered rows; each call says where they are from"
+)]
 
 use super::{GatherTable, OUTSIDE};
 use crate::Real;
@@ -161,7 +165,9 @@ fn partial_gradient<T: Real>(
                     }));
                 }
                 for (packed, tile) in packed.chunks_exact(STRIP * width).zip(&mut tiles) {
-                    kernel.run_outer(&pointers, &packed[..strip * width], tile);
+                    // SAFETY: each is of `height` values of `source`, of an edge's
+                    // line, or of `zeros`, which no tile is higher than.
+                    unsafe { kernel.run_outer(&pointers, &packed[..strip * width], tile) };
                 }
             }
         }

@@ -4,6 +4,10 @@
 //! each output row is a sum, over the taps of a kernel, of a gathered input
 //! row times that tap's matrix. Gathering through a table of row indices
 //! needs no unfolded copy of the picture and serves every stride and padding.
+#![allow(
+    unsafe_code,
+    reason = "pointers to gathered rows; each call says where they are from"
+)]
 
 mod gradient;
 mod packed;
@@ -186,15 +190,18 @@ pub fn product<T: Real>(
                 let pointers = gathered.pointers(0, all_rows);
                 let mut widened = matrix.panels.buffer(PANEL_VALUES.max(depth * width));
                 let epilogue = epilogue.part(of_panel);
-                matrix.panel_product(
-                    p,
-                    &pointers,
-                    all_rows,
-                    epilogue,
-                    &mut widened,
-                    &mut result,
-                    used,
-                );
+                // SAFETY: `pointers` are of `depth` values of the source or zeros.
+                unsafe {
+                    matrix.panel_product(
+                        p,
+                        &pointers,
+                        all_rows,
+                        epilogue,
+                        &mut widened,
+                        &mut result,
+                        used,
+                    );
+                }
                 result
             })
             .collect();
@@ -218,7 +225,10 @@ pub fn product<T: Real>(
                 let used = width.min(columns - p * width);
                 let epilogue = epilogue.part(p * width..p * width + used);
                 let to = &mut out[p * width..];
-                matrix.panel_product(p, &pointers, rows, epilogue, &mut widened, to, columns);
+                // SAFETY: as above.
+                unsafe {
+                    matrix.panel_product(p, &pointers, rows, epilogue, &mut widened, to, columns);
+                }
             }
         });
 }

@@ -1,4 +1,8 @@
 //! Matrices in the order that the microkernel reads.
+#![allow(
+    unsafe_code,
+    reason = "pointers to gathered rows; each call says where they are from"
+)]
 
 use super::Epilogue;
 use crate::Real;
@@ -157,14 +161,20 @@ impl<T: Real> PackedMatrix<T> {
         let mut widened = self.panels.buffer(self.depth * width);
         for p in 0..self.columns.div_ceil(width) {
             let out = &mut out[p * width..];
-            self.panel_product(p, &pointers, rows, epilogue, &mut widened, out, out_stride);
+            // SAFETY: each is of `depth` values of `a`.
+            unsafe {
+                self.panel_product(p, &pointers, rows, epilogue, &mut widened, out, out_stride);
+            }
         }
     }
 
     /// The columns of panel p of a product for `rows` gathered rows, by one
     /// thread; `out` begins at the panel's first column, its rows are
     /// `stride` apart, and `epilogue` is that of the panel's columns.
-    pub(super) fn panel_product(
+    ///
+    /// # Safety
+    /// Every pointer is that of a live slice of `depth` values.
+    pub(super) unsafe fn panel_product(
         &self,
         p: usize,
         pointers: &[*const T],
@@ -217,7 +227,10 @@ impl<T: Real> PackedMatrix<T> {
                     };
                     let run = |start: Option<(&[T], usize)>, out: &mut [T], stride| {
                         let taps = group.len();
-                        kernel.run_tile(taps, length, pointers, panel, start, out, stride);
+                        // SAFETY: k + length ≤ depth, and the rest is the caller's.
+                        unsafe {
+                            kernel.run_tile(taps, length, pointers, panel, start, out, stride);
+                        }
                     };
                     let used_rows = height.min(rows - block * height);
                     let to = &mut out[block * height * stride..];

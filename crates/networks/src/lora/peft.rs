@@ -11,6 +11,8 @@ use std::path::Path;
 /// The key of a file's metadata under which diffusers keeps PEFT's configs.
 pub(super) const METADATA: &str = "lora_adapter_metadata";
 const CONFIG: &str = "adapter_config.json";
+/// What PEFT calls the file beside it.
+const ADAPTER: &str = "adapter_model.safetensors";
 const PARTS: [&str; 3] = ["unet.", "text_encoder.", "text_encoder_2."];
 
 /// The α of every layer.
@@ -49,7 +51,9 @@ impl Scales {
             });
         }
         let beside = path.with_file_name(CONFIG);
-        if !disk::is_file(&beside) {
+        // Beside files of other layouts it belongs to another adapter.
+        let adapter = path.file_name().is_some_and(|name| name == ADAPTER);
+        if !adapter || !disk::is_file(&beside) {
             return Ok(Self::default());
         }
         let json: Value = disk::read_json(&beside)?;

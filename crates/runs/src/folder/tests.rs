@@ -126,6 +126,7 @@ fn names_cannot_leave_the_folder() {
     assert_eq!(names(home.path()), ["run"]);
 
     // A list that was tampered with, and one that was cut off.
+    drop(run);
     let outside = home.path().join("outside");
     write(&outside, "keep").unwrap();
     write(path.join("cut"), "keep").unwrap();
@@ -237,4 +238,49 @@ fn what_cannot_be_json_is_an_error() {
     let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
     assert!(run.write_json("x.json", &keys).is_err());
     assert!(!run.path().join("x.json").exists());
+}
+
+#[test]
+fn two_never_write_into_one_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    run.write_text("a.txt", "a").unwrap();
+    for overwrite in [false, true] {
+        let error = RunFolder::create(Some(&path), overwrite, recipe()).unwrap_err();
+        assert!(error.to_string().contains("another process"), "{error}");
+    }
+    assert!(RunFolder::open(&path).is_err());
+    run.finish(&json!({})).unwrap();
+    RunFolder::open(&path).unwrap();
+    RunFolder::create(Some(&path), true, recipe()).unwrap();
+    assert!(!path.join("a.txt").exists());
+}
+
+#[test]
+fn a_line_cut_by_a_crash_is_no_part_of_the_next() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    drop(RunFolder::create(Some(&path), false, recipe()).unwrap());
+    let mut list = read(path.join(LIST)).unwrap();
+    list.extend(b"cut of");
+    write(path.join(LIST), list).unwrap();
+    let mut run = RunFolder::open(&path).unwrap();
+    run.write_text("whole.txt", "a").unwrap();
+    drop(run);
+    let names = listed(&path).unwrap();
+    assert!(names.contains(&"whole.txt".to_owned()), "{names:?}");
+}
+
+#[test]
+fn a_run_that_wrote_its_recipe_alone_can_go() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    drop(RunFolder::create(Some(&path), false, recipe()).unwrap());
+    assert!(RunFolder::remove_bare(&path));
+    assert!(!path.exists());
+    let mut run = RunFolder::create(Some(&path), false, recipe()).unwrap();
+    run.write_text("a.txt", "a").unwrap();
+    assert!(!RunFolder::remove_bare(&path));
+    assert!(path.join("a.txt").exists());
 }

@@ -23,6 +23,8 @@ pub use score::Score;
 pub use table::Row;
 pub use techniques::Technique;
 
+use crate::drawing::check_bound;
+use crate::points::indices_at;
 use crate::reader::{Reader, no_truth};
 use crate::{DiffusionModel, InputModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
@@ -64,7 +66,7 @@ pub struct CompareArguments {
     /// Dimension of those tangent spaces
     #[arg(long, default_value_t = 20)]
     pub space_rank: usize,
-    /// Timesteps of the tangent spaces, as shares of the noise schedule
+    /// Timesteps of the tangent spaces, as shares of the noise schedule, divided by commas
     #[arg(long, value_delimiter = ',', default_values_t = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])]
     pub times: Vec<f64>,
     /// Pairs of samples that paths are laid between
@@ -164,6 +166,18 @@ pub fn check(arguments: &CompareArguments, model: &DiffusionModel) -> Result<(),
         let why = "must be even: the frames lie at its half and its end";
         return Err(StudyError::argument("--iterations", why));
     }
+    for (name, count) in [
+        ("--count", arguments.count),
+        ("--learn", arguments.learn),
+        ("--pairs", arguments.pairs),
+        ("--leak-samples", arguments.leak_samples),
+        ("--spaces", arguments.spaces),
+    ] {
+        check_bound(name, count)?;
+    }
+    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let train_steps = model.schedule.num_train_timesteps;
+    indices_at(&sampler, &arguments.times, train_steps, "--times")?;
     beside::check(arguments, model)
 }
 

@@ -15,6 +15,7 @@ pub mod table;
 
 pub use basis::{Basis, Space, find_basis};
 
+use crate::drawing::check_bound;
 use crate::jacobian::to_network_layout;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
@@ -124,6 +125,11 @@ pub fn check(arguments: &DiscoverArguments) -> Result<(), StudyError> {
             "--tolerance",
             "must be a positive number",
         ));
+    }
+    check_bound("--samples", arguments.samples)?;
+    if arguments.walks == 0 && !arguments.basis_only {
+        let why = "must be at least 1; --basis-only walks along none";
+        return Err(StudyError::argument("--walks", why));
     }
     if arguments.input.is_none() && arguments.sample >= arguments.samples {
         return Err(StudyError::argument(

@@ -195,7 +195,7 @@ fn label(canvas: &mut Canvas, layout: &Layout, y: usize, report: &WalkReport) {
     let room = (LABEL - 52) as f32;
     let leading = 20;
     let first = y + (layout.row.saturating_sub(lines.len() * leading)) / 2 + 15;
-    let rank = (report.direction + 1).to_string();
+    let rank = report.direction.to_string();
     canvas.text((MARGIN, first + 2), &rank, RANK, palette::ACCENT);
     for (line, (text, style)) in lines.iter().enumerate() {
         let color = if *style == NAME {

@@ -27,7 +27,7 @@ pub fn table(report: &DiscoverReport) -> String {
         cells: report.walks.iter().map(cell).collect(),
     };
     let mut columns = vec![
-        column("direction", false, &|w| (w.direction + 1).to_string()),
+        column("direction", false, &|w| w.direction.to_string()),
         column("σ", false, &|w| numbers::figures(w.singular_value)),
     ];
     if report.walks.iter().any(|w| w.strongest.is_some()) {
@@ -83,7 +83,7 @@ fn basis_only(report: &DiscoverReport) -> String {
         Column {
             heading: "direction",
             left: false,
-            cells: (1..=sigmas.len()).map(|i| i.to_string()).collect(),
+            cells: (0..sigmas.len()).map(|i| i.to_string()).collect(),
         },
         Column {
             heading: "σ",
@@ -104,12 +104,12 @@ fn rest(report: &DiscoverReport) -> String {
     match report.singular_values.get(walked..) {
         Some([only]) => {
             let sigma = numbers::figures(*only);
-            format!("{GAP}direction {} was not walked: σ {sigma}\n", walked + 1)
+            format!("{GAP}direction {walked} was not walked: σ {sigma}\n")
         }
         Some([first, .., last]) => format!(
             "{GAP}directions {} to {} were not walked: σ {} to {}\n",
-            walked + 1,
-            report.singular_values.len(),
+            walked,
+            report.singular_values.len() - 1,
             numbers::figures(*first),
             numbers::figures(*last),
         ),
@@ -160,10 +160,10 @@ mod tests {
         });
         let expected = "  \
 direction     σ  strongest factor           change      ρ  purity  sound
-          1  12.4  smile                       +3.46  +1.00    80 %  100 %
-          2  10.9  head position, horizontal   −2.77  −1.00    89 %   89 %
-          3  9.60  hat                         +2.00  +1.00    90 %  100 %
-  directions 4 to 6 were not walked: σ 8.40 to 6.51
+          0  12.4  smile                       +3.46  +1.00    80 %  100 %
+          1  10.9  head position, horizontal   −2.77  −1.00    89 %   89 %
+          2  9.60  hat                         +2.00  +1.00    90 %  100 %
+  directions 3 to 5 were not walked: σ 8.40 to 6.51
 ";
         assert_eq!(
             table(&findings.report),
@@ -185,17 +185,17 @@ direction     σ  strongest factor           change      ρ  purity  sound
         report.walks[0].singular_value = f64::NAN;
         let text = table(&report);
         assert!(
-            text.starts_with("  direction  σ  pixel change\n          1  –"),
+            text.starts_with("  direction  σ  pixel change\n          0  –"),
             "{text}"
         );
         assert!(
-            text.ends_with("  direction 2 was not walked: σ 10.9\n"),
+            text.ends_with("  direction 1 was not walked: σ 10.9\n"),
             "{text}"
         );
         report.walks.clear();
         assert_eq!(
             table(&report),
-            "  direction     σ\n          1  12.4\n          2  10.9\n"
+            "  direction     σ\n          0  12.4\n          1  10.9\n"
         );
         report.singular_values.clear();
         assert_eq!(table(&report), "  direction  σ\n");

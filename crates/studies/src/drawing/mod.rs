@@ -118,14 +118,23 @@ impl DrawingArguments {
 
 /// Refuses numbers of pictures that nobody wants.
 pub(crate) fn check_count(count: usize) -> Result<(), StudyError> {
-    const MOST: usize = 1_000_000;
-    if (1..=MOST).contains(&count) {
+    if count == 0 {
+        let why = format!("0 pictures; it must lie between 1 and {MOST}");
+        return Err(StudyError::argument("--count", why));
+    }
+    check_bound("--count", count)
+}
+
+/// More of anything is a slip of the keyboard.
+const MOST: usize = 1_000_000;
+
+/// Refuses numbers of things beyond all reason.
+pub(crate) fn check_bound(argument: &str, count: usize) -> Result<(), StudyError> {
+    if count <= MOST {
         return Ok(());
     }
-    Err(StudyError::argument(
-        "--count",
-        format!("{count} pictures; it must lie between 1 and {MOST}"),
-    ))
+    let why = format!("{count}; it must lie below {MOST}");
+    Err(StudyError::argument(argument, why))
 }
 
 /// Refuses models that cannot draw.
@@ -149,6 +158,17 @@ pub(crate) fn check_strength(strength: f64) -> Result<(), StudyError> {
         return Ok(());
     }
     let why = format!("{strength}; it must lie between 0 and 1");
+    Err(StudyError::argument("--strength", why))
+}
+
+/// Refuses strengths that are something, and less than one of the sampler's
+/// steps.
+pub(crate) fn check_some_step(strength: f64, sampler: &dyn Sampler) -> Result<(), StudyError> {
+    let steps = sampler.times().len();
+    if strength == 0.0 || sampler.index_of_strength(strength) < steps {
+        return Ok(());
+    }
+    let why = format!("{strength} of {steps} evaluations is none");
     Err(StudyError::argument("--strength", why))
 }
 

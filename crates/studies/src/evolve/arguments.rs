@@ -1,6 +1,7 @@
 //! What `evolve` is told, and what it does where it is told nothing.
 
 use super::subject::Subject;
+use crate::drawing::check_bound;
 use crate::{InputFile, StudyError};
 use alice_evolution::control::Task;
 use alice_evolution::{Constraint, FitnessMap, Options, Schedule};
@@ -203,6 +204,9 @@ impl Default for EvolveArguments {
     }
 }
 
+/// Units of a layer of a policy, at most.
+const WIDEST: usize = 1 << 16;
+
 impl EvolveArguments {
     /// The task, if the problem is one.
     pub(super) fn task(&self) -> Option<Task> {
@@ -269,6 +273,20 @@ impl EvolveArguments {
             }),
             ..Options::default()
         }
+    }
+
+    /// Refuses numbers of things beyond all reason.
+    pub(super) fn check_extents(&self) -> Result<(), StudyError> {
+        check_bound("--generations", self.generations())?;
+        check_bound("--dim", self.dim.unwrap_or(0))?;
+        check_bound("--seeds", self.seeds.unwrap_or(0))?;
+        for width in self.hidden.iter().flatten() {
+            if *width > WIDEST {
+                let why = format!("{width}; a layer has at most {WIDEST} units");
+                return Err(StudyError::argument("--hidden", why));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses arguments that have no effect together.

@@ -71,6 +71,11 @@ pub(super) fn run(
     let mut written = Instant::now();
     while !search.is_finished() {
         if progress.is_cancelled() {
+            if let Some(folder) = &mut folder
+                && !history.told.is_empty()
+            {
+                write(&history, &search, folder)?;
+            }
             return Err(StudyError::Cancelled);
         }
         let clock = Instant::now();

@@ -32,16 +32,32 @@ use search::Search;
 use std::path::Path;
 use subject::Subject;
 
+/// Numbers in a population: 32 GiB of them.
+const MOST_VALUES: usize = 1 << 32;
+
 /// Refuses arguments that make no run.
 ///
 /// # Errors
 /// Names what does not fit.
 pub fn check(arguments: &EvolveArguments) -> Result<(), StudyError> {
     arguments.check_combinations()?;
+    arguments.check_extents()?;
     if arguments.study {
         return Ok(());
     }
     let subject = Subject::new(arguments, 0)?;
+    let values = subject
+        .problem()
+        .dimension()
+        .checked_mul(arguments.population);
+    if values.is_none_or(|values| values > MOST_VALUES) {
+        let why = format!(
+            "{} points of {} numbers; there must be at most {MOST_VALUES} numbers",
+            arguments.population,
+            subject.problem().dimension()
+        );
+        return Err(StudyError::argument("--population", why));
+    }
     if arguments.elite.unwrap_or(0) >= arguments.population.max(1) {
         let population = arguments.population;
         let why = format!("must be smaller than the population, {population}");

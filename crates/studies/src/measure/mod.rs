@@ -12,8 +12,9 @@ pub use concept::{ConceptReport, Stop};
 pub use summary::{FactorSummary, Group, Summary};
 
 use crate::clean::localize;
+use crate::drawing::check_bound;
 use crate::jacobian::to_network_layout;
-use crate::points::{index_at, noisy_samples, spectrum_at};
+use crate::points::{index_at, indices_at, noisy_samples, spectrum_at};
 use crate::progress::Within;
 use crate::reader::{Reader, along_walk};
 use crate::responses::{responses, strongest};
@@ -35,7 +36,7 @@ pub struct MeasureArguments {
     /// Samples whose directions are measured
     #[arg(long, default_value_t = 16)]
     pub samples: usize,
-    /// Timesteps, as shares of the noise schedule
+    /// Timesteps, as shares of the noise schedule, divided by commas
     #[arg(long, value_delimiter = ',', default_values_t = [0.8, 0.6, 0.4, 0.2])]
     pub at: Vec<f64>,
     /// Directions at each sample and timestep
@@ -134,7 +135,7 @@ pub enum Measured {
 ///
 /// # Errors
 /// Naming the first argument that does not make sense.
-pub fn check(arguments: &MeasureArguments) -> Result<(), StudyError> {
+pub fn check(arguments: &MeasureArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     if arguments.samples == 0 || arguments.at.is_empty() {
         return Err(StudyError::argument(
             "--samples and --at",
@@ -149,6 +150,12 @@ pub fn check(arguments: &MeasureArguments) -> Result<(), StudyError> {
             "--at",
             format!("{at} does not lie in 0..1"),
         ));
+    }
+    check_bound("--samples", arguments.samples)?;
+    if arguments.concept.is_none() {
+        let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+        let train_steps = model.schedule.num_train_timesteps;
+        indices_at(&sampler, &arguments.at, train_steps, "--at")?;
     }
     arguments.walk().check()
 }

@@ -25,8 +25,8 @@ pub use evidence::{Change, Evidence};
 pub use instrument::{Health, SideEffect};
 pub use report::{Candidate, Learnt, TreatReport};
 
-use crate::drawing::check_model;
-use crate::points::index_at;
+use crate::drawing::{check_bound, check_model};
+use crate::points::indices_at;
 use crate::reader::Reader;
 use crate::sampling::pictures;
 use crate::{DiffusionModel, Progress, StudyError};
@@ -102,6 +102,15 @@ pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), S
         let names = "--samples, --components and --rank";
         return Err(StudyError::argument(names, "must be at least 1"));
     }
+    check_bound("--learn", arguments.learn)?;
+    check_bound("--samples", arguments.samples)?;
+    if 2 * arguments.components > arguments.learn {
+        let why = format!(
+            "{}; at most half of the {} samples, or every few of them stand apart",
+            arguments.components, arguments.learn
+        );
+        return Err(StudyError::argument("--components", why));
+    }
     let descending = arguments.at.windows(2).all(|pair| pair[0] > pair[1]);
     let inside = arguments.at.iter().all(|at| (0.0..=1.0).contains(at));
     if arguments.at.is_empty() || !descending || !inside {
@@ -148,7 +157,8 @@ pub fn run(
     let (size, channels) = (model.size()?, model.channels());
     let network = model.at(size)?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
-    let stops = stops(arguments, &sampler, model.schedule.num_train_timesteps)?;
+    let train_steps = model.schedule.num_train_timesteps;
+    let stops = indices_at(&sampler, &arguments.at, train_steps, "--at")?;
     let draw = |first: usize, count: usize, progress: &mut dyn Progress| {
         watch(&network, &sampler, &stops, seed, first, count, progress)
     };
@@ -211,22 +221,4 @@ pub fn run(
     }
     report.seconds = clock.elapsed().as_secs_f64();
     Ok(report)
-}
-
-/// The sampler's steps before which samples are watched.
-fn stops(
-    arguments: &TreatArguments,
-    sampler: &Ddim,
-    train_steps: usize,
-) -> Result<Vec<usize>, StudyError> {
-    let index = |at: &f64| index_at(sampler, *at, train_steps);
-    let stops: Vec<usize> = arguments.at.iter().map(index).collect::<Result<_, _>>()?;
-    if stops.windows(2).any(|pair| pair[0] == pair[1]) {
-        let steps = sampler.timesteps().len();
-        return Err(StudyError::argument(
-            "--at",
-            format!("needs a step of its own for each place; there are {steps} steps"),
-        ));
-    }
-    Ok(stops)
 }

@@ -167,7 +167,7 @@ pub fn overview(walks: &[WalkReport]) -> Markup {
                 tbody {
                     @for walk in walks {
                         tr {
-                            th scope="row" { a href={ "#direction-" (walk.direction + 1) } { (walk.direction + 1) } }
+                            th scope="row" { a href={ "#direction-" (walk.direction) } { (walk.direction) } }
                             @for name in &names { (cell(walk, name)) }
                         }
                     }
@@ -184,7 +184,7 @@ fn cell(walk: &WalkReport, factor: &str) -> Markup {
     let change = response.change;
     let hint = format!(
         "direction {}, {}: {}, ρ {}",
-        walk.direction + 1,
+        walk.direction,
         numbers::factor_label(factor),
         numbers::signed(change, 2),
         numbers::signed(response.spearman, 2)
@@ -227,13 +227,13 @@ pub fn all_directions(report: &DiscoverReport) -> Markup {
                     tbody {
                         @for (index, sigma) in report.singular_values.iter().enumerate() {
                             tr {
-                                td.num { (index + 1) }
+                                td.num { (index) }
                                 td.num { (numbers::figures(*sigma)) }
                                 td.num { (numbers::percent(sigma / first)) }
                                 @match walk(index) {
                                     Some(walk) => {
                                         td {
-                                            a href={ "#direction-" (index + 1) } {
+                                            a href={ "#direction-" (index) } {
                                                 (walk.strongest.as_deref().map_or("see the walk", numbers::factor_label))
                                             }
                                         }

@@ -43,7 +43,7 @@ pub fn section(findings: &Findings) -> Result<Markup, StudyError> {
 }
 
 fn figure(index: usize, uri: &str, report: Option<&SampleReport>, treated: bool) -> Markup {
-    let number = index + 1;
+    let number = index;
     let alt = match report {
         Some(report) => format!("Sample {number}: {}", report.caption),
         None => format!("Sample {number}"),

@@ -74,7 +74,7 @@ fn plot(report: &DiscoverReport, points: &[(usize, f64)]) -> Markup {
                 text.tick x=(LEFT - 10.0) y=(coordinate(y(tick) + 4.5)) text-anchor="end" { (tick_text(tick)) }
             }
             @for index in index_ticks(count) {
-                text.tick x=(coordinate(x(index))) y=(HEIGHT - BOTTOM + 22.0) text-anchor="middle" { (index + 1) }
+                text.tick x=(coordinate(x(index))) y=(HEIGHT - BOTTOM + 22.0) text-anchor="middle" { (index) }
             }
             line.axis x1=(LEFT) x2=(WIDTH - RIGHT) y1=(HEIGHT - BOTTOM) y2=(HEIGHT - BOTTOM) {}
             text.name x=((LEFT + WIDTH - RIGHT) / 2.0) y=(HEIGHT - 6.0) text-anchor="middle" { "direction, the strongest first" }
@@ -98,7 +98,7 @@ fn hover(report: &DiscoverReport, index: usize, sigma: f64, highest: f64) -> Str
     let share = numbers::percent(sigma / highest);
     let text = format!(
         "direction {}: σ {}, {share} of the largest",
-        index + 1,
+        index,
         numbers::figures(sigma)
     );
     let walk = report.walks.iter().find(|walk| walk.direction == index);

@@ -33,7 +33,7 @@ pub fn section(findings: &Findings) -> Result<Markup, StudyError> {
 }
 
 fn card(findings: &Findings, walk: &WalkReport, frames: &Pictures) -> Result<Markup, StudyError> {
-    let number = walk.direction + 1;
+    let number = walk.direction;
     let middle = original(&walk.positions, frames.len());
     let tones = Tones::of(frames);
     let mut figures = Vec::with_capacity(frames.len());
