@@ -57,7 +57,8 @@ pub struct FactorCoverage {
     pub samples: Vec<f64>,
     /// Share of true pictures in each bin.
     pub world: Vec<f64>,
-    /// Bins that hold at least a tenth of their share in the world.
+    /// Of the bins that the world has, those that hold at least a tenth of
+    /// their share there.
     pub covered: usize,
     /// Total variation distance of the two histograms, in 0..1.
     pub distance: f64,
@@ -237,7 +238,9 @@ impl Histograms {
                 let pairs = || samples.iter().zip(&world);
                 FactorCoverage {
                     factor: spec.name.to_owned(),
-                    covered: pairs().filter(|(s, w)| **s >= 0.1 * **w).count(),
+                    covered: pairs()
+                        .filter(|(s, w)| **w > 0.0 && **s >= 0.1 * **w)
+                        .count(),
                     distance: 0.5 * pairs().map(|(s, w)| (s - w).abs()).sum::<f64>(),
                     samples,
                     world,
@@ -279,7 +282,7 @@ impl fmt::Display for SurveyReport {
                     "  {:16} {} of {} bins covered, distance {:.2}",
                     factor.factor,
                     factor.covered,
-                    factor.samples.len(),
+                    factor.world.iter().filter(|share| **share > 0.0).count(),
                     factor.distance
                 )?;
             }
@@ -333,5 +336,8 @@ mod tests {
         let smile = &one.compare(&world)[alice_worlds::factor_index("smile").unwrap()];
         assert_eq!(smile.covered, 1);
         assert!(smile.distance > 0.8);
+        // A world of one picture has one bin to cover.
+        let smile = &world.compare(&one)[alice_worlds::factor_index("smile").unwrap()];
+        assert_eq!(smile.covered, 1);
     }
 }
