@@ -140,18 +140,13 @@ fn tick_text(tick: f64) -> String {
     }
 }
 
-/// The first direction and round ones, about ten.
+/// The first direction and every few after it, about ten.
 fn index_ticks(count: usize) -> Vec<usize> {
     let step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
         .into_iter()
         .find(|step| count / step <= 11)
         .unwrap_or(count);
-    let round = (step..=count).step_by(step).map(|n| n - 1);
-    let mut all: Vec<usize> = round.collect();
-    if all.first() != Some(&0) && count > 0 {
-        all.insert(0, 0);
-    }
-    all
+    (0..count).step_by(step).collect()
 }
 
 #[cfg(test)]
@@ -171,7 +166,7 @@ mod tests {
         assert!(ticks(-300.0, 300.0).len() < 12);
         // One value alone has a tick near it.
         assert!(!ticks(12.4_f64.log10() - 0.06, 12.4_f64.log10() + 0.06).is_empty());
-        assert_eq!(index_ticks(50), [0, 4, 9, 14, 19, 24, 29, 34, 39, 44, 49]);
+        assert_eq!(index_ticks(50), [0, 5, 10, 15, 20, 25, 30, 35, 40, 45]);
         assert_eq!(index_ticks(1), [0]);
         assert!(index_ticks(0).is_empty());
     }
