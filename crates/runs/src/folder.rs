@@ -124,16 +124,7 @@ impl RunFolder {
         if self.written().any(has_results) {
             return Ok(());
         }
-        for name in [RECIPE, LIST] {
-            let path = self.path.join(name);
-            fs::remove_file(&path).map_err(|e| Error::disk(&path, e))?;
-        }
-        // Another's files may be here; then the folder stays.
-        let _ = fs::remove_dir(&self.path);
-        if self.path.parent() == Some(Path::new(ROOT)) {
-            let _ = fs::remove_dir(ROOT);
-        }
-        Ok(())
+        remove_marks(&self.path)
     }
 
     /// Removes what is left of a run in a folder that wrote nothing but its
@@ -146,13 +137,7 @@ impl RunFolder {
             name.is_some_and(|name| name == RECIPE || name == LIST)
         };
         let entries = disk::list(path).unwrap_or_default();
-        if entries.is_empty() || !entries.into_iter().all(bare) {
-            return false;
-        }
-        for name in [RECIPE, LIST] {
-            let _ = fs::remove_file(path.join(name));
-        }
-        fs::remove_dir(path).is_ok()
+        !entries.is_empty() && entries.into_iter().all(bare) && remove_marks(path).is_ok()
     }
 
     /// How far the run in this folder came.
@@ -287,6 +272,20 @@ impl RunFolder {
         }
         Ok(self.path.join(name))
     }
+}
+
+/// Removes what makes a folder a run's, and the folder if that was all.
+fn remove_marks(folder: &Path) -> Result<()> {
+    for name in [RECIPE, LIST] {
+        let path = folder.join(name);
+        fs::remove_file(&path).map_err(|e| Error::disk(&path, e))?;
+    }
+    // Another's files may be here; then the folder stays.
+    let _ = fs::remove_dir(folder);
+    if folder.parent() == Some(Path::new(ROOT)) {
+        let _ = fs::remove_dir(ROOT);
+    }
+    Ok(())
 }
 
 fn pretty(path: &Path, value: &impl Serialize) -> Result<String> {

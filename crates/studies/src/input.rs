@@ -4,7 +4,7 @@ use crate::{DiffusionModel, StudyError};
 use alice_runs::{disk, hash};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A file that a study reads. The recipe keeps its content hash, so that a
@@ -36,16 +36,7 @@ impl InputFile {
     /// # Errors
     /// When the file cannot be read, or is not the one recorded.
     pub fn pin(&mut self) -> Result<(), StudyError> {
-        let found = hash::file(&self.path)?;
-        if self.hash.is_empty() {
-            self.hash = found;
-        } else if self.hash != found {
-            return Err(StudyError::argument(
-                self.path.display().to_string(),
-                changed(&found, &self.hash),
-            ));
-        }
-        Ok(())
+        record(&self.path, &mut self.hash, hash::file(&self.path)?)
     }
 
     /// The content.
@@ -87,13 +78,7 @@ impl InputModel {
     /// When the model cannot be read, or is not the one recorded.
     pub fn pin(&mut self) -> Result<(), StudyError> {
         let found = self.open()?.reference.hash;
-        if self.hash.is_empty() {
-            self.hash = found;
-        } else if self.hash != found {
-            let name = self.name.display().to_string();
-            return Err(StudyError::argument(name, changed(&found, &self.hash)));
-        }
-        Ok(())
+        record(&self.name, &mut self.hash, found)
     }
 
     /// The model.
@@ -105,10 +90,17 @@ impl InputModel {
     }
 }
 
-fn changed(found: &str, recorded: &str) -> String {
-    format!(
-        "its content is {} and was {} when the recipe was made. Restore it",
-        hash::short(found),
-        hash::short(recorded)
-    )
+/// Records the hash that was found, or refuses another than the one recorded.
+fn record(name: &Path, recorded: &mut String, found: String) -> Result<(), StudyError> {
+    if recorded.is_empty() {
+        *recorded = found;
+    } else if *recorded != found {
+        let why = format!(
+            "its content is {} and was {} when the recipe was made. Restore it",
+            hash::short(&found),
+            hash::short(recorded)
+        );
+        return Err(StudyError::argument(name.display().to_string(), why));
+    }
+    Ok(())
 }

@@ -189,22 +189,19 @@ impl LatentModel {
         let (guidance, pixels, tiling) = self.check_options(options)?;
         let known = |text: &Option<String>| {
             let (options, told) = before?;
-            let texts = [
-                (&options.prompt, &told.positive),
-                (&options.negative, &told.negative),
-            ];
-            // The zeros of no negative prompt are not what a text becomes.
-            let read = 2 - usize::from(self.zeros_for_none && options.negative.is_none());
-            let mut texts = texts.into_iter().take(read);
-            let found = texts.find(|(known, _)| *known == text);
-            found.map(|(_, condition)| condition.clone())
+            if options.prompt == *text {
+                return Some(told.positive.clone());
+            }
+            // Zeros are not what a text becomes.
+            let read = options.negative == *text && !self.negates_by_zeros(options);
+            read.then(|| told.negative.clone())
         };
         let read = |text: &Option<String>| match known(text) {
             Some(condition) => Ok(condition),
             None => self.texts.encode(text.as_deref().unwrap_or_default()),
         };
         let positive = read(&options.prompt)?;
-        let negative = if self.zeros_for_none && options.negative.is_none() {
+        let negative = if self.negates_by_zeros(options) {
             positive.zeros()
         } else {
             read(&options.negative)?
@@ -216,6 +213,11 @@ impl LatentModel {
             pixels,
             tiling,
         })
+    }
+
+    /// Whether zeros stand in the place of the negative prompt.
+    fn negates_by_zeros(&self, options: &ModelOptions) -> bool {
+        self.zeros_for_none && options.negative.is_none()
     }
 
     /// Height and width in pixels.

@@ -6,7 +6,9 @@ use super::lab::Lab;
 use super::{CompareArguments, kept};
 use crate::statistics::Estimate;
 use crate::{DiffusionModel, Progress, StudyError};
+use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Eta};
+use alice_geometry::Span;
 use alice_runs::{ModelReference, RunFolder};
 use serde::{Deserialize, Serialize};
 
@@ -68,20 +70,53 @@ pub(super) fn run(
     folder: &mut RunFolder,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Beside>, StudyError> {
-    let inputs = arguments.beside.iter().enumerate();
-    inputs
-        .map(|(i, input)| {
-            kept(folder, &format!("parts/beside-{i}.json"), |_| {
-                let model = input.open()?.on(lab.model.device());
-                beside(arguments, lab, &model, progress)
-            })
+    // Of the compared model, found when the first other one needs them.
+    let mut points = Vec::new();
+    let mut all = Vec::new();
+    for (i, input) in arguments.beside.iter().enumerate() {
+        all.push(kept(folder, &format!("parts/beside-{i}.json"), |_| {
+            let model = input.open()?.on(lab.model.device());
+            if points.is_empty() {
+                points = own_points(arguments, lab, progress)?;
+            }
+            beside(arguments, &points, lab.seed, &model, progress)
+        })?);
+    }
+    Ok(all)
+}
+
+/// Samples of the compared model at one timestep.
+struct Point {
+    timestep: usize,
+    states: Vec<Tensor<f32>>,
+    /// Its tangent spaces in X there.
+    spans: Vec<Span>,
+}
+
+fn own_points(
+    arguments: &CompareArguments,
+    lab: &Lab<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Point>, StudyError> {
+    let (own, count) = (lab.subject(), arguments.spaces);
+    let work = arguments.times.len() * count;
+    progress.begin("tangent spaces to compare with", work as u64);
+    let point = |at: &f64| {
+        let (timestep, states) = own.states(*at, count)?;
+        let found = own.tangents(&states, timestep, arguments.space_rank, progress)?;
+        Ok(Point {
+            timestep,
+            states,
+            spans: found.right,
         })
-        .collect()
+    };
+    arguments.times.iter().map(point).collect()
 }
 
 fn beside(
     arguments: &CompareArguments,
-    lab: &Lab<'_>,
+    points: &[Point],
+    seed: u64,
     model: &DiffusionModel,
     progress: &mut dyn Progress,
 ) -> Result<Beside, StudyError> {
@@ -92,20 +127,17 @@ fn beside(
         network: &network,
         sampler: &sampler,
         train_steps: model.schedule.num_train_timesteps,
-        seed: lab.seed,
+        seed,
         size,
     };
-    let own = lab.subject();
     let spaces = claims::spaces(arguments, &other, progress)?;
-    let (count, rank) = (arguments.spaces, arguments.space_rank);
+    let rank = arguments.space_rank;
     let name = format!("against {}", model.reference.name);
-    progress.begin(&name, (2 * arguments.times.len() * count) as u64);
+    progress.begin(&name, (points.len() * arguments.spaces) as u64);
     let mut apart = Vec::new();
-    for &at in &arguments.times {
-        let (timestep, states) = own.states(at, count)?;
-        let ours = own.tangents(&states, timestep, rank, progress)?;
-        let theirs = other.tangents(&states, timestep, rank, progress)?;
-        apart.extend(claims::between(&ours.right, &theirs.right, rank)?);
+    for point in points {
+        let theirs = other.tangents(&point.states, point.timestep, rank, progress)?;
+        apart.extend(claims::between(&point.spans, &theirs.right, rank)?);
     }
     Ok(Beside {
         model: model.reference.clone(),
