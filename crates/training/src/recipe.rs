@@ -106,6 +106,9 @@ impl TrainingRecipe {
                 return refuse("muon.iterations", "must be between 1 and 100");
             }
         }
+        if let Some(why) = self.timesteps.fault() {
+            return refuse("timesteps.logit_normal", why);
+        }
         let network = UNet2DConfig::from_json(&self.network.to_string())?;
         let schedule = ScheduleConfig::from_json(&self.scheduler.to_string())?;
         schedule.schedule()?;
