@@ -163,6 +163,47 @@ fn a_concept_is_measured_along_pictures() {
     assert_eq!(alone.code, Some(2), "{alone:?}");
 }
 
+/// A small version of the study: the bundled model's directions, walked and read.
+#[test]
+fn directions_are_measured_beside_random_ones_and_aimed_at_factors() {
+    let home = Home::new();
+    let measure = "measure --samples 1 --at 0.4 --rank 4 --random 2 --steps 5 \
+                   --iterations 1 --frames 1";
+    let report = home.json(&format!("{measure} --out m"));
+    let report = &report["report"];
+    let walks = report["walks"].as_array().unwrap();
+    let of = |family: &'static str| walks.iter().filter(move |w| w["family"] == family);
+    assert_eq!((of("found").count(), of("random").count()), (4, 2));
+    for family in ["aimed", "aimed_at_random"] {
+        let factors: Vec<u64> = of(family).filter_map(|w| w["direction"].as_u64()).collect();
+        assert!(!factors.is_empty() && factors.len() <= 19, "{factors:?}");
+        assert!(factors.is_sorted_by(|a, b| a < b), "{factors:?}");
+    }
+    for walk in walks {
+        let changes = numbers(&walk["changes"]);
+        assert_eq!(changes.len(), 19);
+        let total: f64 = changes.iter().map(|c| c.abs()).sum();
+        let largest = changes.iter().fold(0.0, |a: f64, c| a.max(c.abs()));
+        let purity = walk["purity"].as_f64().unwrap();
+        assert!((purity - largest / total.max(1e-300)).abs() < 1e-9);
+        assert!((0.0..=1.0).contains(&walk["sound"].as_f64().unwrap()));
+    }
+    // A found direction is one in which the model reacts.
+    let total = |at: usize| report["groups"][at]["total_change"].as_f64().unwrap();
+    assert!(total(0) > total(1), "{} {}", total(0), total(1));
+    for counts in report["counts"].as_array().unwrap() {
+        let at = |name: &str| counts[name].as_u64().unwrap();
+        assert!(at("factors_usually") <= at("factors") && at("factors") <= 19);
+    }
+    let text = fs::read_to_string(home.path("m/measure.md")).unwrap();
+    assert!(text.contains("aimed, of the found"), "{text}");
+    // Without random directions there is no null, and the rest is there.
+    let alone = measure.replace("--random 2", "--random 0");
+    let alone = home.json(&format!("{alone} --out alone"));
+    let walks = alone["report"]["walks"].as_array().unwrap();
+    assert!(walks.iter().all(|w| w["family"] != "random"));
+}
+
 #[test]
 fn a_basis_of_another_model_is_refused() {
     let home = with_picture();

@@ -117,6 +117,22 @@ impl Block {
         }
     }
 
+    /// The rows of W · self, W `[m, rows]` row-major: m combinations of the rows.
+    ///
+    /// # Errors
+    /// When W does not hold whole rows.
+    pub fn combined(&self, weights: &[f64]) -> Result<Self, GeometryError> {
+        let whole = weights.len() / self.rows.max(1) * self.rows;
+        GeometryError::check_extent("combined", "number of weights", weights.len(), whole)?;
+        let mut out = Self::zeros(weights.len() / self.rows.max(1), self.dimension);
+        for (i, weights) in weights.chunks_exact(self.rows.max(1)).enumerate() {
+            for (j, &weight) in weights.iter().enumerate() {
+                crate::numeric::add_scaled(out.row_mut(i), weight as f32, self.row(j));
+            }
+        }
+        Ok(out)
+    }
+
     /// Refuses a block with a NaN or an infinity, naming the first.
     ///
     /// # Errors

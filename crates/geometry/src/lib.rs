@@ -14,6 +14,7 @@
 //! | a direction carried to another point | [`transport`] |
 //! | rare or marked concepts of a cloud of states | [`Components`] |
 //! | directions rotated until they act locally | [`varimax`] |
+//! | directions that move one of several measured quantities | [`Aim`] |
 //! | geodesics, from a point or between two | [`geodesic`] |
 //! | angles, distance and mean of subspaces | [`grassmann`] |
 //!
@@ -21,6 +22,7 @@
 //! Numbers in and out are f32, reductions and small decompositions are f64.
 //! Nothing here prints, draws from global state or uses more than one thread.
 
+mod aim;
 mod block;
 mod concepts;
 mod error;
@@ -34,6 +36,7 @@ mod spectrum;
 mod transport;
 mod varimax;
 
+pub use aim::Aim;
 pub use block::Block;
 pub use concepts::{Components, Concept};
 pub use error::GeometryError;
@@ -42,4 +45,4 @@ pub use metric::{TangentBasis, pullback_length};
 pub use span::Span;
 pub use spectrum::{GolubKahan, Spectrum, SubspaceIteration, dense_spectrum};
 pub use transport::transport;
-pub use varimax::{rotate, varimax};
+pub use varimax::varimax;

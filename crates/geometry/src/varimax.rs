@@ -50,22 +50,6 @@ pub fn varimax(images: &Block) -> Result<Vec<f64>, GeometryError> {
     Ok((0..k * k).map(|at| rotation[(at % k, at / k)]).collect())
 }
 
-/// The rows of R · `block`, R `[k, k]` row-major.
-///
-/// # Errors
-/// When R is not of the block's number of rows.
-pub fn rotate(rotation: &[f64], block: &Block) -> Result<Block, GeometryError> {
-    let k = block.rows();
-    GeometryError::check_extent("rotate", "number of entries", rotation.len(), k * k)?;
-    let mut out = Block::zeros(k, block.dimension());
-    for (i, weights) in rotation.chunks_exact(k.max(1)).enumerate() {
-        for (j, &weight) in weights.iter().enumerate() {
-            crate::numeric::add_scaled(out.row_mut(i), weight as f32, block.row(j));
-        }
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,9 +70,9 @@ mod tests {
         let mixing = crate::Span::of(&Block::normals(k, k, &mut stream)).unwrap();
         let mixing = mixing.orthonormal();
         let mixing: Vec<f64> = mixing.as_slice().iter().map(|&v| f64::from(v)).collect();
-        let mixed = rotate(&mixing, &sparse).unwrap();
+        let mixed = sparse.combined(&mixing).unwrap();
         let rotation = varimax(&mixed).unwrap();
-        let found = rotate(&rotation, &mixed).unwrap();
+        let found = mixed.combined(&rotation).unwrap();
         for i in 0..k {
             let wanted = sparse.row(i);
             let best = (0..k)

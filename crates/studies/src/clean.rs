@@ -4,7 +4,7 @@ use crate::discover::basis::decompose_fully;
 use crate::{DiffusionModel, Jacobian, StudyError};
 use alice_calculus::{Interpreter, Tensor};
 use alice_diffusion::PredictionType;
-use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Shifted, rotate, varimax};
+use alice_geometry::{Block, GolubKahan, LinearMap, Selected, Shifted, varimax};
 
 /// Directions of the rest of the picture that a local edit must not move in,
 /// as LOCO Edit takes them.
@@ -74,7 +74,7 @@ pub fn localize(
 ) -> Result<Block, StudyError> {
     let jacobian = clean_jacobian(model, network, state, timestep)?;
     let rotation = varimax(&jacobian.pushforward(directions)?)?;
-    Ok(rotate(&rotation, directions)?)
+    Ok(directions.combined(&rotation)?)
 }
 
 /// The part of ∂x̂₀/∂x inside a mask of pixels, and the leading directions of

@@ -11,7 +11,7 @@ use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
 use alice_geometry::grassmann::{distance, frechet_mean, matched_mean};
-use alice_geometry::{Block, Matrix, Span, Spectrum, dense_spectrum, rotate};
+use alice_geometry::{Block, Matrix, Span, Spectrum, dense_spectrum};
 use alice_runs::{ModelReference, RunFolder, TensorFile};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -166,7 +166,7 @@ fn order(basis: &Block, spectra: &[Spectrum]) -> Result<(Block, Vec<f64>), Study
     let map = Matrix::from_vec(rows, k, images)?;
     let found = dense_spectrum(&map, k)?;
     let turn: Vec<f64> = found.right.as_slice().iter().map(|&v| v.into()).collect();
-    Ok((rotate(&turn, basis)?, found.singular_values))
+    Ok((basis.combined(&turn)?, found.singular_values))
 }
 
 /// The mean Grassmann distance of all pairs.

@@ -1,33 +1,31 @@
 //! `measure`: what the directions of a model mean, over samples and timesteps.
 //!
 //! At each of several samples and timesteps the leading directions are found
-//! and walked, the instrument reads every frame, and random directions of the
-//! same length are walked beside them as the null. With `--concept` one
-//! direction is measured along pictures instead.
+//! and walked, and the instrument reads every frame. Small steps say what each
+//! does, and so which combination of them should move one factor alone: these
+//! are walked too. Random directions, and the combinations of as many of them,
+//! are the null. With `--concept` one direction is measured along pictures
+//! instead.
 
 mod concept;
 mod summary;
+mod walks;
 
 pub use concept::{ConceptReport, Stop};
-pub use summary::{FactorSummary, Group, Summary};
+pub use summary::{Counts, FactorSummary, Group};
+pub use walks::{Family, WalkRecord};
 
-use crate::clean::localize;
 use crate::drawing::check_bound;
-use crate::jacobian::to_network_layout;
-use crate::points::{index_at, indices_at, noisy_samples, spectrum_at};
-use crate::progress::Within;
-use crate::reader::{Reader, along_walk};
-use crate::responses::{responses, strongest};
-use crate::walk::{Method, Start, Walk};
+use crate::points::{index_at, indices_at, noisy_samples};
+use crate::reader::Reader;
+use crate::walk::{Method, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
-use alice_calculus::Tensor;
-use alice_diffusion::{Ddim, Eta, Network};
-use alice_geometry::{Block, Span};
-use alice_random::Stream;
+use alice_diffusion::{Ddim, Eta};
 use alice_runs::{ModelReference, RunFolder};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
+use walks::{Bench, Point};
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -36,13 +34,13 @@ pub struct MeasureArguments {
     /// Samples whose directions are measured
     #[arg(long, default_value_t = 16)]
     pub samples: usize,
-    /// Timesteps, as shares of the noise schedule, divided by commas
+    /// Timesteps, as shares of the noise schedule, divided by commas; of a concept, the first
     #[arg(long, value_delimiter = ',', default_values_t = [0.8, 0.6, 0.4, 0.2])]
     pub at: Vec<f64>,
     /// Directions at each sample and timestep
     #[arg(long, default_value_t = 50)]
     pub rank: usize,
-    /// Random directions beside them, the null
+    /// Random directions beside them
     #[arg(long, default_value_t = 10)]
     pub random: usize,
     /// DDIM steps from noise to picture
@@ -81,29 +79,6 @@ pub struct MeasureArguments {
     pub puppets: bool,
 }
 
-/// One walk.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WalkRecord {
-    /// Share of the noise schedule.
-    pub at: f64,
-    /// The sample, counted from 0.
-    pub sample: usize,
-    /// The direction, the strongest first; nothing for a random one.
-    pub direction: Option<usize>,
-    /// The factor with the largest change.
-    pub factor: Option<String>,
-    /// Its change from end to end, in the factor's standard deviations.
-    pub change: f64,
-    /// Spearman's ρ of the factor with the position.
-    pub spearman: f64,
-    /// Its share of the total standardised change.
-    pub purity: f64,
-    /// Standardised changes of all factors, in the world's order.
-    pub changes: Vec<f64>,
-    /// Share of the frames that are valid.
-    pub validity: f64,
-}
-
 /// `report.json` of `measure`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MeasureReport {
@@ -111,12 +86,12 @@ pub struct MeasureReport {
     pub model: ModelReference,
     /// Seconds for everything.
     pub seconds: f64,
-    /// For each timestep and for found and random directions.
+    /// For each timestep and each family of directions.
     pub groups: Vec<Group>,
-    /// For each factor, how well some found direction moves it.
+    /// For each factor, how well some direction moves it.
     pub factors: Vec<FactorSummary>,
-    /// Counts over everything.
-    pub summary: Summary,
+    /// Counts over everything, for each family.
+    pub counts: Vec<Counts>,
     /// Every walk.
     pub walks: Vec<WalkRecord>,
 }
@@ -186,22 +161,23 @@ pub fn run(
     let reader = Reader::required(model, arguments.puppets, "measure")?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let network = model.at(model.size()?)?;
+    let bench = Bench {
+        arguments,
+        model,
+        network: &network,
+        sampler: &sampler,
+        reader: &reader,
+        seed,
+    };
     let mut walks = Vec::new();
     for &at in &arguments.at {
-        let train_steps = model.schedule.num_train_timesteps;
-        let index = index_at(&sampler, at, train_steps)?;
+        let index = index_at(&sampler, at, model.schedule.num_train_timesteps)?;
         progress.begin(
             &format!("walking at {at}"),
-            arguments.samples as u64 * work(arguments, sampler.timesteps().len() - index),
+            arguments.samples as u64 * bench.work(index),
         );
-        let states = noisy_samples(
-            &network,
-            &sampler,
-            seed,
-            arguments.samples,
-            index,
-            &mut crate::Silent,
-        )?;
+        let count = arguments.samples;
+        let states = noisy_samples(&network, &sampler, seed, count, index, &mut crate::Silent)?;
         for (sample, state) in states.iter().enumerate() {
             let point = Point {
                 at,
@@ -209,10 +185,7 @@ pub fn run(
                 index,
                 state,
             };
-            let found = walk_sample(
-                arguments, model, &network, &sampler, &reader, seed, &point, progress,
-            )?;
-            walks.extend(found);
+            walks.extend(bench.walks(&point, progress)?);
         }
     }
     let mut report = MeasureReport {
@@ -220,91 +193,12 @@ pub fn run(
         seconds: 0.0,
         groups: summary::groups(&walks, &arguments.at),
         factors: summary::factors(&walks),
-        summary: summary::summary(&walks),
+        counts: summary::counts(&walks),
         walks,
     };
     report.seconds = start.elapsed().as_secs_f64();
     folder.write_text("measure.md", &summary::markdown(&report))?;
     Ok(Measured::Walks(report))
-}
-
-/// Units of progress of one sample.
-fn work(arguments: &MeasureArguments, steps: usize) -> u64 {
-    let directions = arguments.rank + arguments.random;
-    let frames = directions * (2 * arguments.frames + 1);
-    (2 * directions * arguments.iterations + frames * steps) as u64
-}
-
-/// A sample at a timestep.
-struct Point<'a> {
-    at: f64,
-    sample: usize,
-    index: usize,
-    state: &'a Tensor<f32>,
-}
-
-fn walk_sample(
-    arguments: &MeasureArguments,
-    model: &DiffusionModel,
-    network: &Network,
-    sampler: &Ddim,
-    reader: &Reader,
-    seed: u64,
-    point: &Point<'_>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<WalkRecord>, StudyError> {
-    let timestep = sampler.timesteps()[point.index];
-    let spectrum = spectrum_at(network, point.state, timestep, arguments.rank, seed)?;
-    let dims = point.state.dims();
-    let (size, channels) = ((dims[1], dims[2]), dims[3]);
-    let mut right = spectrum.right;
-    if arguments.localize {
-        right = localize(model, network, point.state, timestep, &right)?;
-    }
-    let mut directions = to_network_layout(&right, arguments.rank, channels, size.0 * size.1)?;
-    let purpose = "random directions";
-    let mut stream = Stream::new(seed, purpose, point.sample as u64, timestep as u64);
-    let normals = Block::normals(arguments.random, directions.dimension(), &mut stream);
-    if arguments.random > 0 {
-        directions.append(&Span::of(&normals)?.orthonormal())?;
-    }
-    let walk = arguments.walk();
-    let start = Start {
-        model,
-        network,
-        sampler,
-        index: point.index,
-        timestep,
-        state: point.state,
-        seed,
-    };
-    let drawn = walk.draw(start, &directions, &mut Within(progress))?;
-    let positions = walk.positions();
-    let per_walk = positions.len();
-    let readings = reader.read(&drawn)?;
-    let validity = reader.quick_validity(&drawn)?;
-    let per_direction = readings
-        .chunks_exact(per_walk)
-        .zip(validity.chunks_exact(per_walk));
-    Ok(per_direction
-        .enumerate()
-        .map(|(i, (readings, valid))| {
-            let responses = responses(&positions, &along_walk(readings));
-            let found = strongest(&responses);
-            let moved = found.map(|(factor, _)| &responses[factor]);
-            WalkRecord {
-                at: point.at,
-                sample: point.sample,
-                direction: (i < arguments.rank).then_some(i),
-                factor: moved.map(|r| r.factor.clone()),
-                change: moved.map_or(0.0, |r| r.change),
-                spearman: moved.map_or(0.0, |r| r.spearman),
-                purity: found.map_or(0.0, |(_, purity)| purity),
-                changes: responses.iter().map(|r| r.change).collect(),
-                validity: valid.iter().filter(|v| **v).count() as f64 / per_walk as f64,
-            }
-        })
-        .collect())
 }
 
 impl fmt::Display for Measured {

@@ -1,8 +1,9 @@
 //! Counts and means over many walks.
 
-use super::{MeasureReport, WalkRecord};
-use alice_worlds::FACTORS;
+use super::{Family, MeasureReport, WalkRecord};
+use alice_worlds::{FACTORS, FactorSpec};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Bounds of a walk that moves one factor: |ρ|, purity, and a change that is
@@ -11,13 +12,13 @@ const MONOTONE: f64 = 0.9;
 const PURE: f64 = 0.5;
 const VISIBLE: f64 = 0.5;
 
-/// The walks of one timestep, along found or along random directions.
+/// The walks of one timestep and one family.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
     /// Share of the noise schedule.
     pub at: f64,
-    /// Whether the directions are random.
-    pub random: bool,
+    /// What the walks go along.
+    pub family: Family,
     /// Walks.
     pub walks: usize,
     /// Mean of the total standardised change.
@@ -27,42 +28,45 @@ pub struct Group {
     /// Share of the walks that move one factor: |ρ| ≥ 0.9, purity ≥ 0.5,
     /// change ≥ 0.5 standard deviations.
     pub pure_share: f64,
-    /// Mean share of valid frames.
-    pub validity: f64,
+    /// Mean share of sound frames.
+    pub sound: f64,
 }
 
-/// How well some direction moves one factor.
+/// How well some direction moves one factor; arrays in the order of
+/// [`Family::ALL`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FactorSummary {
     /// The factor.
     pub factor: String,
-    /// Found directions that move it alone, see [`Group::pure_share`].
-    pub pure_walks: usize,
-    /// The same for random directions.
-    pub pure_random_walks: usize,
-    /// The highest purity of a monotone, visible walk along a found direction.
-    pub best_purity: f64,
-    /// Mean |change| over found directions, in standard deviations.
-    pub mean_change: f64,
-    /// Mean |change| over random directions.
-    pub mean_random_change: f64,
+    /// Walks that move it alone, see [`Group::pure_share`].
+    pub pure_walks: [usize; 4],
+    /// Samples at which some walk does.
+    pub pure_samples: [usize; 4],
+    /// The highest purity of a monotone, visible walk that moves it most.
+    pub best_purity: [f64; 4],
+    /// Mean |change|, in standard deviations.
+    pub mean_change: [f64; 4],
 }
 
-/// Counts over all walks.
+/// Counts over all walks of a family.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
-    /// Factors that some found direction moves alone.
-    pub factors_moved: usize,
-    /// Factors that some random direction moves alone.
-    pub factors_moved_at_random: usize,
-    /// Share of the found walks that move one factor.
+pub struct Counts {
+    /// What the walks go along.
+    pub family: Family,
+    /// Factors that some walk moves alone.
+    pub factors: usize,
+    /// Factors that some walk moves alone at at least half of the samples.
+    pub factors_usually: usize,
+    /// Share of the walks that move one factor.
     pub pure_share: f64,
-    /// Share of the random walks that move one factor.
-    pub pure_random_share: f64,
 }
 
-fn is_pure(walk: &&WalkRecord) -> bool {
-    walk.spearman.abs() >= MONOTONE && walk.purity >= PURE && walk.change.abs() >= VISIBLE
+fn is_visible(walk: &&&WalkRecord) -> bool {
+    walk.spearman.abs() >= MONOTONE && walk.change.abs() >= VISIBLE
+}
+
+fn is_pure(walk: &&&WalkRecord) -> bool {
+    is_visible(walk) && walk.purity >= PURE
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -71,30 +75,28 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 fn share(walks: &[&WalkRecord]) -> f64 {
-    mean(walks.iter().map(|w| f64::from(u8::from(is_pure(w)))))
+    walks.iter().filter(is_pure).count() as f64 / walks.len().max(1) as f64
 }
 
-/// Walks along found or along random directions.
-fn side(walks: &[WalkRecord], random: bool) -> Vec<&WalkRecord> {
-    let wanted = |w: &&WalkRecord| w.direction.is_none() == random;
-    walks.iter().filter(wanted).collect()
+fn of(walks: &[WalkRecord], family: Family) -> Vec<&WalkRecord> {
+    walks.iter().filter(|w| w.family == family).collect()
 }
 
 pub(super) fn groups(walks: &[WalkRecord], at: &[f64]) -> Vec<Group> {
     let mut groups = Vec::new();
     for &at in at {
-        for random in [false, true] {
-            let mut these = side(walks, random);
+        for family in Family::ALL {
+            let mut these = of(walks, family);
             these.retain(|w| w.at == at);
             let total = |w: &&WalkRecord| w.changes.iter().map(|c| c.abs()).sum::<f64>();
             groups.push(Group {
                 at,
-                random,
+                family,
                 walks: these.len(),
                 total_change: mean(these.iter().map(total)),
                 purity: mean(these.iter().map(|w| w.purity)),
                 pure_share: share(&these),
-                validity: mean(these.iter().map(|w| w.validity)),
+                sound: mean(these.iter().map(|w| w.sound)),
             });
         }
     }
@@ -102,61 +104,81 @@ pub(super) fn groups(walks: &[WalkRecord], at: &[f64]) -> Vec<Group> {
 }
 
 pub(super) fn factors(walks: &[WalkRecord]) -> Vec<FactorSummary> {
-    let (found, random) = (side(walks, false), side(walks, true));
-    let pure = |walks: &[&WalkRecord], name: &str| {
-        let moves = |w: &&&WalkRecord| is_pure(w) && w.factor.as_deref() == Some(name);
-        walks.iter().filter(moves).count()
+    let families = Family::ALL.map(|family| of(walks, family));
+    let summary = |(i, spec): (usize, &FactorSpec)| {
+        let moving = families.each_ref().map(|walks| {
+            let its = walks
+                .iter()
+                .filter(|w| w.factor.as_deref() == Some(spec.name));
+            its.copied().collect::<Vec<_>>()
+        });
+        FactorSummary {
+            factor: spec.name.to_owned(),
+            pure_walks: moving
+                .each_ref()
+                .map(|walks| walks.iter().filter(is_pure).count()),
+            pure_samples: moving.each_ref().map(|walks| {
+                let samples = walks.iter().filter(is_pure).map(|w| w.sample);
+                samples.collect::<BTreeSet<_>>().len()
+            }),
+            best_purity: moving.each_ref().map(|walks| {
+                let visible = walks.iter().filter(is_visible).map(|w| w.purity);
+                visible.fold(0.0, f64::max)
+            }),
+            mean_change: families
+                .each_ref()
+                .map(|walks| mean(walks.iter().map(|w| w.changes[i].abs()))),
+        }
     };
-    FACTORS
-        .iter()
-        .enumerate()
-        .map(|(i, spec)| {
-            let change = |walks: &[&WalkRecord]| mean(walks.iter().map(|w| w.changes[i].abs()));
-            let visible = found.iter().filter(|w| {
-                w.factor.as_deref() == Some(spec.name)
-                    && w.spearman.abs() >= MONOTONE
-                    && w.change.abs() >= VISIBLE
-            });
-            FactorSummary {
-                factor: spec.name.to_owned(),
-                pure_walks: pure(&found, spec.name),
-                pure_random_walks: pure(&random, spec.name),
-                best_purity: visible.map(|w| w.purity).fold(0.0, f64::max),
-                mean_change: change(&found),
-                mean_random_change: change(&random),
-            }
-        })
-        .collect()
+    FACTORS.iter().enumerate().map(summary).collect()
 }
 
-pub(super) fn summary(walks: &[WalkRecord]) -> Summary {
+pub(super) fn counts(walks: &[WalkRecord]) -> Vec<Counts> {
     let factors = factors(walks);
-    Summary {
-        factors_moved: factors.iter().filter(|f| f.pure_walks > 0).count(),
-        factors_moved_at_random: factors.iter().filter(|f| f.pure_random_walks > 0).count(),
-        pure_share: share(&side(walks, false)),
-        pure_random_share: share(&side(walks, true)),
-    }
+    let samples: BTreeSet<usize> = walks.iter().map(|w| w.sample).collect();
+    let counts = Family::ALL.into_iter().enumerate().map(|(i, family)| {
+        let at = |least: usize| {
+            factors
+                .iter()
+                .filter(|f| f.pure_samples[i] >= least)
+                .count()
+        };
+        Counts {
+            family,
+            factors: at(1),
+            factors_usually: at(samples.len().div_ceil(2).max(1)),
+            pure_share: share(&of(walks, family)),
+        }
+    });
+    counts.collect()
 }
 
 /// The report as tables.
 pub(super) fn markdown(report: &MeasureReport) -> String {
     let mut text = String::from("# What the directions mean\n\n");
-    let summary = &report.summary;
     let _ = writeln!(
         text,
-        "{} walks of {}. {} factors are moved by some found direction alone, {} by some \
-         random one. {:.1} % of the found directions move one factor, {:.1} % of the random \
-         ones (|ρ| ≥ {MONOTONE}, purity ≥ {PURE}, change ≥ {VISIBLE} standard deviations).\n",
+        "{} walks of {}. A walk moves one factor if |ρ| ≥ {MONOTONE}, its purity is at least \
+         {PURE} and its change at least {VISIBLE} standard deviations.\n",
         report.walks.len(),
         report.model.name,
-        summary.factors_moved,
-        summary.factors_moved_at_random,
-        100.0 * summary.pure_share,
-        100.0 * summary.pure_random_share,
     );
     text.push_str(
-        "| t/T | directions | walks | total change (sd) | mean purity | move one factor | valid frames |\n\
+        "| directions | factors that some walk moves alone | at half of the samples or more | walks that move one factor |\n\
+         |---|---|---|---|\n",
+    );
+    for counts in &report.counts {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {:.1} % |",
+            counts.family.label(),
+            counts.factors,
+            counts.factors_usually,
+            100.0 * counts.pure_share,
+        );
+    }
+    text.push_str(
+        "\n| t/T | directions | walks | total change (sd) | mean purity | move one factor | sound frames |\n\
          |---|---|---|---|---|---|---|\n",
     );
     for group in &report.groups {
@@ -164,28 +186,30 @@ pub(super) fn markdown(report: &MeasureReport) -> String {
             text,
             "| {} | {} | {} | {:.2} | {:.2} | {:.1} % | {:.1} % |",
             group.at,
-            if group.random { "random" } else { "found" },
+            group.family.label(),
             group.walks,
             group.total_change,
             group.purity,
             100.0 * group.pure_share,
-            100.0 * group.validity,
+            100.0 * group.sound,
         );
     }
     text.push_str(
-        "\n| factor | walks that move it alone | random walks that do | best purity | mean change (sd) | at random |\n\
-         |---|---|---|---|---|---|\n",
+        "\nFor each factor, along found, random, aimed and at random aimed directions:\n\n\
+         | factor | walks that move it alone | samples at which one does | best purity | mean change (sd) |\n\
+         |---|---|---|---|---|\n",
     );
     for factor in &report.factors {
+        let whole = |values: [usize; 4]| values.map(|v| v.to_string()).join(", ");
+        let rounded = |values: [f64; 4]| values.map(|v| format!("{v:.2}")).join(", ");
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {:.2} | {:.2} | {:.2} |",
+            "| {} | {} | {} | {} | {} |",
             factor.factor,
-            factor.pure_walks,
-            factor.pure_random_walks,
-            factor.best_purity,
-            factor.mean_change,
-            factor.mean_random_change,
+            whole(factor.pure_walks),
+            whole(factor.pure_samples),
+            rounded(factor.best_purity),
+            rounded(factor.mean_change),
         );
     }
     text
@@ -195,42 +219,62 @@ pub(super) fn markdown(report: &MeasureReport) -> String {
 mod tests {
     use super::*;
 
-    fn walk(direction: Option<usize>, factor: usize, spearman: f64, purity: f64) -> WalkRecord {
+    fn walk(family: Family, factor: usize, spearman: f64, purity: f64) -> WalkRecord {
         let mut changes = vec![0.0; FACTORS.len()];
         changes[factor] = 2.0;
         WalkRecord {
             at: 0.6,
             sample: 0,
-            direction,
+            family,
+            direction: 0,
             factor: Some(FACTORS[factor].name.to_owned()),
             change: 2.0,
             spearman,
             purity,
             changes,
-            validity: 1.0,
+            sound: 1.0,
         }
     }
 
     #[test]
     fn only_monotone_pure_walks_count() {
-        let walks = [
-            walk(Some(0), 1, 1.0, 0.8),
-            walk(Some(1), 1, -0.95, 0.6),
-            walk(Some(2), 2, 0.5, 0.9),
-            walk(Some(3), 3, 1.0, 0.4),
-            walk(None, 4, 1.0, 0.3),
+        let mut walks = vec![
+            walk(Family::Found, 1, 1.0, 0.8),
+            walk(Family::Found, 1, -0.95, 0.6),
+            walk(Family::Found, 2, 0.5, 0.9),
+            walk(Family::Found, 3, 1.0, 0.4),
+            walk(Family::Random, 4, 1.0, 0.3),
+            walk(Family::Aimed, 5, 1.0, 0.7),
         ];
-        let summary = summary(&walks);
-        assert_eq!(
-            (summary.factors_moved, summary.factors_moved_at_random),
-            (1, 0)
-        );
-        assert_eq!((summary.pure_share, summary.pure_random_share), (0.5, 0.0));
+        // Two more samples, at which nothing is moved alone.
+        for sample in 1..=2 {
+            walks.push(WalkRecord {
+                sample,
+                ..walk(Family::Random, 4, 1.0, 0.3)
+            });
+        }
+        let of = |family: Family| {
+            let found = counts(&walks).into_iter().find(|c| c.family == family);
+            let found = found.unwrap();
+            (found.factors, found.factors_usually, found.pure_share)
+        };
+        assert_eq!(of(Family::Found), (1, 0, 0.5));
+        assert_eq!(of(Family::Random), (0, 0, 0.0));
+        assert_eq!(of(Family::Aimed), (1, 0, 1.0));
+        assert_eq!(of(Family::AimedAtRandom), (0, 0, 0.0));
         let factors = factors(&walks);
-        assert_eq!((factors[1].pure_walks, factors[2].pure_walks), (2, 0));
-        assert_eq!(factors[1].best_purity, 0.8);
-        assert_eq!(factors[1].mean_change, 1.0);
+        assert_eq!(factors[1].pure_walks, [2, 0, 0, 0]);
+        assert_eq!(factors[1].pure_samples, [1, 0, 0, 0]);
+        assert_eq!(
+            (factors[2].pure_walks[0], factors[2].best_purity[0]),
+            (0, 0.0)
+        );
+        assert_eq!(factors[1].best_purity[0], 0.8);
+        assert_eq!(factors[1].mean_change[0], 1.0);
         let groups = groups(&walks, &[0.6]);
-        assert_eq!((groups[0].walks, groups[1].walks), (4, 1));
+        assert_eq!(
+            groups.iter().map(|g| g.walks).collect::<Vec<_>>(),
+            [4, 3, 1, 0]
+        );
     }
 }
