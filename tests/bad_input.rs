@@ -492,6 +492,10 @@ fn numbers_beyond_all_reason() {
         ("discover --model model --walks 0".to_owned(), "--walks"),
         (format!("measure --samples {HUGE}"), "--samples"),
         (
+            "transport --model model --to 1,2,1".to_owned(),
+            "named twice",
+        ),
+        (
             "measure --steps 3 --at 0.6,0.5".to_owned(),
             "step of its own",
         ),

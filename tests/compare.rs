@@ -249,6 +249,13 @@ fn surveys_read_what_was_drawn() {
     let plain = distances("");
     assert_eq!(distances(" --sampler ddim --eta 0"), plain);
     assert_ne!(distances(" --eta 1"), plain);
+    // From true pictures with little noise everything is sound.
+    let near = home.json("survey --count 6 --steps 20 --from 0.1");
+    assert_eq!(number(&near["report"]["sound"]), 1.0);
+    assert!(number(&near["report"]["from"]) <= 100.0);
+    assert!(number(&near["report"]["distances"][2]) < number(&plain[2]));
+    home.refused(&format!("{few} --from 2"), &["--from", "0..1"]);
+    home.refused(&format!("{few} --from 0"), &["--from", "last of 6 steps"]);
     home.refused(
         &format!("{few} --sampler unipc --eta 1"),
         &["--eta", "UniPC"],

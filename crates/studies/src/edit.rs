@@ -14,6 +14,7 @@ use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
 use crate::invert::{ReconstructionError, difference, read_picture, steps_to, trajectory};
 use crate::mask::{cells, read_mask};
+use crate::pictures::numbers;
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::reader::{Reader, along_walk};
@@ -151,8 +152,10 @@ impl fmt::Display for EditReport {
         for response in moved.iter().take(4) {
             writeln!(
                 f,
-                "  {:16} {:+.2} sd, ρ {:+.2}",
-                response.factor, response.change, response.spearman
+                "  {:16} {} sd, ρ {}",
+                numbers::factor_label(&response.factor),
+                numbers::signed(response.change, 2),
+                numbers::signed(response.spearman, 2)
             )?;
         }
         write!(

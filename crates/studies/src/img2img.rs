@@ -8,6 +8,7 @@ use crate::drawing::{
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
+use crate::pictures::numbers;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_runs::{ModelReference, RunFolder};
@@ -65,8 +66,8 @@ impl fmt::Display for Img2imgReport {
         let mean = self.changes.iter().sum::<f64>() / self.changes.len().max(1) as f64;
         writeln!(
             f,
-            "{} pictures of {w}×{h} by {} in {} of {} {} steps, {:.1} s",
-            self.changes.len(),
+            "{} of {w}×{h} by {} in {} of {} {} steps, {:.1} s",
+            numbers::counted(self.changes.len() as u64, "picture"),
             self.model.name,
             self.steps.1,
             self.steps.0,

@@ -12,6 +12,7 @@ use crate::drawing::{
 use crate::input::InputFile;
 use crate::invert::read_picture;
 use crate::mask::{cells, read_mask};
+use crate::pictures::numbers;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_runs::{ModelReference, RunFolder};
@@ -71,8 +72,8 @@ impl fmt::Display for InpaintReport {
         let (h, w) = self.size;
         writeln!(
             f,
-            "{} pictures of {w}×{h} by {} in {} {} steps, {:.1} s",
-            self.pictures.len(),
+            "{} of {w}×{h} by {} in {} {} steps, {:.1} s",
+            numbers::counted(self.pictures.len() as u64, "picture"),
             self.model.name,
             self.steps,
             self.sampler,

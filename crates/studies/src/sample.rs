@@ -5,6 +5,7 @@ use crate::drawing::{
     write_pictures, write_sheet,
 };
 use crate::input::InputFile;
+use crate::pictures::numbers;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::Sampler;
@@ -77,8 +78,12 @@ impl fmt::Display for SampleReport {
         let (h, w) = self.size;
         writeln!(
             f,
-            "{} samples of {w}×{h} by {} in {} {} steps, {:.1} s",
-            self.count, self.model.name, self.steps, self.sampler, self.seconds
+            "{} of {w}×{h} by {} in {} {} steps, {:.1} s",
+            numbers::counted(self.count as u64, "sample"),
+            self.model.name,
+            self.steps,
+            self.sampler,
+            self.seconds
         )?;
         if self.pictures.is_empty() {
             write!(

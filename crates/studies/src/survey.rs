@@ -3,7 +3,7 @@
 //! Samples are drawn and read; the share that is valid says how true they
 //! are, the factors' histograms beside those of the world how varied.
 
-use crate::drawing::{DrawingArguments, check_count};
+use crate::drawing::{DrawingArguments, check_count, noised};
 use crate::pictures::numbers;
 use crate::raster::{columns, sheet};
 use crate::reader::Reader;
@@ -12,7 +12,7 @@ use crate::world::show;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Draws, initial_noise};
 use alice_runs::{Metadata, ModelReference, RunFolder};
-use alice_worlds::{FACTORS, FactorKind};
+use alice_worlds::{FACTORS, FactorKind, render_batch};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -36,6 +36,11 @@ pub struct SurveyArguments {
     /// How to draw.
     #[command(flatten)]
     pub drawing: DrawingArguments,
+    /// Begin at the world's pictures with the noise of this share of the schedule,
+    /// not at noise alone: shows where along the way a model goes wrong
+    #[arg(long, value_name = "SHARE")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<f64>,
     /// Share of haunted faces in the world that the model was trained on
     #[arg(long, default_value_t = 0.03)]
     pub haunted_share: f32,
@@ -71,6 +76,8 @@ pub struct SurveyReport {
     pub model: ModelReference,
     /// Samples drawn.
     pub count: usize,
+    /// The timestep of the noisy true pictures that the drawing began at, if it did.
+    pub from: Option<f64>,
     /// How they were drawn.
     pub sampler: &'static str,
     /// Its steps.
@@ -100,6 +107,10 @@ pub struct SurveyReport {
 /// Naming the first argument that does not make sense.
 pub fn check(arguments: &SurveyArguments) -> Result<(), StudyError> {
     check_count(arguments.count)?;
+    if let Some(from) = arguments.from.filter(|from| !(0.0..=1.0).contains(from)) {
+        let why = format!("{from} does not lie in 0..1");
+        return Err(StudyError::argument("--from", why));
+    }
     show(arguments.haunted_share, &arguments.held)?;
     Ok(())
 }
@@ -123,9 +134,18 @@ pub fn run(
     let mut denoiser = network.denoiser()?;
     let sampler = arguments.drawing.build(model)?;
     let evaluations = sampler.times().len();
+    let begin = match arguments.from {
+        Some(from) => sampler.index_at((from * model.schedule.num_train_timesteps as f64).floor()),
+        None => 0,
+    };
+    if begin == evaluations {
+        let why = format!("lies below the last of {evaluations} steps");
+        return Err(StudyError::argument("--from", why));
+    }
+    let deviation = sampler.initial_deviation() as f32;
     progress.begin(
         "drawing and reading",
-        (arguments.count * evaluations) as u64,
+        (arguments.count * (evaluations - begin)) as u64,
     );
     let mut distances = Vec::with_capacity(arguments.count);
     let (mut valid, mut quick) = (0, 0);
@@ -137,14 +157,22 @@ pub fn run(
             seed,
             first_item: first as u64,
         };
-        let noise = initial_noise(draws, count, denoiser.dim());
+        let mut states = initial_noise(draws, count, denoiser.dim());
+        if arguments.from.is_some() {
+            let range = first as u64..(first + count) as u64;
+            let batch = render_batch(&show, seed, range, size.0)?;
+            let clean: Vec<f32> = batch.rgb.iter().map(|v| 2.0 * v - 1.0).collect();
+            states = noised(sampler.as_ref(), begin, &clean, states)?;
+        } else {
+            states.iter_mut().for_each(|x| *x *= deviation);
+        }
         let drawn = run_steps(
             &mut denoiser,
             sampler.as_ref(),
             draws,
-            noise,
+            states,
             count,
-            0..evaluations,
+            begin..evaluations,
             progress,
         )?;
         if first < IN_SHEET {
@@ -179,6 +207,7 @@ pub fn run(
     Ok(SurveyReport {
         model: model.reference.clone(),
         count: arguments.count,
+        from: arguments.from.map(|_| sampler.times()[begin]),
         sampler: arguments.drawing.kind(model).name(),
         steps: arguments.drawing.steps,
         validity: share(valid),
@@ -253,10 +282,13 @@ impl Histograms {
 impl fmt::Display for SurveyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let from = self.from.map_or_else(String::new, |t| {
+            format!(" from true pictures at timestep {t}")
+        });
         writeln!(
             f,
-            "{} samples of {} in {} steps of {}: {} sound (distance below {}: parts in place), {} valid (below {}: sharp too; {} by reading alone), median distance {}",
-            self.count,
+            "{} of {} in {} steps of {}{from}: {} sound (distance below {}: parts in place), {} valid (below {}: sharp too; {} by reading alone), median distance {}",
+            numbers::counted(self.count as u64, "sample"),
             self.model.name,
             self.steps,
             self.sampler,

@@ -115,6 +115,11 @@ pub fn check(arguments: &TransportArguments) -> Result<(), StudyError> {
     if arguments.to.is_empty() {
         return Err(StudyError::argument("--to", "must name a sample"));
     }
+    let twice = |(i, to): &(usize, &usize)| arguments.to[..*i].contains(to);
+    if let Some((_, sample)) = arguments.to.iter().enumerate().find(twice) {
+        let why = format!("{sample} is named twice");
+        return Err(StudyError::argument("--to", why));
+    }
     if let Some(far) = arguments.samples().iter().find(|s| **s > 4096) {
         let why = format!("{far}; samples are counted from 0 to 4096");
         return Err(StudyError::argument("--from and --to", why));

@@ -3,6 +3,7 @@
 mod scenes;
 
 use crate::discover::findings::Pictures;
+use crate::pictures::numbers;
 use crate::raster::{columns, sheet};
 use crate::{Progress, StudyError};
 use alice_runs::{Metadata, RunFolder};
@@ -65,14 +66,19 @@ impl fmt::Display for WorldReport {
             .iter()
             .map(|(name, count)| format!("{count} × {name}"))
             .collect();
-        writeln!(f, "{} pictures: {}", self.pictures, species.join(", "))?;
+        writeln!(
+            f,
+            "{}: {}",
+            numbers::counted(self.pictures, "picture"),
+            species.join(", ")
+        )?;
         writeln!(f, "{} of them haunted", self.haunted)?;
         write!(f, "sheets: {}", self.sheets.join(", "))?;
         if self.singles > 0 {
             write!(
                 f,
-                "\n{} pictures with their truth in pictures/",
-                self.singles
+                "\n{} with their truth in pictures/",
+                numbers::counted(self.singles, "picture")
             )?;
         }
         Ok(())

@@ -248,14 +248,7 @@ impl Drawing<'_> {
                 if self.first == self.sampler.times().len() {
                     return Ok(clean.data().repeat(count));
                 }
-                let level = self.sampler.alpha_bar(self.first)?;
-                let (signal, amount) = (level.sqrt() as f32, (1.0 - level).sqrt() as f32);
-                let clean = clean.data().iter().cycle();
-                return Ok(noise
-                    .iter()
-                    .zip(clean)
-                    .map(|(z, x)| signal * x + amount * z)
-                    .collect());
+                return noised(self.sampler, self.first, clean.data(), noise);
             }
         };
         states.iter_mut().for_each(|x| *x *= deviation);
@@ -272,6 +265,25 @@ impl Drawing<'_> {
             _ => None,
         }
     }
+}
+
+/// Clean states, again and again, with `noise` of the level of an evaluation:
+/// `[N, dim]` as the noise is.
+///
+/// # Errors
+/// When the sampler has no such evaluation.
+pub(crate) fn noised(
+    sampler: &dyn Sampler,
+    evaluation: usize,
+    clean: &[f32],
+    mut noise: Vec<f32>,
+) -> Result<Vec<f32>, StudyError> {
+    let level = sampler.alpha_bar(evaluation)?;
+    let (signal, amount) = (level.sqrt() as f32, (1.0 - level).sqrt() as f32);
+    for (z, x) in noise.iter_mut().zip(clean.iter().cycle()) {
+        *z = signal * x + amount * *z;
+    }
+    Ok(noise)
 }
 
 /// Turns `a` towards `b` on the sphere, by `strength` of the angle between them.

@@ -31,6 +31,13 @@ pub fn signed(value: f64, decimals: usize) -> String {
     text
 }
 
+/// So many of a thing, whose plural is its name with an s.
+#[must_use]
+pub fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
 /// Three figures, with a power of ten where there would be many zeros.
 #[must_use]
 pub fn figures(value: f64) -> String {

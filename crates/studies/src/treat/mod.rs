@@ -217,7 +217,9 @@ pub fn run(
         let after = sheets::replaced(&before, treated, &well);
         report.before = Some(instrument::health(reader, &before, &sick)?);
         report.after = Some(instrument::health(reader, &after, &well)?);
-        report.side_effects = instrument::side_effects(reader, &sick, &well)?;
+        if !healed.treated.is_empty() {
+            report.side_effects = instrument::side_effects(reader, &sick, &well)?;
+        }
     }
     report.seconds = clock.elapsed().as_secs_f64();
     Ok(report)

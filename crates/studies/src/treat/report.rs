@@ -109,14 +109,15 @@ impl fmt::Display for TreatReport {
             write!(f, "\n{evidence}")?;
         }
         if let (Some(before), Some(after)) = (&self.before, &self.after) {
-            write!(
-                f,
-                "\nhaunted: {} → {}; distance of the treated from the world: {} → {}",
-                before.haunted,
-                after.haunted,
-                numbers::figures(before.treated_distance),
-                numbers::figures(after.treated_distance)
-            )?;
+            write!(f, "\nhaunted: {} → {}", before.haunted, after.haunted)?;
+            if self.treated > 0 {
+                let (before, after) = (before.treated_distance, after.treated_distance);
+                let (before, after) = (numbers::figures(before), numbers::figures(after));
+                write!(
+                    f,
+                    "; distance of the treated from the world: {before} → {after}"
+                )?;
+            }
         } else {
             write!(
                 f,
@@ -124,7 +125,8 @@ impl fmt::Display for TreatReport {
             )?;
         }
         for effect in self.side_effects.iter().take(4) {
-            write!(f, "\n  {:16} {:.2} sd", effect.factor, effect.change)?;
+            let name = numbers::factor_label(&effect.factor);
+            write!(f, "\n  {name:16} {} sd", numbers::fixed(effect.change, 2))?;
         }
         let sheet = if self.treated > 0 { "sheet.png, " } else { "" };
         write!(f, "\n{sheet}learn.png, {:.1} s", self.seconds)
