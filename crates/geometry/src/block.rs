@@ -122,10 +122,16 @@ impl Block {
     /// # Errors
     /// When W does not hold whole rows.
     pub fn combined(&self, weights: &[f64]) -> Result<Self, GeometryError> {
-        let whole = weights.len() / self.rows.max(1) * self.rows;
-        GeometryError::check_extent("combined", "number of weights", weights.len(), whole)?;
-        let mut out = Self::zeros(weights.len() / self.rows.max(1), self.dimension);
-        for (i, weights) in weights.chunks_exact(self.rows.max(1)).enumerate() {
+        let each = self.rows.max(1);
+        let m = weights.len() / each;
+        GeometryError::check_extent(
+            "combined",
+            "number of weights",
+            weights.len(),
+            m * self.rows,
+        )?;
+        let mut out = Self::zeros(m, self.dimension);
+        for (i, weights) in weights.chunks_exact(each).enumerate() {
             for (j, &weight) in weights.iter().enumerate() {
                 crate::numeric::add_scaled(out.row_mut(i), weight as f32, self.row(j));
             }

@@ -91,7 +91,8 @@ pub fn run(
     let clock = Instant::now();
     let network = model.at(model.size()?)?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
-    let index = index_at(&sampler, arguments.at, model.schedule.num_train_timesteps)?;
+    let train_steps = model.schedule.num_train_timesteps;
+    let index = index_at(&sampler, arguments.at, train_steps, "--at")?;
     let timestep = sampler.timesteps()[index];
     let count = arguments.samples;
     progress.begin("drawing samples", (count * index) as u64);

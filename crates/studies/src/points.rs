@@ -41,15 +41,20 @@ pub fn noisy_samples(
 /// The sampler's first step at a share of the noise schedule.
 ///
 /// # Errors
-/// When the share lies below the last step.
-pub fn index_at(sampler: &Ddim, at: f64, train_steps: usize) -> Result<usize, StudyError> {
-    let steps = sampler.timesteps().len();
+/// Names the argument when the share lies below the last step.
+pub fn index_at(
+    sampler: &dyn Sampler,
+    at: f64,
+    train_steps: usize,
+    argument: &str,
+) -> Result<usize, StudyError> {
+    let steps = sampler.times().len();
     let index = sampler.index_at((at * train_steps as f64).floor());
     if index < steps {
         return Ok(index);
     }
     let why = format!("{at} lies below the last of {steps} steps");
-    Err(StudyError::argument("--at", why))
+    Err(StudyError::argument(argument, why))
 }
 
 /// The sampler's steps at several shares of the noise schedule.
@@ -63,7 +68,7 @@ pub fn indices_at(
     train_steps: usize,
     argument: &str,
 ) -> Result<Vec<usize>, StudyError> {
-    let index = |at: &f64| index_at(sampler, *at, train_steps);
+    let index = |at: &f64| index_at(sampler, *at, train_steps, argument);
     let found: Vec<usize> = shares.iter().map(index).collect::<Result<_, _>>()?;
     let all: BTreeSet<&usize> = found.iter().collect();
     if all.len() < found.len() {

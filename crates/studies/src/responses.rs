@@ -61,6 +61,16 @@ fn fitted_change(positions: &[f64], values: &[f64]) -> f64 {
     }
 }
 
+/// Bounds of a factor that moved: |ρ| with the position, and a change that is
+/// no reading error, in standard deviations of the world.
+pub(crate) const MONOTONE: f64 = 0.9;
+pub(crate) const VISIBLE: f64 = 0.5;
+
+/// Whether a factor moved with the position, by what its response says.
+pub(crate) fn is_moved(change: f64, spearman: f64) -> bool {
+    spearman.abs() >= MONOTONE && change.abs() >= VISIBLE
+}
+
 /// The factor with the largest change, and its share of the total change.
 #[must_use]
 pub fn strongest(responses: &[FactorResponse]) -> Option<(usize, f64)> {

@@ -5,6 +5,7 @@
 
 use crate::drawing::{DrawingArguments, check_count, noised};
 use crate::pictures::numbers;
+use crate::points::index_at;
 use crate::raster::{columns, sheet};
 use crate::reader::Reader;
 use crate::sampling::{pictures, run_steps};
@@ -135,13 +136,12 @@ pub fn run(
     let sampler = arguments.drawing.build(model)?;
     let evaluations = sampler.times().len();
     let begin = match arguments.from {
-        Some(from) => sampler.index_at((from * model.schedule.num_train_timesteps as f64).floor()),
+        Some(from) => {
+            let train_steps = model.schedule.num_train_timesteps;
+            index_at(sampler.as_ref(), from, train_steps, "--from")?
+        }
         None => 0,
     };
-    if begin == evaluations {
-        let why = format!("lies below the last of {evaluations} steps");
-        return Err(StudyError::argument("--from", why));
-    }
     let deviation = sampler.initial_deviation() as f32;
     progress.begin(
         "drawing and reading",

@@ -151,7 +151,8 @@ pub fn run(
     let reader = Reader::for_model(model, arguments.puppets)?;
     let network = model.at(model.size()?)?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
-    let index = index_at(&sampler, arguments.at, model.schedule.num_train_timesteps)?;
+    let train_steps = model.schedule.num_train_timesteps;
+    let index = index_at(&sampler, arguments.at, train_steps, "--at")?;
     let timestep = sampler.timesteps()[index];
     let wanted = arguments.samples();
     let count = wanted.iter().max().map_or(1, |last| last + 1);

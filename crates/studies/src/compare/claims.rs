@@ -115,7 +115,7 @@ impl Subject<'_> {
         count: usize,
     ) -> Result<(usize, Vec<Tensor<f32>>), StudyError> {
         let (sampler, silent) = (self.sampler, &mut crate::Silent);
-        let index = index_at(sampler, at, self.train_steps)?;
+        let index = index_at(sampler, at, self.train_steps, "--times")?;
         let states = noisy_samples(self.network, sampler, self.seed, count, index, silent)?;
         Ok((sampler.timesteps()[index], states))
     }

@@ -44,7 +44,8 @@ impl<'a> Lab<'a> {
         folder: &mut RunFolder,
         progress: &mut dyn Progress,
     ) -> Result<Self, StudyError> {
-        let index = index_at(sampler, arguments.at, model.schedule.num_train_timesteps)?;
+        let train_steps = model.schedule.num_train_timesteps;
+        let index = index_at(sampler, arguments.at, train_steps, "--at")?;
         let count = arguments.samples();
         let size = model.size()?;
         let channels = model.channels();

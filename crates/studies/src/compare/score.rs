@@ -4,7 +4,7 @@ use super::lab::Lab;
 use crate::StudyError;
 use crate::discover::findings::FactorResponse;
 use crate::reader::{Reader, along_walk};
-use crate::responses::responses;
+use crate::responses::{is_moved, responses};
 use crate::sampling::pictures;
 use crate::similarity::ssim;
 use alice_instruments::distance;
@@ -22,10 +22,6 @@ const PARTS: [(Part, &[&str]); 4] = [
 const FEWEST: usize = 4;
 /// Pixels by which a region is wider than its part, which may grow.
 const MARGIN: usize = 2;
-/// Bounds of a factor that moved: |ρ| with the position, and a change that is
-/// no reading error, in standard deviations of the world.
-const MONOTONE: f64 = 0.9;
-const VISIBLE: f64 = 0.5;
 
 /// Where a part is, with room to grow.
 #[derive(Clone, Debug)]
@@ -187,7 +183,7 @@ impl Score {
         let mean = |f: fn(&Change) -> f64| changes.iter().map(f).sum::<f64>() / 2.0;
         let distances = ends.map(|end| region.distance_outside(before, end));
         let outside_distance = distances[0].max(distances[1]);
-        let moved = spearman.abs() >= MONOTONE && change.abs() >= VISIBLE;
+        let moved = is_moved(change, spearman);
         let kept = outside_distance <= reader.structural_threshold();
         Ok(Self {
             factor,

@@ -169,9 +169,10 @@ pub fn run(
         reader: &reader,
         seed,
     };
+    let train_steps = model.schedule.num_train_timesteps;
     let mut walks = Vec::new();
     for &at in &arguments.at {
-        let index = index_at(&sampler, at, model.schedule.num_train_timesteps)?;
+        let index = index_at(&sampler, at, train_steps, "--at")?;
         progress.begin(
             &format!("walking at {at}"),
             arguments.samples as u64 * bench.work(index),

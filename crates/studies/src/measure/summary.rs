@@ -1,16 +1,14 @@
 //! Counts and means over many walks.
 
 use super::{Family, MeasureReport, WalkRecord};
+use crate::responses::{MONOTONE, VISIBLE, is_moved};
 use alice_worlds::{FACTORS, FactorSpec};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Bounds of a walk that moves one factor: |ρ|, purity, and a change that is
-/// no reading error, in standard deviations.
-const MONOTONE: f64 = 0.9;
+/// Purity of a walk that moves one factor.
 const PURE: f64 = 0.5;
-const VISIBLE: f64 = 0.5;
 
 /// The walks of one timestep and one family.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,7 +60,7 @@ pub struct Counts {
 }
 
 fn is_visible(walk: &&&WalkRecord) -> bool {
-    walk.spearman.abs() >= MONOTONE && walk.change.abs() >= VISIBLE
+    is_moved(walk.change, walk.spearman)
 }
 
 fn is_pure(walk: &&&WalkRecord) -> bool {

@@ -120,8 +120,7 @@ impl Bench<'_> {
             (2 * directions * walk.iterations + frames * steps) as u64
         };
         let arguments = self.arguments;
-        let aimed = Walk::new(Method::Linear, arguments.frames, arguments.frames, PROBE);
-        let aimed = ROUNDS as u64 * of(aimed, FACTORS.len());
+        let aimed = ROUNDS as u64 * of(self.aimed_walk(PROBE), FACTORS.len());
         of(arguments.walk(), arguments.rank + arguments.random)
             + 2 * (of(probe(), arguments.rank) + aimed)
     }
@@ -163,6 +162,12 @@ impl Bench<'_> {
         records.extend(self.aimed(point, Family::Aimed, &found, progress)?);
         records.extend(self.aimed(point, Family::AimedAtRandom, &span, progress)?);
         Ok(records)
+    }
+
+    /// A straight walk, which needs no more updates than frames.
+    fn aimed_walk(&self, reach: f64) -> Walk {
+        let frames = self.arguments.frames;
+        Walk::new(Method::Linear, frames, frames, reach)
     }
 
     /// A walk aimed at each factor within the span of orthonormal `directions`.
@@ -227,14 +232,13 @@ impl Bench<'_> {
         weights: &[f64],
         progress: &mut dyn Progress,
     ) -> Result<Option<WalkRecord>, StudyError> {
-        let length = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
+        let length = length(weights);
         if length == 0.0 {
             return Ok(None);
         }
         let unit: Vec<f64> = weights.iter().map(|w| w / length).collect();
         let direction = directions.combined(&unit)?;
-        let frames = self.arguments.frames;
-        let walk = Walk::new(Method::Linear, frames, frames, PROBE * length);
+        let walk = self.aimed_walk(PROBE * length);
         let records = self.along(point, family, walk, &direction, progress)?;
         Ok(records.into_iter().next())
     }
@@ -296,9 +300,13 @@ impl WalkRecord {
     }
 }
 
+fn length(vector: &[f64]) -> f64 {
+    vector.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
 /// Scales a vector to a length that it exceeds.
 fn shorten(vector: &mut [f64], longest: f64) {
-    let length = vector.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let length = length(vector);
     if length > longest {
         vector.iter_mut().for_each(|v| *v *= longest / length);
     }

@@ -10,8 +10,8 @@ use super::learn::Lesson;
 use super::watch::{Watched, images};
 use crate::StudyError;
 use crate::discover::findings::Pictures;
+use crate::drawing::noised;
 use crate::pictures::numbers;
-use alice_diffusion::Sampler;
 use alice_geometry::Block;
 use alice_random::Stream;
 use serde::Serialize;
@@ -120,22 +120,15 @@ impl Healer<'_> {
     /// concept stands apart most. A sample has the same noise before and after.
     fn renoised(&self, samples: &[usize], clean: &[Vec<f32>]) -> Result<f64, StudyError> {
         let stop = self.stops[self.place];
-        let level = self.sampler.alpha_bar(stop)?;
-        let (signal, amount) = (level.sqrt() as f32, (1.0 - level).sqrt() as f32);
         let mut scores = Vec::new();
         for (sample, clean) in samples.iter().zip(clean) {
-            let mut states = Vec::with_capacity(NOISES * clean.len());
+            let mut noise: Vec<f32> = Vec::with_capacity(NOISES * clean.len());
             for draw in 0..NOISES {
                 let item = *sample as u64;
                 let mut stream = Stream::new(self.seed, "treat evidence", item, draw as u64);
-                let noise: Vec<f32> = stream.normals(clean.len());
-                states.extend(
-                    clean
-                        .iter()
-                        .zip(&noise)
-                        .map(|(x, z)| signal * x + amount * z),
-                );
+                noise.extend(stream.normals::<f32>(clean.len()));
             }
+            let states = noised(self.sampler, stop, clean, noise)?;
             let states = Block::from_vec(NOISES, clean.len(), states)?;
             let found = images(self.network, self.sampler.timesteps()[stop], &states)?;
             let concept = &self.concepts[self.place];
