@@ -80,6 +80,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   alice edit runs/sample-001/0000.png --direction 3
+  alice edit runs/sample-001/0000.png --factor smile           that alone, by many directions
   alice edit cat.png --resize --basis runs/discover-001/basis.safetensors --strength 0.5")]
     Edit {
         #[command(flatten)]

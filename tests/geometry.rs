@@ -163,6 +163,93 @@ fn a_concept_is_measured_along_pictures() {
     assert_eq!(alone.code, Some(2), "{alone:?}");
 }
 
+/// The bundled model's directions together move the light of this puppet alone,
+/// and the file of sliders holds what its names say.
+#[test]
+fn directions_together_are_sliders() {
+    let home = Home::new();
+    let few = "--samples 2 --sample 1 --walks 1 --iterations 1 --frames 1 --steps 10";
+    let found = home.json(&format!("discover {few} --out d"));
+    let sliders = found["report"]["sliders"].as_array().unwrap();
+    assert!(home.path("d/sliders.png").is_file());
+    for slider in sliders {
+        assert!(slider["purity"].as_f64().unwrap() >= 0.5, "{slider}");
+        assert!(slider["reach"].as_f64().unwrap() <= 0.0801, "{slider}");
+    }
+    assert!(sliders.iter().any(|s| s["strongest"] == "light"), "{found}");
+
+    let file = TensorFile::read(home.path("d/sliders.safetensors")).unwrap();
+    let basis = TensorFile::read(home.path("d/basis.safetensors")).unwrap();
+    let (count, dim) = (sliders.len(), 32 * 32 * 3);
+    let right = &file.require("right", &[count, dim]).unwrap().data;
+    let weights = &file.require("weights", &[count, 50]).unwrap().data;
+    let stretches = &file.require("singular_values", &[count]).unwrap().data;
+    let vectors = &basis.require("right", &[50, dim]).unwrap().data;
+    let sigmas = &basis.require("singular_values", &[50]).unwrap().data;
+    let left = file.require_rank("left", 2).unwrap();
+    for i in 0..count {
+        let weights = &weights[i * 50..(i + 1) * 50];
+        let norm = |v: &[f32]| v.iter().map(|x| x * x).sum::<f32>().sqrt();
+        assert!((norm(&left.data[i * left.shape[1]..(i + 1) * left.shape[1]]) - 1.0).abs() < 1e-4);
+        let pixel = |k: usize| {
+            let both = weights.iter().enumerate();
+            both.map(|(j, w)| w * vectors[j * dim + k]).sum::<f32>()
+        };
+        let mixed: Vec<f32> = (0..dim).map(pixel).collect();
+        let both = mixed.iter().zip(&right[i * dim..]);
+        let difference: Vec<f32> = both.map(|(a, b)| a - b).collect();
+        assert!((norm(&mixed) - 1.0).abs() < 1e-4 && norm(&difference) < 1e-5);
+        let both = weights.iter().zip(sigmas);
+        let images: Vec<f32> = both.map(|(w, s)| w * s).collect();
+        assert!((norm(&images) - stretches[i]).abs() < 1e-3 * stretches[i]);
+    }
+    let none = home.json(&format!("discover {few} --no-sliders --out none"));
+    assert!(none["report"]["sliders"].is_null());
+    assert!(!home.path("none/sliders.png").exists());
+}
+
+#[test]
+fn a_factor_is_moved_by_its_name() {
+    let home = Home::new();
+    home.json("sample --count 2 --steps 20 --out s");
+    let edited = home.json("edit s/0001.png --factor light --steps 20 --frames 1 --out e");
+    let report = &edited["report"];
+    assert_eq!(report["factor"], "light");
+    let change = |response: &serde_json::Value| response["change"].as_f64().unwrap().abs();
+    let factors = report["factors"].as_array().unwrap();
+    let own = factors.iter().find(|r| r["factor"] == "light").unwrap();
+    assert!(change(own) >= 0.5, "{own}");
+    assert!(factors.iter().all(|r| change(r) <= change(own)), "{report}");
+    // The mixture that it took says the same again.
+    let (mixture, reach) = (report["direction"].as_str().unwrap(), &report["reach"]);
+    let again = home.json(&format!(
+        "edit s/0001.png --direction {mixture} --method linear --strength {reach} \
+         --steps 20 --iterations 1 --frames 1 --out again"
+    ));
+    // A picture holds its recipe, an animation only its frames.
+    let frames = |run: &str| fs::read(home.path(run).join("walk.gif")).unwrap();
+    assert!(frames("e") == frames("again"));
+    let text = home.alice("edit s/0001.png --factor hat --steps 10 --frames 1 --out hat");
+    assert!(
+        text.stdout.contains("of all change is its own"),
+        "{}",
+        text.stdout
+    );
+    assert_eq!(again["report"]["factor"], serde_json::Value::Null);
+    home.refused(
+        "edit s/0001.png --factor grin",
+        &["--factor", "grin", "smile"],
+    );
+    home.tiny_model();
+    home.json("sample --model model --steps 3 --out tiny");
+    home.refused(
+        "edit tiny/0000.png --model model --factor smile",
+        &["edit --factor", "puppet"],
+    );
+    let both = home.alice("edit s/0001.png --factor smile --direction 3");
+    assert_eq!(both.code, Some(2));
+}
+
 /// A small version of the study: the bundled model's directions, walked and read.
 #[test]
 fn directions_are_measured_beside_random_ones_and_aimed_at_factors() {

@@ -17,14 +17,16 @@ use crate::mask::{cells, read_mask};
 use crate::pictures::numbers;
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
-use crate::reader::{Reader, along_walk};
-use crate::responses::responses;
+use crate::reader::Reader;
+use crate::responses::is_moved;
+use crate::sliders::PURE;
 use crate::walk::{LONGEST, Method, Start, Walk};
+use crate::world::find_factor;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
-use alice_diffusion::{Ddim, DdimInverse, Eta, Network};
+use alice_diffusion::{Ddim, DdimInverse, Eta};
 use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile, picture};
-use direction::{Candidates, Direction, local_directions, own_directions};
+use direction::{Candidates, Direction, local_directions, own_directions, own_slider};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -50,6 +52,15 @@ pub struct EditArguments {
         allow_hyphen_values = true
     )]
     pub direction: Mixture,
+    /// Move one factor of the puppet show, such as smile, by a combination of the
+    /// picture's own directions that leaves the others as they are
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        conflicts_with_all = ["direction", "disentangle", "mask", "basis", "strength", "method", "iterations", "steady"]
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<String>,
     /// Directions whose meaning must not change: their span is taken out
     #[arg(long, value_name = "INDEX,…", value_delimiter = ',')]
     #[serde(default)]
@@ -98,8 +109,13 @@ pub struct EditArguments {
 pub struct EditReport {
     /// The model.
     pub model: ModelReference,
+    /// The factor that was to be moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<String>,
     /// The direction walked along.
     pub direction: Mixture,
+    /// Root mean square displacement of a noisy pixel at each end.
+    pub reach: f64,
     /// The singular values of its terms.
     pub singular_values: Vec<f64>,
     /// The timestep of the walk.
@@ -122,17 +138,18 @@ pub struct EditReport {
 
 impl fmt::Display for EditReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(
-            f,
-            "direction {} (σ {}) at timestep {}",
-            self.direction,
-            self.singular_values
-                .iter()
-                .map(|s| format!("{s:.3}"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            self.timestep
-        )?;
+        let at = self.timestep;
+        if let Some(factor) = &self.factor {
+            let directions = self.singular_values.len();
+            let label = numbers::factor_label(factor);
+            writeln!(f, "{label}, by {directions} directions at timestep {at}")?;
+            f.write_str(&self.outcome(factor))?;
+        } else {
+            let figure = |s: &f64| format!("{s:.3}");
+            let sigmas: Vec<_> = self.singular_values.iter().map(figure).collect();
+            let (direction, sigmas) = (&self.direction, sigmas.join(", "));
+            writeln!(f, "direction {direction} (σ {sigmas}) at timestep {at}")?;
+        }
         writeln!(
             f,
             "change: {:.1} and {:.1} of 255 at the ends; {:.1} before any edit (root mean square)",
@@ -166,6 +183,28 @@ impl fmt::Display for EditReport {
     }
 }
 
+impl EditReport {
+    /// Whether a factor moved, and alone, in a line; none without an instrument.
+    fn outcome(&self, factor: &str) -> String {
+        let Some(own) = self.factors.iter().find(|r| r.factor == factor) else {
+            return String::new();
+        };
+        let total: f64 = self.factors.iter().map(|r| r.change.abs()).sum();
+        let share = own.change.abs() / total.max(f64::MIN_POSITIVE);
+        let found = if !is_moved(own.change, own.spearman) {
+            "it hardly moves: another --at may move it, or another picture"
+        } else if share < PURE {
+            "it does not move alone: another --at may do better"
+        } else {
+            "it moves alone"
+        };
+        format!(
+            "{found}; {} of all change is its own\n",
+            numbers::percent(share)
+        )
+    }
+}
+
 impl EditArguments {
     fn walk(&self) -> Result<Walk, StudyError> {
         let walk = Walk {
@@ -178,6 +217,20 @@ impl EditArguments {
         }
         walk.check()?;
         Ok(walk)
+    }
+
+    /// The place of `--factor` in the world's order.
+    fn find_factor(&self) -> Result<Option<usize>, StudyError> {
+        let find = |name: &String| find_factor("--factor", name);
+        self.factor.as_ref().map(find).transpose()
+    }
+
+    /// The instrument, which moving a factor cannot do without.
+    fn reader(&self, model: &DiffusionModel) -> Result<Option<Reader>, StudyError> {
+        if self.factor.is_some() {
+            return Reader::required(model, self.puppets, "edit --factor").map(Some);
+        }
+        Reader::for_model(model, self.puppets)
     }
 
     fn eta(&self) -> Eta {
@@ -197,7 +250,8 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
     let inverse = DdimInverse::new(&model.schedule, arguments.steps)?;
     steps_to(&inverse, arguments.at)?;
     Ddim::new(&model.schedule, arguments.steps, arguments.eta())?;
-    Reader::for_model(model, arguments.puppets)?;
+    arguments.find_factor()?;
+    arguments.reader(model)?;
     let picture = read_picture(&arguments.picture, arguments.resize, model)?;
     if let Some(mask) = &arguments.mask {
         read_mask(mask, (picture.dims()[1], picture.dims()[2]))?;
@@ -232,7 +286,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<EditReport, StudyError> {
     let clock = Instant::now();
-    let walk = arguments.walk()?;
+    let mut walk = arguments.walk()?;
     let picture = read_picture(&arguments.picture, arguments.resize, model)?;
     let clean = model.state(picture.clone())?;
     let network = model.at((clean.dims()[1], clean.dims()[2]))?;
@@ -248,15 +302,6 @@ pub fn run(
     let mask = arguments.mask.as_ref();
     let mask = mask.map(|file| read_mask(file, pixels)).transpose()?;
     let inside = mask.as_ref().map(|mask| cells(mask, pixels, model.scale()));
-    let direction = find_direction(
-        arguments,
-        model,
-        &network,
-        &noisy,
-        timestep,
-        inside.as_deref(),
-        seed,
-    )?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, arguments.eta())?;
     let start = Start {
         model,
@@ -267,18 +312,37 @@ pub fn run(
         state: &noisy,
         seed,
     };
+    let reader = arguments.reader(model)?;
+    let (mixture, direction) = match reader.as_ref().zip(arguments.find_factor()?) {
+        Some((reader, factor)) => {
+            let slider = own_slider(start, reader, factor, progress)?;
+            walk = Walk::new(
+                Method::Linear,
+                arguments.frames,
+                arguments.frames,
+                slider.reach,
+            );
+            (slider.mixture, slider.direction)
+        }
+        None => (
+            arguments.direction.clone(),
+            find_direction(arguments, start, inside.as_deref())?,
+        ),
+    };
     let positions = walk.positions();
     let frames = walk.draw(start, &direction.vector, progress)?;
     write(folder, &frames, &positions, &direction, clean.dims())?;
     let middle = frames.get(arguments.frames);
     let last = frames.get(frames.len() - 1);
-    let factors = match Reader::for_model(model, arguments.puppets)? {
-        Some(reader) => responses(&positions, &along_walk(&reader.read(&frames)?)),
+    let factors = match reader {
+        Some(reader) => reader.along(&positions, &reader.validity(&frames)?).0,
         None => Vec::new(),
     };
     Ok(EditReport {
         model: model.reference.clone(),
-        direction: arguments.direction.clone(),
+        factor: arguments.factor.clone(),
+        direction: mixture,
+        reach: walk.reach,
         singular_values: direction.singular_values,
         timestep,
         unedited: difference(picture.data(), middle),
@@ -293,23 +357,19 @@ pub fn run(
 /// The mixture of the directions of a basis, of the mask, or of the picture.
 fn find_direction(
     arguments: &EditArguments,
-    model: &DiffusionModel,
-    network: &Network,
-    state: &Tensor<f32>,
-    timestep: usize,
+    start: Start<'_>,
     mask: Option<&[bool]>,
-    seed: u64,
 ) -> Result<Direction, StudyError> {
     let (mixture, without) = (&arguments.direction, &arguments.disentangle);
     let last = without.iter().copied().fold(mixture.last(), usize::max);
-    let dims = state.dims();
+    let dims = start.state.dims();
     if let Some(mask) = mask {
-        let (inside, rest) = local_directions(model, network, state, timestep, mask, last, seed)?;
+        let (inside, rest) = local_directions(start, mask, last)?;
         return inside.mix(mixture, without, Some(&rest), dims);
     }
     let candidates = match &arguments.basis {
         Some(basis) => Candidates::read(basis, dims)?,
-        None => own_directions(network, state, timestep, last, seed)?,
+        None => own_directions(start, last)?,
     };
     candidates.mix(mixture, without, None, dims)
 }

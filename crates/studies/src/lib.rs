@@ -35,6 +35,7 @@ pub mod responses;
 pub mod sample;
 pub mod sampling;
 mod similarity;
+mod sliders;
 pub mod statistics;
 pub mod study;
 pub mod survey;

@@ -1,9 +1,9 @@
 //! Pictures read back by the instrument of the puppet show.
 
 use crate::StudyError;
-use crate::discover::findings::{FactorError, Pictures, SampleReport};
+use crate::discover::findings::{FactorError, FactorResponse, Pictures, SampleReport};
 use crate::model::DiffusionModel;
-use crate::responses::FactorValues;
+use crate::responses::{FactorValues, responses};
 use alice_instruments::{Instrument, Reading, Validity};
 use alice_worlds::{FACTORS, FactorKind, caption_en};
 
@@ -92,6 +92,19 @@ impl Reader {
                 distance: f64::from(validity.distance),
             })
             .collect())
+    }
+
+    /// How every factor moves along a walk whose frames at `positions` were
+    /// read, and the share of the frames that are sound.
+    #[must_use]
+    pub fn along(&self, positions: &[f64], read: &[Validity]) -> (Vec<FactorResponse>, f64) {
+        let readings: Vec<Reading> = read.iter().map(|frame| frame.reading.clone()).collect();
+        let bound = self.structural_threshold();
+        let sound = read.iter().filter(|f| f64::from(f.distance) <= bound);
+        (
+            responses(positions, &along_walk(&readings)),
+            sound.count() as f64 / read.len().max(1) as f64,
+        )
     }
 
     /// The distance up to which a picture is valid.

@@ -12,6 +12,7 @@ use alice_diffusion::{Ddim, Denoiser, Draws, Network, Trajectory};
 use alice_geometry::geodesic::{Shooting, SmoothMap};
 use alice_geometry::{Block, GolubKahan, LinearMap, pullback_length};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use steady::{Steady, predict};
 
 /// Singular triplets that span the tangent space in which a geodesic stays.
@@ -76,6 +77,39 @@ pub struct Start<'a> {
     pub seed: u64,
 }
 
+impl Start<'_> {
+    /// The sampler's steps from here to the picture.
+    #[must_use]
+    pub fn steps(&self) -> Range<usize> {
+        self.index..self.sampler.timesteps().len()
+    }
+
+    /// Samples states `[N, dim]` of this timestep to the end, all with the same
+    /// noise, and makes pictures of them.
+    ///
+    /// # Errors
+    /// When the network fails or the user asks to stop.
+    pub fn finish(
+        &self,
+        denoiser: &mut dyn Denoiser,
+        states: Vec<f32>,
+        progress: &mut dyn Progress,
+    ) -> Result<Pictures, StudyError> {
+        let dims = self.state.dims();
+        let count = states.len() / self.state.item_len().max(1);
+        let draws = Draws {
+            seed: self.seed,
+            first_item: 0,
+        };
+        let trajectory = Trajectory::new(self.sampler, draws)
+            .steps(self.steps())
+            .with_the_same_noise();
+        let drawn = run_trajectory(denoiser, &trajectory, states, count, progress)?;
+        let states = pictures((dims[1], dims[2]), dims[3], drawn);
+        self.model.pictures(states, progress)
+    }
+}
+
 impl Walk {
     /// A walk with γ = 1 and no fix.
     #[must_use]
@@ -123,10 +157,7 @@ impl Walk {
     /// Where each frame lies, in −1..1.
     #[must_use]
     pub fn positions(&self) -> Vec<f64> {
-        let frames = self.frames as i64;
-        (-frames..=frames)
-            .map(|j| j as f64 / self.frames as f64)
-            .collect()
+        positions(self.frames)
     }
 
     /// Walks along each of `directions` `[k, dim]`, unit vectors in the
@@ -147,19 +178,8 @@ impl Walk {
         if self.method == Method::Hspace {
             denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
         }
-        let dims = start.state.dims();
-        let steps = start.index..start.sampler.timesteps().len();
-        progress.begin("drawing the walks", (count * steps.len()) as u64);
-        let draws = Draws {
-            seed: start.seed,
-            first_item: 0,
-        };
-        let trajectory = Trajectory::new(start.sampler, draws)
-            .steps(steps)
-            .with_the_same_noise();
-        let drawn = run_trajectory(&mut denoiser, &trajectory, walked, count, progress)?;
-        let states = pictures((dims[1], dims[2]), dims[3], drawn);
-        start.model.pictures(states, progress)
+        progress.begin("drawing the walks", (count * start.steps().len()) as u64);
+        start.finish(&mut denoiser, walked, progress)
     }
 
     /// The noisy samples of the walks, `[k, 2 · frames + 1, dim]`; in h-space
@@ -333,6 +353,12 @@ impl Walk {
         }
         Ok(frames.states)
     }
+}
+
+/// Where each frame of a walk with so many to each side lies, in −1..1.
+pub(crate) fn positions(frames: usize) -> Vec<f64> {
+    let side = frames as i64;
+    (-side..=side).map(|j| j as f64 / frames as f64).collect()
 }
 
 /// Channels and pixels of a state.

@@ -114,7 +114,7 @@ pub fn check(arguments: &WorldArguments) -> Result<(), StudyError> {
     show(arguments.haunted_share, &arguments.held)?;
     render(&Factors::default(), arguments.size)?;
     if let Some(name) = &arguments.traverse {
-        find_factor(name)?;
+        find_factor("--traverse", name)?;
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ pub fn run(
     write_sheet(folder, &sheets[0], &pictures, columns(pictures.len()), &[])?;
     folder.write_json("captions.json", &captions)?;
     if let Some(name) = &arguments.traverse {
-        let index = find_factor(name)?;
+        let index = find_factor("--traverse", name)?;
         sheets.push(format!("traverse-{name}.png"));
         write_traversal(folder, &sheets[1], index, arguments.size)?;
     }
@@ -178,10 +178,14 @@ pub fn run(
     })
 }
 
-fn find_factor(name: &str) -> Result<usize, StudyError> {
+/// The place of a factor in the world's order, by the name that an option gives.
+///
+/// # Errors
+/// When no factor has it.
+pub(crate) fn find_factor(option: &str, name: &str) -> Result<usize, StudyError> {
     factor_index(name).ok_or_else(|| {
         let name = name.to_owned();
-        StudyError::argument("--traverse", WorldError::FactorName { name }.to_string())
+        StudyError::argument(option, WorldError::FactorName { name }.to_string())
     })
 }
 

@@ -79,6 +79,10 @@ pub struct DiscoverReport {
     pub samples: Vec<SampleReport>,
     /// The walks, strongest direction first.
     pub walks: Vec<WalkReport>,
+    /// The sliders, the purest first: combinations of the directions that move
+    /// one factor alone. `direction` counts the rows of sliders.safetensors and
+    /// `singular_value` is ‖J v‖. Nothing where they were not looked for.
+    pub sliders: Option<Vec<WalkReport>>,
     /// Held-out error of the instrument for each factor, in the factor's own
     /// unit; empty without an instrument.
     pub instrument: Vec<FactorError>,
@@ -103,6 +107,8 @@ pub struct WalkReport {
     pub direction: usize,
     /// σ.
     pub singular_value: f64,
+    /// Root mean square displacement of a noisy pixel at each end.
+    pub reach: f64,
     /// Where each frame lies on the walk, in −1..1; 0 is the sample.
     pub positions: Vec<f64>,
     /// How each factor moved, in the order of the world's factors; empty
@@ -151,6 +157,8 @@ pub struct Findings {
     pub samples: Pictures,
     /// For each walk, its frames.
     pub walks: Vec<Pictures>,
+    /// For each slider, its frames.
+    pub sliders: Vec<Pictures>,
 }
 
 impl fmt::Display for DiscoverReport {

@@ -9,6 +9,7 @@ pub(crate) mod basis;
 pub mod findings;
 pub mod page;
 pub mod sheet;
+mod sliders;
 #[cfg(test)]
 mod synthetic;
 pub mod table;
@@ -17,13 +18,14 @@ pub use basis::{Basis, Space, find_basis};
 
 use crate::drawing::check_bound;
 use crate::jacobian::to_network_layout;
-use crate::reader::{Reader, along_walk};
-use crate::responses::{responses, strongest};
+use crate::reader::Reader;
+use crate::responses::strongest;
 use crate::sampling::{pictures, run_steps};
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Draws, Eta, Network, Sampler, initial_noise};
+use alice_geometry::Block;
 use alice_runs::{RunFolder, TensorFile};
 use findings::{DiscoverReport, Findings, Pictures, WalkReport};
 use serde::{Deserialize, Serialize};
@@ -81,6 +83,10 @@ pub struct DiscoverArguments {
     /// Pictures from the sample to each end of a walk
     #[arg(long, default_value_t = 4)]
     pub frames: usize,
+    /// Do not look for sliders: combinations of the directions that move one factor alone
+    #[arg(long)]
+    #[serde(default)]
+    pub no_sliders: bool,
     /// Read the factors of the puppet show from the pictures of another model
     #[arg(long)]
     pub puppets: bool,
@@ -104,6 +110,7 @@ impl Default for DiscoverArguments {
             reach: 0.3,
             iterations: 16,
             frames: 4,
+            no_sliders: false,
             puppets: false,
         }
     }
@@ -160,6 +167,10 @@ pub fn run(
     if !arguments.basis_only {
         let sheet = sheet::sheet(&findings)?;
         folder.write_png("sheet.png", &sheet, &alice_runs::Metadata::new())?;
+        if !findings.sliders.is_empty() {
+            let sheet = sheet::sliders(&findings)?;
+            folder.write_png("sliders.png", &sheet, &alice_runs::Metadata::new())?;
+        }
         let page = page::page(&findings, folder.recipe())?;
         folder.write_text("report.html", &page)?;
     }
@@ -168,7 +179,6 @@ pub fn run(
 
 /// The point at which the bottleneck is linearised.
 struct Point {
-    size: (usize, usize),
     /// x_t `[1, H, W, C]`.
     sample: Tensor<f32>,
     timestep: f64,
@@ -183,7 +193,7 @@ fn discover(
     folder: &mut RunFolder,
     progress: &mut dyn Progress,
 ) -> Result<Findings, StudyError> {
-    let start = Instant::now();
+    let clock = Instant::now();
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let (network, point) = match &arguments.input {
         Some(file) => given_point(&file.path, model, &sampler, seed, arguments, progress)?,
@@ -213,32 +223,40 @@ fn discover(
         total_seconds: 0.0,
         samples: Vec::new(),
         walks: Vec::new(),
+        sliders: None,
         instrument: Vec::new(),
     };
-    let mut walks = Vec::new();
+    let (mut walks, mut sliders) = (Vec::new(), Vec::new());
     if !arguments.basis_only {
         let reader = Reader::for_model(model, arguments.puppets)?;
         if let Some(reader) = &reader {
             report.instrument = reader.errors();
             report.samples = reader.describe(&point.drawn)?;
         }
-        (walks, report.walks) = walk_directions(
-            arguments,
+        let timestep = point.timestep as usize;
+        let start = Start {
             model,
-            &network,
-            &sampler,
-            &point,
-            &basis,
-            reader.as_ref(),
+            network: &network,
+            sampler: &sampler,
+            index: sampler.index_at(point.timestep),
+            timestep,
+            state: &point.sample,
             seed,
-            progress,
-        )?;
+        };
+        (walks, report.walks) =
+            walk_directions(arguments, start, &basis, reader.as_ref(), progress)?;
+        if let Some(reader) = reader.filter(|_| !arguments.no_sliders) {
+            let (drawn, found) =
+                sliders::find(arguments, start, &basis, &reader, folder, progress)?;
+            (sliders, report.sliders) = (drawn, Some(found));
+        }
     }
-    report.total_seconds = start.elapsed().as_secs_f64();
+    report.total_seconds = clock.elapsed().as_secs_f64();
     Ok(Findings {
         report,
         samples: point.drawn,
         walks,
+        sliders,
     })
 }
 
@@ -298,7 +316,6 @@ fn drawn_point(
     let sample = Tensor::new(&[1, size.0, size.1, channels], treated)?;
     let drawn = model.pictures(pictures(size, channels, drawn), progress)?;
     let point = Point {
-        size,
         sample,
         timestep: grid[index] as f64,
         drawn,
@@ -367,7 +384,6 @@ fn given_point(
     let sample = Tensor::new(&[1, size.0, size.1, channels], first)?;
     let drawn = model.pictures(pictures(size, channels, drawn), progress)?;
     let point = Point {
-        size,
         sample,
         timestep: f64::from(at),
         drawn,
@@ -381,40 +397,32 @@ fn write_basis(basis: &Basis, folder: &mut RunFolder) -> Result<(), StudyError> 
     let values: Vec<f32> = spectrum.singular_values.iter().map(|&s| s as f32).collect();
     file.insert("singular_values", &[values.len()], values)?;
     for (name, block) in [("right", &spectrum.right), ("left", &spectrum.left)] {
-        let shape = [block.rows(), block.dimension()];
-        file.insert(name, &shape, block.as_slice().to_vec())?;
+        insert(&mut file, name, block)?;
     }
     folder.write_tensors("basis.safetensors", &file)?;
+    Ok(())
+}
+
+/// Adds the rows of a block as a tensor `[rows, dimension]`.
+fn insert(file: &mut TensorFile, name: &str, block: &Block) -> Result<(), StudyError> {
+    let shape = [block.rows(), block.dimension()];
+    file.insert(name, &shape, block.as_slice().to_vec())?;
     Ok(())
 }
 
 /// Walks along the strongest directions and reads what each changed.
 fn walk_directions(
     arguments: &DiscoverArguments,
-    model: &DiffusionModel,
-    network: &Network,
-    sampler: &Ddim,
-    point: &Point,
+    start: Start<'_>,
     basis: &Basis,
     reader: Option<&Reader>,
-    seed: u64,
     progress: &mut dyn Progress,
 ) -> Result<(Vec<Pictures>, Vec<WalkReport>), StudyError> {
     let walk = arguments.walk();
     let count = arguments.walks.min(arguments.rank);
-    let (h, w) = point.size;
-    let channels = model.channels();
-    let directions = to_network_layout(&basis.spectrum.right, count, channels, h * w)?;
-    let timestep = point.timestep as usize;
-    let start = Start {
-        model,
-        network,
-        sampler,
-        index: sampler.index_at(timestep as f64),
-        timestep,
-        state: &point.sample,
-        seed,
-    };
+    let dims = start.state.dims();
+    let (pixels, channels) = (dims[1] * dims[2], dims[3]);
+    let directions = to_network_layout(&basis.spectrum.right, count, channels, pixels)?;
     let positions = walk.positions();
     let drawn = walk.draw(start, &directions, progress)?;
     let item = positions.len() * drawn.item_len();
@@ -423,7 +431,10 @@ fn walk_directions(
     for (direction, values) in drawn.values.chunks_exact(item.max(1)).enumerate() {
         let frames = pictures(drawn.size, drawn.channels, values.to_vec());
         let sigma = basis.spectrum.singular_values[direction];
-        reports.push(report_walk(direction, sigma, &positions, &frames, reader)?);
+        let reach = arguments.reach;
+        reports.push(report_walk(
+            direction, sigma, reach, &positions, &frames, reader,
+        )?);
         walks.push(frames);
     }
     Ok((walks, reports))
@@ -432,6 +443,7 @@ fn walk_directions(
 fn report_walk(
     direction: usize,
     singular_value: f64,
+    reach: f64,
     positions: &[f64],
     frames: &Pictures,
     reader: Option<&Reader>,
@@ -441,6 +453,7 @@ fn report_walk(
     let mut report = WalkReport {
         direction,
         singular_value,
+        reach,
         positions: positions.to_vec(),
         responses: Vec::new(),
         strongest: None,
@@ -449,13 +462,12 @@ fn report_walk(
         pixel_change: (squares / frames.item_len() as f64).sqrt(),
     };
     if let Some(reader) = reader {
-        report.responses = responses(positions, &along_walk(&reader.read(frames)?));
-        let found = strongest(&report.responses);
-        report.strongest = found.map(|(factor, _)| report.responses[factor].factor.clone());
+        let (responses, sound) = reader.along(positions, &reader.validity(frames)?);
+        let found = strongest(&responses);
+        report.strongest = found.map(|(factor, _)| responses[factor].factor.clone());
         report.purity = found.map(|(_, purity)| purity);
-        let found = reader.describe(frames)?;
-        let sound = found.iter().filter(|sample| sample.sound).count();
-        report.sound = Some(sound as f64 / found.len().max(1) as f64);
+        report.sound = Some(sound);
+        report.responses = responses;
     }
     Ok(report)
 }

@@ -1,6 +1,7 @@
-//! `sheet.png`: one row per direction, the walk from end to end.
+//! `sheet.png`: one row per direction, the walk from end to end; `sliders.png`:
+//! the same for sliders.
 
-use super::findings::{Findings, Pictures, WalkReport};
+use super::findings::{DiscoverReport, Findings, Pictures, WalkReport};
 use crate::StudyError;
 use crate::pictures::{
     Canvas, Face, Tones, Type, Zoom, contact_sheet, numbers, palette, shorten, to_picture,
@@ -31,20 +32,63 @@ const RANK: Type = Type::new(Face::Bold, 22.0);
 /// # Errors
 /// When there is neither a walk nor a sample.
 pub fn sheet(findings: &Findings) -> Result<Picture, StudyError> {
-    let walks: Vec<(&WalkReport, &Pictures)> = findings
-        .report
-        .walks
+    let report = &findings.report;
+    let heading = format!("Directions of {}", report.model.name);
+    let walked = format!(
+        "{} of {}",
+        findings.walks.len(),
+        report.singular_values.len()
+    );
+    let facts = facts(report, &format!("{walked} directions"));
+    match rows(&heading, &facts, &report.walks, &findings.walks)? {
+        Some(sheet) => Ok(sheet),
+        None => {
+            let zoom = Zoom::fit(findings.samples.size, (TILE, TILE));
+            contact_sheet(&findings.samples, 8, zoom, &[])
+        }
+    }
+}
+
+/// Draws the sheet of the sliders.
+///
+/// # Errors
+/// When there is none.
+pub fn sliders(findings: &Findings) -> Result<Picture, StudyError> {
+    let report = &findings.report;
+    let heading = format!("Sliders of {}", report.model.name);
+    let made = format!("each of {} directions", report.singular_values.len());
+    let walks = report.sliders.as_deref().unwrap_or_default();
+    let sheet = rows(&heading, &facts(report, &made), walks, &findings.sliders)?;
+    sheet.ok_or_else(|| StudyError::argument("sliders", "there is none to draw"))
+}
+
+fn facts(report: &DiscoverReport, what: &str) -> String {
+    format!(
+        "timestep {} ({} of the schedule)  ·  {what}  ·  model {}",
+        report.timestep,
+        numbers::percent(report.timestep_share),
+        alice_runs::hash::short(&report.model.hash),
+    )
+}
+
+/// A row for each walk that has frames; nothing where none has.
+fn rows(
+    heading: &str,
+    facts: &str,
+    reports: &[WalkReport],
+    frames: &[Pictures],
+) -> Result<Option<Picture>, StudyError> {
+    let walks: Vec<(&WalkReport, &Pictures)> = reports
         .iter()
-        .zip(&findings.walks)
+        .zip(frames)
         .filter(|(_, frames)| !frames.is_empty() && frames.item_len() > 0)
         .collect();
     let Some((first, frames)) = walks.first() else {
-        let zoom = Zoom::fit(findings.samples.size, (TILE, TILE));
-        return contact_sheet(&findings.samples, 8, zoom, &[]);
+        return Ok(None);
     };
     let layout = Layout::new(first, frames, walks.len());
     let mut canvas = Canvas::new(layout.width, layout.height, palette::GROUND);
-    title(&mut canvas, findings);
+    title(&mut canvas, heading, facts);
     header(&mut canvas, &layout, first);
     for (row, (report, frames)) in walks.iter().take(layout.rows).enumerate() {
         let y = layout.top + row * layout.step();
@@ -62,14 +106,11 @@ pub fn sheet(findings: &Findings) -> Result<Picture, StudyError> {
         }
     }
     if layout.rows < walks.len() {
-        let more = format!(
-            "{} more directions: see report.html",
-            walks.len() - layout.rows
-        );
+        let more = format!("{} more: see report.html", walks.len() - layout.rows);
         let y = layout.height - MARGIN / 2;
         canvas.text((MARGIN, y), &more, BODY, palette::SOFT);
     }
-    canvas.into_picture()
+    canvas.into_picture().map(Some)
 }
 
 /// Where everything goes.
@@ -142,21 +183,11 @@ pub(super) fn original(positions: &[f64], frames: usize) -> Option<usize> {
     positions.iter().take(frames).position(|p| *p == 0.0)
 }
 
-fn title(canvas: &mut Canvas, findings: &Findings) {
-    let report = &findings.report;
+fn title(canvas: &mut Canvas, heading: &str, facts: &str) {
     let room = (canvas.width() - 2 * MARGIN) as f32;
-    let name = format!("Directions of {}", report.model.name);
-    let heading = shorten(&name, HEADING, room);
+    let heading = shorten(heading, HEADING, room);
     canvas.text((MARGIN, MARGIN + 20), &heading, HEADING, palette::INK);
-    let facts = format!(
-        "timestep {} ({} of the schedule)  ·  {} of {} directions  ·  model {}",
-        report.timestep,
-        numbers::percent(report.timestep_share),
-        findings.walks.len(),
-        report.singular_values.len(),
-        alice_runs::hash::short(&report.model.hash),
-    );
-    let facts = shorten(&facts, BODY, room);
+    let facts = shorten(facts, BODY, room);
     canvas.text((MARGIN, MARGIN + 46), &facts, BODY, palette::SOFT);
 }
 

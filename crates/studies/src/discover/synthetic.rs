@@ -13,6 +13,7 @@ use alice_worlds::{FACTORS, FactorKind, Factors, PuppetShow, caption_en, factor_
 pub struct Shape {
     pub rank: usize,
     pub walks: usize,
+    pub sliders: usize,
     pub samples: usize,
     /// Frames to each side.
     pub frames: usize,
@@ -26,6 +27,7 @@ impl Default for Shape {
         Self {
             rank: 50,
             walks: 12,
+            sliders: 3,
             samples: 8,
             frames: 4,
             size: 32,
@@ -78,9 +80,19 @@ pub fn findings(shape: &Shape) -> Findings {
             }
         })
         .collect();
-    let (walks, pictures) = (0..shape.walks)
-        .map(|direction| walk(shape, direction, &middle, singular_values[direction]))
-        .unzip();
+    let walked = |count: usize| -> (Vec<WalkReport>, Vec<Pictures>) {
+        let sigma = |direction: usize| singular_values[direction];
+        (0..count)
+            .map(|direction| walk(shape, direction, &middle, sigma(direction)))
+            .unzip()
+    };
+    let (walks, pictures) = walked(shape.walks);
+    let (sliders, slid) = if shape.instrument {
+        let (reports, pictures) = walked(shape.sliders);
+        (Some(reports), pictures)
+    } else {
+        (None, Vec::new())
+    };
     Findings {
         report: DiscoverReport {
             model: ModelReference {
@@ -107,6 +119,7 @@ pub fn findings(shape: &Shape) -> Findings {
                 Vec::new()
             },
             walks,
+            sliders,
             instrument: if shape.instrument {
                 errors()
             } else {
@@ -115,6 +128,7 @@ pub fn findings(shape: &Shape) -> Findings {
         },
         samples: draw(shape.size, &drawn),
         walks: pictures,
+        sliders: slid,
     }
 }
 
@@ -153,6 +167,7 @@ fn walk(shape: &Shape, direction: usize, middle: &Factors, sigma: f64) -> (WalkR
     let report = WalkReport {
         direction,
         singular_value: sigma,
+        reach: 0.3,
         strongest: found
             .map(|(f, _)| responses[f].factor.clone())
             .filter(|_| shape.instrument),

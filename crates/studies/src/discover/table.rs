@@ -15,22 +15,41 @@ pub(crate) struct Column {
 /// One line per direction, without colour, ending with a line feed.
 ///
 /// Columns that have nothing to say (no instrument, no walks) are left out;
-/// directions that were found but not walked share the last line.
+/// directions that were found but not walked share a line; the sliders follow.
 #[must_use]
 pub fn table(report: &DiscoverReport) -> String {
     if report.walks.is_empty() {
         return basis_only(report);
     }
+    let mut text = walked(&report.walks, "direction");
+    text.push_str(&rest(report));
+    if let Some(sliders) = &report.sliders {
+        let directions = report.singular_values.len();
+        text.push('\n');
+        if sliders.is_empty() {
+            let none = "no combination of them moves one factor alone";
+            text.push_str(&format!("{GAP}{directions} directions: {none}\n"));
+        } else {
+            text.push_str(&walked(sliders, "slider"));
+            let what = "combinations that move one factor alone";
+            text.push_str(&format!("{GAP}of {directions} directions, {what}\n"));
+        }
+    }
+    text
+}
+
+/// One line per walk.
+fn walked(walks: &[WalkReport], kind: &'static str) -> String {
     let column = |heading, left, cell: &dyn Fn(&WalkReport) -> String| Column {
         heading,
         left,
-        cells: report.walks.iter().map(cell).collect(),
+        cells: walks.iter().map(cell).collect(),
     };
     let mut columns = vec![
-        column("direction", false, &|w| w.direction.to_string()),
+        column(kind, false, &|w| w.direction.to_string()),
         column("σ", false, &|w| numbers::figures(w.singular_value)),
     ];
-    if report.walks.iter().any(|w| w.strongest.is_some()) {
+    if walks.iter().any(|w| w.strongest.is_some()) {
         columns.extend([
             column("strongest factor", true, &strongest_name),
             column("change", false, &|w| {
@@ -42,7 +61,7 @@ pub fn table(report: &DiscoverReport) -> String {
             column("purity", false, &|w| share(w.purity)),
         ]);
     }
-    if report.walks.iter().any(|w| w.sound.is_some()) {
+    if walks.iter().any(|w| w.sound.is_some()) {
         columns.push(column("sound", false, &|w| share(w.sound)));
     }
     if columns.len() == 2 {
@@ -50,9 +69,7 @@ pub fn table(report: &DiscoverReport) -> String {
             numbers::figures(w.pixel_change)
         }));
     }
-    let mut text = lines(&columns);
-    text.push_str(&rest(report));
-    text
+    lines(&columns)
 }
 
 /// The factor that moved most along a walk, and how.
@@ -155,6 +172,7 @@ mod tests {
     fn the_table_reads_without_colour() {
         let findings = synthetic::findings(&synthetic::Shape {
             walks: 3,
+            sliders: 1,
             rank: 6,
             ..synthetic::Shape::default()
         });
@@ -164,6 +182,10 @@ direction     σ  strongest factor           change      ρ  purity  sound
           1  10.9  head position, horizontal   −2.77  −1.00    89 %   89 %
           2  9.60  hat                         +2.00  +1.00    90 %  100 %
   directions 3 to 5 were not walked: σ 8.40 to 6.51
+
+  slider     σ  strongest factor  change      ρ  purity  sound
+       0  12.4  smile              +3.46  +1.00    80 %  100 %
+  of 6 directions, combinations that move one factor alone
 ";
         assert_eq!(
             table(&findings.report),

@@ -5,13 +5,18 @@ use crate::bottleneck::Bottleneck;
 use crate::clean::{clean_jacobian, inside_and_rest};
 use crate::discover::basis::decompose_fully;
 use crate::input::InputFile;
-use crate::{DiffusionModel, StudyError};
-use alice_calculus::{Interpreter, Tensor};
+use crate::jacobian::to_network_layout;
+use crate::reader::Reader;
+use crate::sliders;
+use crate::walk::Start;
+use crate::{Progress, StudyError};
 use alice_geometry::{Block, GolubKahan, LinearMap, Span, Spectrum};
 use alice_runs::TensorFile;
 
 /// What is left of a direction, relative to it, below which nothing is left.
 const SHORTEST: f64 = 1e-3;
+/// Directions of which a slider is made, as many as `discover` finds.
+const SLIDER_RANK: usize = 50;
 
 /// A unit vector `[1, H·W·C]` in the network's layout.
 pub(super) struct Direction {
@@ -142,29 +147,57 @@ fn leading(map: &dyn LinearMap, last: usize, seed: u64) -> Result<Candidates, St
 
 /// The directions of the bottleneck's Jacobian at the state itself, up to
 /// index `last`.
-pub(super) fn own_directions(
-    network: &dyn Interpreter,
-    state: &Tensor<f32>,
-    timestep: usize,
-    last: usize,
-    seed: u64,
-) -> Result<Candidates, StudyError> {
-    let jacobian = Bottleneck::new(network, timestep as f64)?.jacobian(state)?;
-    leading(&jacobian, last, seed)
+pub(super) fn own_directions(start: Start<'_>, last: usize) -> Result<Candidates, StudyError> {
+    let bottleneck = Bottleneck::new(start.network, start.timestep as f64)?;
+    leading(&bottleneck.jacobian(start.state)?, last, start.seed)
+}
+
+/// A combination of a picture's own directions for one factor.
+pub(super) struct OwnSlider {
+    pub(super) mixture: Mixture,
+    pub(super) direction: Direction,
+    /// Root mean square displacement of a noisy pixel at its ends.
+    pub(super) reach: f64,
+}
+
+/// The slider of a factor that the state's leading directions give.
+pub(super) fn own_slider(
+    start: Start<'_>,
+    reader: &Reader,
+    factor: usize,
+    progress: &mut dyn Progress,
+) -> Result<OwnSlider, StudyError> {
+    let bottleneck = Bottleneck::new(start.network, start.timestep as f64)?;
+    let jacobian = bottleneck.jacobian(start.state)?;
+    let rank = SLIDER_RANK.min(jacobian.domain()).min(jacobian.codomain());
+    let candidates = leading(&jacobian, rank - 1, start.seed)?;
+    let dims = start.state.dims();
+    let (pixels, channels) = (dims[1] * dims[2], dims[3]);
+    let directions = to_network_layout(&candidates.right, rank, channels, pixels)?;
+    let found = sliders::find(start, reader, &directions, factor..factor + 1, progress)?;
+    let Some(slider) = found.first() else {
+        let why = format!("none of the {rank} leading directions moves it; try another --at");
+        return Err(StudyError::argument("--factor", why));
+    };
+    let terms = slider.unit().into_iter().enumerate();
+    let mixture = Mixture {
+        terms: terms.collect(),
+    };
+    Ok(OwnSlider {
+        direction: candidates.mix(&mixture, &[], None, dims)?,
+        reach: slider.reach(),
+        mixture,
+    })
 }
 
 /// The directions of x̂₀ inside a mask, up to index `last`, and the leading
 /// ones of the rest, which an edit must not move in.
 pub(super) fn local_directions(
-    model: &DiffusionModel,
-    network: &dyn Interpreter,
-    state: &Tensor<f32>,
-    timestep: usize,
+    start: Start<'_>,
     mask: &[bool],
     last: usize,
-    seed: u64,
 ) -> Result<(Candidates, Block), StudyError> {
-    let clean = clean_jacobian(model, network, state, timestep)?;
-    let (inside, rest) = inside_and_rest(&clean, mask, seed)?;
-    Ok((leading(&inside, last, seed)?, rest))
+    let clean = clean_jacobian(start.model, start.network, start.state, start.timestep)?;
+    let (inside, rest) = inside_and_rest(&clean, mask, start.seed)?;
+    Ok((leading(&inside, last, start.seed)?, rest))
 }

@@ -2,13 +2,11 @@
 
 use super::{Family, MeasureReport, WalkRecord};
 use crate::responses::{MONOTONE, VISIBLE, is_moved};
+use crate::sliders::PURE;
 use alice_worlds::{FACTORS, FactorSpec};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-
-/// Purity of a walk that moves one factor.
-const PURE: f64 = 0.5;
 
 /// The walks of one timestep and one family.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -140,8 +140,8 @@ fn bar(change: f64) -> Markup {
     }
 }
 
-/// All walks × all factors.
-pub fn overview(walks: &[WalkReport]) -> Markup {
+/// All walks × all factors; `kind` says what the walks go along.
+pub fn overview(walks: &[WalkReport], kind: &str) -> Markup {
     let names: Vec<&str> = walks
         .iter()
         .map(|walk| &walk.responses)
@@ -151,12 +151,12 @@ pub fn overview(walks: &[WalkReport]) -> Markup {
         .map(|response| response.factor.as_str())
         .collect();
     html! {
-        h3 { "What each direction moved" }
+        h3 { "What each " (kind) " moved" }
         p.note {
             "Change from end to end, in standard deviations of each factor in the world; "
             span.swatch.plus {} " up, " span.swatch.minus {} " down."
         }
-        div.scroll tabindex="0" role="group" aria-label="Change of each factor along each direction" {
+        div.scroll tabindex="0" role="group" aria-label={ "Change of each factor along each " (kind) } {
             table.overview {
                 thead {
                     tr {
@@ -167,8 +167,8 @@ pub fn overview(walks: &[WalkReport]) -> Markup {
                 tbody {
                     @for walk in walks {
                         tr {
-                            th scope="row" { a href={ "#direction-" (walk.direction) } { (walk.direction) } }
-                            @for name in &names { (cell(walk, name)) }
+                            th scope="row" { a href={ "#" (kind) "-" (walk.direction) } { (walk.direction) } }
+                            @for name in &names { (cell(walk, name, kind)) }
                         }
                     }
                 }
@@ -177,13 +177,13 @@ pub fn overview(walks: &[WalkReport]) -> Markup {
     }
 }
 
-fn cell(walk: &WalkReport, factor: &str) -> Markup {
+fn cell(walk: &WalkReport, factor: &str, kind: &str) -> Markup {
     let Some(response) = walk.responses.iter().find(|r| r.factor == factor) else {
         return html! { td {} };
     };
     let change = response.change;
     let hint = format!(
-        "direction {}, {}: {}, ρ {}",
+        "{kind} {}, {}: {}, ρ {}",
         walk.direction,
         numbers::factor_label(factor),
         numbers::signed(change, 2),

@@ -29,6 +29,7 @@ pub fn page(findings: &Findings, recipe: &Recipe) -> Result<String, StudyError> 
         (samples::section(findings)?)
         (spectrum::section(report))
         (walks::section(findings)?)
+        (walks::sliders(findings)?)
         (factors::all_directions(report))
         (method::instrument(report))
         (method::figures(report))
@@ -66,6 +67,7 @@ fn sections(findings: &Findings) -> Vec<(&'static str, &'static str)> {
         ("samples", "Samples", !findings.samples.is_empty()),
         ("spectrum", "Spectrum", true),
         ("walks", "Walks", !findings.walks.is_empty()),
+        ("sliders", "Sliders", findings.report.sliders.is_some()),
         ("table", "All directions", true),
         (
             "instrument",

@@ -1,4 +1,4 @@
-use super::super::sheet::sheet;
+use super::super::sheet::{sheet, sliders};
 use super::super::synthetic::{Shape, findings, recipe};
 use super::page;
 use alice_runs::picture::encode_png;
@@ -24,6 +24,7 @@ fn every_shape_of_findings_has_a_page_and_a_sheet() {
             Shape {
                 rank: 1,
                 walks: 1,
+                sliders: 0,
                 samples: 1,
                 frames: 1,
                 ..Shape::default()
@@ -45,6 +46,8 @@ fn every_shape_of_findings_has_a_page_and_a_sheet() {
         let sheet = sheet(&findings).unwrap();
         assert!(html.contains("</html>"), "{name}");
         assert!((1..=1600).contains(&sheet.width()), "{name}");
+        let has_sliders = !findings.sliders.is_empty();
+        assert_eq!(sliders(&findings).is_ok(), has_sliders, "{name}");
         if let Some(folder) = &folder {
             let page = folder.join(format!("{name}.html"));
             alice_runs::atomic::write(page, html.as_bytes()).unwrap();
@@ -59,6 +62,7 @@ fn small() -> Shape {
     Shape {
         rank: 4,
         walks: 2,
+        sliders: 1,
         samples: 2,
         frames: 1,
         ..Shape::default()
@@ -73,7 +77,7 @@ fn a_page_asks_for_nothing_outside_of_itself() {
     }
     assert_eq!(
         html.matches("src=\"data:image/png;base64,").count(),
-        2 + 2 * 3
+        2 + 3 * 3
     );
     // Every picture is described; the player's is described by the script.
     assert_eq!(

@@ -13,12 +13,9 @@ pub fn section(findings: &Findings) -> Result<Markup, StudyError> {
     if findings.walks.is_empty() {
         return Ok(html! {});
     }
-    let report = &findings.report;
-    let mut cards = Vec::with_capacity(findings.walks.len());
-    for (walk, frames) in report.walks.iter().zip(&findings.walks) {
-        cards.push(card(findings, walk, frames)?);
-    }
-    let has_readings = report.walks.iter().any(|walk| !walk.responses.is_empty());
+    let walks = &findings.report.walks;
+    let cards = cards(findings, "direction", walks, &findings.walks)?;
+    let has_readings = walks.iter().any(|walk| !walk.responses.is_empty());
     Ok(html! {
         section #walks {
             h2 { "Walks" }
@@ -26,13 +23,59 @@ pub fn section(findings: &Findings) -> Result<Markup, StudyError> {
                 "Each row is one direction; the framed picture is the sample itself, and the ends are as far as the "
                 "walk went either way."
             }
-            @if has_readings { (factors::overview(&report.walks)) }
+            @if has_readings { (factors::overview(walks, "direction")) }
             @for card in cards { (card) }
         }
     })
 }
 
-fn card(findings: &Findings, walk: &WalkReport, frames: &Pictures) -> Result<Markup, StudyError> {
+/// What the directions move together.
+pub fn sliders(findings: &Findings) -> Result<Markup, StudyError> {
+    let Some(sliders) = &findings.report.sliders else {
+        return Ok(html! {});
+    };
+    let cards = cards(findings, "slider", sliders, &findings.sliders)?;
+    let directions = findings.report.singular_values.len();
+    Ok(html! {
+        section #sliders {
+            h2 { "Sliders" }
+            p {
+                "One direction alone mixes meanings, as the walks above show. But " (directions) " directions together "
+                "span many changes: small steps along each of them, read by the instrument, tell which combination "
+                "should move one factor and leave the others, and what a first try did wrong is taken back. "
+                @if sliders.is_empty() {
+                    "At this sample no combination moves a factor alone."
+                } @else {
+                    "Here are those that do: at least half of all that changes is the factor’s own, and it changes "
+                    "steadily, by at least half a standard deviation of the world. They go at most about a quarter "
+                    "of a walk’s usual length. They are of this sample: " code { "alice edit PICTURE --factor smile" }
+                    " makes one for another."
+                }
+            }
+            @if !sliders.is_empty() { (factors::overview(sliders, "slider")) }
+            @for card in cards { (card) }
+        }
+    })
+}
+
+/// A card for each walk; `kind` says what it goes along.
+fn cards(
+    findings: &Findings,
+    kind: &str,
+    walks: &[WalkReport],
+    frames: &[Pictures],
+) -> Result<Vec<Markup>, StudyError> {
+    let both = walks.iter().zip(frames);
+    both.map(|(walk, frames)| card(findings, kind, walk, frames))
+        .collect()
+}
+
+fn card(
+    findings: &Findings,
+    kind: &str,
+    walk: &WalkReport,
+    frames: &Pictures,
+) -> Result<Markup, StudyError> {
     let number = walk.direction;
     let middle = original(&walk.positions, frames.len());
     let tones = Tones::of(frames);
@@ -50,19 +93,19 @@ fn card(findings: &Findings, walk: &WalkReport, frames: &Pictures) -> Result<Mar
         let here = middle == Some(index);
         figures.push(html! {
             figure.original[here] {
-                img src=(uri) alt={ "Direction " (number) " at " (position) };
+                img src=(uri) alt={ (kind) " " (number) " at " (position) };
                 figcaption { (position) }
             }
         });
     }
     let name = walk.strongest.as_deref().map(numbers::factor_label);
     Ok(html! {
-        article.walk id={ "direction-" (number) } data-middle=(middle.unwrap_or(0)) {
+        article.walk id={ (kind) "-" (number) } data-middle=(middle.unwrap_or(0)) {
             header {
                 h3 { span.number { (number) } @if let Some(name) = name { " " (name) } }
                 (measures(walk))
             }
-            div.scroll tabindex="0" role="group" aria-label={ "Frames of direction " (number) } {
+            div.scroll tabindex="0" role="group" aria-label={ "Frames of " (kind) " " (number) } {
                 div.strip style={ "--n:" (count) } { @for figure in figures { (figure) } }
             }
             div.below {
