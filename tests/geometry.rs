@@ -212,7 +212,7 @@ fn directions_together_are_sliders() {
 fn a_factor_is_moved_by_its_name() {
     let home = Home::new();
     home.json("sample --count 2 --steps 20 --out s");
-    let edited = home.json("edit s/0001.png --factor light --steps 20 --frames 1 --out e");
+    let edited = home.json("edit s/0001.png --factor light --steps 20 --frames 3 --out e");
     let report = &edited["report"];
     assert_eq!(report["factor"], "light");
     let change = |response: &serde_json::Value| response["change"].as_f64().unwrap().abs();
@@ -224,7 +224,7 @@ fn a_factor_is_moved_by_its_name() {
     let (mixture, reach) = (report["direction"].as_str().unwrap(), &report["reach"]);
     let again = home.json(&format!(
         "edit s/0001.png --direction {mixture} --method linear --strength {reach} \
-         --steps 20 --iterations 1 --frames 1 --out again"
+         --steps 20 --iterations 3 --frames 3 --out again"
     ));
     // A picture holds its recipe, an animation only its frames.
     let frames = |run: &str| fs::read(home.path(run).join("walk.gif")).unwrap();

@@ -18,8 +18,7 @@ use crate::pictures::numbers;
 use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::reader::Reader;
-use crate::responses::is_moved;
-use crate::sliders::PURE;
+use crate::responses::{is_moved, rises_alone, share};
 use crate::walk::{LONGEST, Method, Start, Walk};
 use crate::world::find_factor;
 use crate::{DiffusionModel, Progress, StudyError};
@@ -52,8 +51,8 @@ pub struct EditArguments {
         allow_hyphen_values = true
     )]
     pub direction: Mixture,
-    /// Move one factor of the puppet show, such as smile, by a combination of the
-    /// picture's own directions that leaves the others as they are
+    /// Move one factor of the puppet show (smile, light …; `alice world --traverse` shows them), by
+    /// a combination of the picture's own directions that leaves the others as they are
     #[arg(
         long,
         value_name = "FACTOR",
@@ -186,27 +185,29 @@ impl fmt::Display for EditReport {
 impl EditReport {
     /// Whether a factor moved, and alone, in a line; none without an instrument.
     fn outcome(&self, factor: &str) -> String {
-        let Some(own) = self.factors.iter().find(|r| r.factor == factor) else {
+        let Some(place) = self.factors.iter().position(|r| r.factor == factor) else {
             return String::new();
         };
-        let total: f64 = self.factors.iter().map(|r| r.change.abs()).sum();
-        let share = own.change.abs() / total.max(f64::MIN_POSITIVE);
+        let own = &self.factors[place];
         let found = if !is_moved(own.change, own.spearman) {
             "it hardly moves: another --at may move it, or another picture"
-        } else if share < PURE {
-            "it does not move alone: another --at may do better"
+        } else if !rises_alone(&self.factors, place) {
+            "it does not rise alone: another --at may do better"
         } else {
-            "it moves alone"
+            "it rises alone"
         };
-        format!(
-            "{found}; {} of all change is its own\n",
-            numbers::percent(share)
-        )
+        let share = numbers::percent(share(&self.factors, place).abs());
+        format!("{found}; {share} of all change is its own\n")
     }
 }
 
 impl EditArguments {
     fn walk(&self) -> Result<Walk, StudyError> {
+        if self.factor.is_some() {
+            let walk = Walk::new(Method::Linear, self.frames, self.frames, self.strength);
+            walk.check()?;
+            return Ok(walk);
+        }
         let walk = Walk {
             steady: self.steady,
             ..Walk::new(self.method, self.iterations, self.frames, self.strength)
@@ -221,6 +222,11 @@ impl EditArguments {
 
     /// The place of `--factor` in the world's order.
     fn find_factor(&self) -> Result<Option<usize>, StudyError> {
+        let others = !self.disentangle.is_empty() || self.mask.is_some() || self.basis.is_some();
+        if self.factor.is_some() && (others || self.steady) {
+            let why = "takes no --disentangle, --mask, --basis and --steady";
+            return Err(StudyError::argument("--factor", why));
+        }
         let find = |name: &String| find_factor("--factor", name);
         self.factor.as_ref().map(find).transpose()
     }
@@ -316,12 +322,7 @@ pub fn run(
     let (mixture, direction) = match reader.as_ref().zip(arguments.find_factor()?) {
         Some((reader, factor)) => {
             let slider = own_slider(start, reader, factor, progress)?;
-            walk = Walk::new(
-                Method::Linear,
-                arguments.frames,
-                arguments.frames,
-                slider.reach,
-            );
+            walk.reach = slider.reach;
             (slider.mixture, slider.direction)
         }
         None => (

@@ -71,6 +71,22 @@ pub(crate) fn is_moved(change: f64, spearman: f64) -> bool {
     spearman.abs() >= MONOTONE && change.abs() >= VISIBLE
 }
 
+/// A factor's share of the total change from which it moves alone.
+pub(crate) const PURE: f64 = 0.5;
+
+/// The share of the total change that one factor moved upwards; negative where
+/// it moved down.
+pub(crate) fn share(responses: &[FactorResponse], factor: usize) -> f64 {
+    let total: f64 = responses.iter().map(|r| r.change.abs()).sum();
+    responses[factor].change / total.max(f64::MIN_POSITIVE)
+}
+
+/// Whether a factor moved upwards, visibly, steadily and alone.
+pub(crate) fn rises_alone(responses: &[FactorResponse], factor: usize) -> bool {
+    let own = &responses[factor];
+    is_moved(own.change, own.spearman) && share(responses, factor) >= PURE
+}
+
 /// The factor with the largest change, and its share of the total change.
 #[must_use]
 pub fn strongest(responses: &[FactorResponse]) -> Option<(usize, f64)> {

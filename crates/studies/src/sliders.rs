@@ -9,7 +9,7 @@
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::progress::Within;
 use crate::reader::Reader;
-use crate::responses::is_moved;
+use crate::responses::{rises_alone, share};
 use crate::walk::{Start, positions};
 use crate::{Progress, StudyError};
 use alice_diffusion::{Ddim, Eta, Sampler};
@@ -32,11 +32,13 @@ const OUT_OF_REACH: f64 = 0.25;
 const LEAST_STEPS: usize = 5;
 /// See [`Aim::new`].
 const RIDGE: f64 = 1e-2;
-/// The factor's share of the total change from which it moves alone.
-pub(crate) const PURE: f64 = 0.5;
+/// For sliders to look at: what they change from end to end, in standard
+/// deviations of the factor in the world, and how far they go at most.
+const WANTED: f64 = 2.0;
+const LONGEST: f64 = 0.08;
 
 /// Where sliders are made, and of what.
-pub(crate) struct Workbench<'a> {
+pub(crate) struct SliderSearch<'a> {
     /// The noisy sample.
     pub start: Start<'a>,
     /// Reads what steps change.
@@ -65,23 +67,13 @@ pub(crate) struct Slider {
 }
 
 impl Slider {
-    /// Its factor's share of the total standardised change.
-    pub fn purity(&self) -> f64 {
-        let total: f64 = self.responses.iter().map(|r| r.change.abs()).sum();
-        self.responses[self.factor].change.abs() / total.max(f64::MIN_POSITIVE)
-    }
-
-    /// Whether its factor moved visibly, steadily and alone.
+    /// See [`rises_alone`].
     pub fn is_pure(&self) -> bool {
-        let own = &self.responses[self.factor];
-        is_moved(own.change, own.spearman) && self.purity() >= PURE
+        rises_alone(&self.responses, self.factor)
     }
 
-    /// What it is worth to who wants so much of its factor alone: purity counts
-    /// more than how much.
-    fn worth(&self, wanted: f64) -> f64 {
-        let share = self.responses[self.factor].change / wanted;
-        self.purity() * share.clamp(0.0, 1.0).sqrt()
+    fn purity(&self) -> f64 {
+        share(&self.responses, self.factor)
     }
 
     /// Root mean square displacement of a noisy pixel at its ends.
@@ -113,7 +105,7 @@ pub(crate) fn find(
     progress: &mut dyn Progress,
 ) -> Result<Vec<Slider>, StudyError> {
     let sampler = &coarser(start)?;
-    let workbench = Workbench {
+    let search = SliderSearch {
         start: Start {
             sampler,
             index: sampler.index_at(start.timestep as f64),
@@ -122,21 +114,22 @@ pub(crate) fn find(
         reader,
         directions,
         frames: 1,
-        wanted: 2.0,
-        longest: 0.08,
+        wanted: WANTED,
+        longest: LONGEST,
     };
-    workbench.sliders(factors, progress)
+    search.sliders(factors, progress)
 }
 
-/// A sampler through the same timestep with as few steps as will do: those of
-/// every second, third, … of its steps.
+/// A sampler that goes on from the same step with as few steps as will do: every
+/// second, third, … of the sampler's own.
 fn coarser(start: Start<'_>) -> Result<Ddim, StudyError> {
-    let steps = start.sampler.timesteps().len();
+    let grid = start.sampler.timesteps();
+    let steps = grid.len();
     for every in (1..=steps).rev().filter(|e| steps.is_multiple_of(*e)) {
         let schedule = &start.model.schedule;
         let sampler = Ddim::new(schedule, steps / every, Eta::Constant(0.0))?;
         let index = sampler.index_at(start.timestep as f64);
-        let passes = sampler.timesteps().get(index) == Some(&start.timestep);
+        let passes = sampler.timesteps().get(index) == grid.get(start.index);
         if passes && sampler.timesteps().len() - index >= LEAST_STEPS {
             return Ok(sampler);
         }
@@ -180,7 +173,7 @@ fn displaced(start: Start<'_>, ends: &Block, positions: &[f64]) -> Vec<f32> {
     states
 }
 
-impl Workbench<'_> {
+impl SliderSearch<'_> {
     /// Units of progress of [`Self::sliders`] at most: one for each sample and step.
     pub fn most_work(directions: usize, frames: usize, steps: usize) -> u64 {
         let samples = 1 + 2 * directions + ROUNDS * FACTORS.len() * 2 * frames;
@@ -202,55 +195,12 @@ impl Workbench<'_> {
         progress.begin("probing every direction", (probes * steps) as u64);
         let here = &self.read(self.start.state.data().to_vec(), progress)?[0];
         let probed = self.probe(here, progress)?;
-        let changes = probed.iter().flatten().map(|c| *c as f32).collect();
-        let aim = Aim::new(
-            &Block::from_vec(probed.len(), FACTORS.len(), changes)?,
-            RIDGE,
-        )?;
-        let mut best: Vec<Option<Slider>> = (0..FACTORS.len()).map(|_| None).collect();
-        let mut tries = Vec::with_capacity(factors.len());
-        for factor in factors {
-            tries.push((factor, aim.at(&self.aims(factor))?));
-        }
-        for _ in 0..ROUNDS {
-            for (_, weights) in &mut tries {
-                shorten(weights, self.longest / PROBE);
-            }
-            tries.retain(|(_, weights)| length(weights) > 0.0);
-            if tries.is_empty() {
-                break;
-            }
+        let mut walk = |tries: Vec<Try>| {
             let count = tries.len() * 2 * self.frames * steps;
             progress.begin("aiming at single factors", count as u64);
-            let walked = self.walk(tries, here, progress)?;
-            tries = Vec::new();
-            for slider in walked {
-                let (factor, purity) = (slider.factor, slider.purity());
-                let both = slider.weights.iter().zip(&probed);
-                let expected: f64 = both.map(|(w, changes)| w * changes[factor]).sum();
-                if purity < REACHED && expected >= OUT_OF_REACH * self.wanted {
-                    // What went wrong is aimed at the other way.
-                    let aims = self.aims(factor);
-                    let both = aims.iter().zip(&slider.responses);
-                    let errors: Vec<f64> = both.map(|(aim, r)| aim - r.change).collect();
-                    let both = slider.weights.iter().zip(aim.at(&errors)?);
-                    tries.push((factor, both.map(|(weight, more)| weight + more).collect()));
-                }
-                let worth = slider.worth(self.wanted);
-                let best = &mut best[factor];
-                if best.as_ref().is_none_or(|b| worth > b.worth(self.wanted)) {
-                    *best = Some(slider);
-                }
-            }
-        }
-        Ok(best.into_iter().flatten().collect())
-    }
-
-    /// Nothing but one factor changes.
-    fn aims(&self, factor: usize) -> [f64; FACTORS.len()] {
-        let mut aims = [0.0; FACTORS.len()];
-        aims[factor] = self.wanted;
-        aims
+            self.walk(tries, here, progress)
+        };
+        aim(&probed, factors, self.wanted, self.longest, &mut walk)
     }
 
     /// What a displacement of [`PROBE`] to both sides along each direction
@@ -271,19 +221,19 @@ impl Workbench<'_> {
     /// Walks along combinations, each for one factor.
     fn walk(
         &self,
-        tries: Vec<(usize, Vec<f64>)>,
+        tries: Vec<Try>,
         here: &Validity,
         progress: &mut dyn Progress,
     ) -> Result<Vec<Slider>, StudyError> {
-        let weights: Vec<f64> = tries.iter().flat_map(|(_, w)| w.iter().copied()).collect();
+        let weights: Vec<f64> = tries.iter().flat_map(|t| t.weights.clone()).collect();
         let ends = self.directions.combined(&weights)?;
         let read = self.read(displaced(self.start, &ends, &sides(self.frames)), progress)?;
         let walks = tries.into_iter().zip(read.chunks_exact(2 * self.frames));
-        let sliders = walks.map(|((factor, weights), frames)| {
+        let sliders = walks.map(|(one, frames)| {
             let (responses, sound) = self.judge(frames, here);
             Slider {
-                factor,
-                weights,
+                factor: one.factor,
+                weights: one.weights,
                 responses,
                 sound,
             }
@@ -311,6 +261,68 @@ impl Workbench<'_> {
             .finish(&mut denoiser, states, &mut Within(progress))?;
         self.reader.validity(&drawn)
     }
+}
+
+/// A combination for a factor, not walked yet.
+struct Try {
+    factor: usize,
+    /// See [`Slider::weights`].
+    weights: Vec<f64>,
+}
+
+/// The best slider of each factor, by what probes of all directions changed
+/// (`[directions][factors]`) and what `walk` finds on the way.
+fn aim(
+    probed: &[Vec<f64>],
+    factors: Range<usize>,
+    wanted: f64,
+    longest: f64,
+    walk: &mut dyn FnMut(Vec<Try>) -> Result<Vec<Slider>, StudyError>,
+) -> Result<Vec<Slider>, StudyError> {
+    let changes = probed.iter().flatten().map(|c| *c as f32).collect();
+    let changes = Block::from_vec(probed.len(), FACTORS.len(), changes)?;
+    let aim = Aim::new(&changes, RIDGE)?;
+    // Nothing but one factor changes.
+    let aims = |factor: usize| {
+        let mut aims = [0.0; FACTORS.len()];
+        aims[factor] = wanted;
+        aims
+    };
+    let mut best: Vec<Option<Slider>> = (0..FACTORS.len()).map(|_| None).collect();
+    let mut tries = Vec::with_capacity(factors.len());
+    for factor in factors {
+        let weights = aim.at(&aims(factor))?;
+        tries.push(Try { factor, weights });
+    }
+    for _ in 0..ROUNDS {
+        for one in &mut tries {
+            shorten(&mut one.weights, longest / PROBE);
+        }
+        tries.retain(|one| length(&one.weights) > 0.0);
+        if tries.is_empty() {
+            break;
+        }
+        let walked = walk(tries)?;
+        tries = Vec::new();
+        for slider in walked {
+            let (factor, purity) = (slider.factor, slider.purity());
+            let both = slider.weights.iter().zip(probed);
+            let expected: f64 = both.map(|(w, changes)| w * changes[factor]).sum();
+            if purity < REACHED && expected >= OUT_OF_REACH * wanted {
+                // What went wrong is aimed at the other way.
+                let both = aims(factor).into_iter().zip(&slider.responses);
+                let errors: Vec<f64> = both.map(|(aim, r)| aim - r.change).collect();
+                let both = slider.weights.iter().zip(aim.at(&errors)?);
+                let weights = both.map(|(weight, more)| weight + more).collect();
+                tries.push(Try { factor, weights });
+            }
+            let best = &mut best[factor];
+            if best.as_ref().is_none_or(|b| purity > b.purity()) {
+                *best = Some(slider);
+            }
+        }
+    }
+    Ok(best.into_iter().flatten().collect())
 }
 
 /// Where the frames of a walk lie, but for the sample in the middle.
@@ -344,7 +356,9 @@ mod tests {
         let network = model.at((32, 32)).unwrap();
         let state = Tensor::new(&[1, 32, 32, 3], vec![0.0; 32 * 32 * 3]).unwrap();
         // Steps of the sampler, the timestep, steps of the coarser one.
-        for (steps, timestep, expected) in [(50, 599, 10), (50, 619, 50), (100, 299, 20)] {
+        for (steps, timestep, expected) in
+            [(50, 599, 10), (50, 619, 50), (50, 605, 10), (100, 299, 20)]
+        {
             let sampler = Ddim::new(&model.schedule, steps, Eta::Constant(0.0)).unwrap();
             let start = Start {
                 model: &model,
@@ -357,8 +371,77 @@ mod tests {
             };
             let coarse = coarser(start).unwrap();
             assert_eq!(coarse.timesteps().len(), expected, "{steps} {timestep}");
-            assert!(coarse.timesteps().contains(&timestep));
+            assert!(
+                coarse
+                    .timesteps()
+                    .contains(&sampler.timesteps()[start.index])
+            );
         }
+    }
+
+    /// A walk that changes factor j by `change(weights, j)`.
+    fn walked(one: Try, change: impl Fn(&[f64], usize) -> f64) -> Slider {
+        let response = |(j, spec): (usize, &alice_worlds::FactorSpec)| {
+            let change = change(&one.weights, j);
+            FactorResponse {
+                factor: spec.name.to_owned(),
+                values: vec![-change, 0.0, change],
+                change,
+                spearman: change.signum(),
+            }
+        };
+        Slider {
+            responses: FACTORS.iter().enumerate().map(response).collect(),
+            factor: one.factor,
+            weights: one.weights,
+            sound: 1.0,
+        }
+    }
+
+    #[test]
+    fn what_a_walk_did_besides_is_taken_back() {
+        let mut stream = alice_random::Stream::new(5, "sliders", 0, 0);
+        let probed: Vec<Vec<f64>> = (0..30).map(|_| stream.normals(FACTORS.len())).collect();
+        let linear = |weights: &[f64], j: usize| -> f64 {
+            let both = weights.iter().zip(&probed);
+            both.map(|(w, changes)| w * changes[j]).sum()
+        };
+        // Factors lean on their neighbours in a way that no probe shows.
+        let bent = |weights: &[f64], j: usize| {
+            let next = linear(weights, (j + 1) % FACTORS.len());
+            linear(weights, j) + 0.25 * next * next
+        };
+        let mut rounds = 0;
+        let mut first = Vec::new();
+        let found = aim(&probed, 0..FACTORS.len(), 2.0, 10.0, &mut |tries| {
+            rounds += 1;
+            let walked: Vec<Slider> = tries.into_iter().map(|one| walked(one, bent)).collect();
+            if rounds == 1 {
+                first = walked.iter().map(Slider::purity).collect();
+            }
+            Ok(walked)
+        });
+        let found = found.unwrap();
+        assert_eq!(found.len(), FACTORS.len());
+        assert!(first.iter().all(|purity| *purity < REACHED), "{first:?}");
+        assert!(found.iter().all(|s| s.is_pure() && s.purity() >= REACHED));
+        assert!(rounds > 1 && rounds <= ROUNDS);
+    }
+
+    #[test]
+    fn a_factor_that_goes_the_wrong_way_is_no_slider() {
+        let probed = vec![vec![1.0; FACTORS.len()]];
+        let found = aim(&probed, 3..4, 2.0, 10.0, &mut |tries| {
+            let down = |weights: &[f64], j: usize| if j == 3 { -weights[0] } else { 0.0 };
+            Ok(tries.into_iter().map(|one| walked(one, down)).collect())
+        });
+        let found = found.unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(!found[0].is_pure() && found[0].purity() < 0.0);
+        // Nothing moves: no slider at all.
+        let still = vec![vec![0.0; FACTORS.len()]; 2];
+        let found = aim(&still, 0..2, 2.0, 10.0, &mut |_| panic!("nothing to walk"));
+        assert!(found.unwrap().is_empty());
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::jacobian::to_network_layout;
 use crate::points::{index_at, noisy_samples, spectrum_at};
 use crate::progress::Within;
 use crate::raster::sheet;
-use crate::reader::{Reader, along_walk};
-use crate::responses::{responses, strongest};
+use crate::reader::Reader;
+use crate::responses::strongest;
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
@@ -204,7 +204,7 @@ pub fn run(
         };
         let drawn = walk.draw(start, &block, &mut Within(progress))?;
         let factors = match &reader {
-            Some(reader) => responses(&positions, &along_walk(&reader.read(&drawn)?)),
+            Some(reader) => reader.along(&positions, &reader.validity(&drawn)?).0,
             None => Vec::new(),
         };
         arrivals.push(Arrival {

@@ -78,6 +78,16 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
+    /// The first `count` of some directions, as files hold them, in the layout
+    /// of the network.
+    ///
+    /// # Errors
+    /// When there are fewer, or they are of another space.
+    pub(crate) fn layout(&self, directions: &Block, count: usize) -> Result<Block, StudyError> {
+        let (channels, positions) = extents(self.state);
+        Ok(to_network_layout(directions, count, channels, positions)?)
+    }
+
     /// The sampler's steps from here to the picture.
     #[must_use]
     pub fn steps(&self) -> Range<usize> {

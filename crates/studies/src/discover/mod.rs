@@ -17,7 +17,6 @@ pub mod table;
 pub use basis::{Basis, Space, find_basis};
 
 use crate::drawing::check_bound;
-use crate::jacobian::to_network_layout;
 use crate::reader::Reader;
 use crate::responses::strongest;
 use crate::sampling::{pictures, run_steps};
@@ -167,8 +166,7 @@ pub fn run(
     if !arguments.basis_only {
         let sheet = sheet::sheet(&findings)?;
         folder.write_png("sheet.png", &sheet, &alice_runs::Metadata::new())?;
-        if !findings.sliders.is_empty() {
-            let sheet = sheet::sliders(&findings)?;
+        if let Some(sheet) = sheet::sliders(&findings)? {
             folder.write_png("sliders.png", &sheet, &alice_runs::Metadata::new())?;
         }
         let page = page::page(&findings, folder.recipe())?;
@@ -420,9 +418,7 @@ fn walk_directions(
 ) -> Result<(Vec<Pictures>, Vec<WalkReport>), StudyError> {
     let walk = arguments.walk();
     let count = arguments.walks.min(arguments.rank);
-    let dims = start.state.dims();
-    let (pixels, channels) = (dims[1] * dims[2], dims[3]);
-    let directions = to_network_layout(&basis.spectrum.right, count, channels, pixels)?;
+    let directions = start.layout(&basis.spectrum.right, count)?;
     let positions = walk.positions();
     let drawn = walk.draw(start, &directions, progress)?;
     let item = positions.len() * drawn.item_len();

@@ -49,17 +49,16 @@ pub fn sheet(findings: &Findings) -> Result<Picture, StudyError> {
     }
 }
 
-/// Draws the sheet of the sliders.
+/// Draws the sheet of the sliders; nothing where there is none.
 ///
 /// # Errors
-/// When there is none.
-pub fn sliders(findings: &Findings) -> Result<Picture, StudyError> {
+/// When pictures have a size that no picture can have.
+pub fn sliders(findings: &Findings) -> Result<Option<Picture>, StudyError> {
     let report = &findings.report;
     let heading = format!("Sliders of {}", report.model.name);
     let made = format!("each of {} directions", report.singular_values.len());
     let walks = report.sliders.as_deref().unwrap_or_default();
-    let sheet = rows(&heading, &facts(report, &made), walks, &findings.sliders)?;
-    sheet.ok_or_else(|| StudyError::argument("sliders", "there is none to draw"))
+    rows(&heading, &facts(report, &made), walks, &findings.sliders)
 }
 
 fn facts(report: &DiscoverReport, what: &str) -> String {

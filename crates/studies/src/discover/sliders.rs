@@ -3,11 +3,10 @@
 use super::basis::Basis;
 use super::findings::{Pictures, WalkReport};
 use super::{DiscoverArguments, insert, report_walk};
-use crate::jacobian::to_network_layout;
 use crate::reader::Reader;
-use crate::responses::is_moved;
+use crate::responses::rises_alone;
 use crate::sampling::pictures;
-use crate::sliders::{self, PURE, Slider};
+use crate::sliders::{self, Slider};
 use crate::walk::{Start, positions};
 use crate::{Progress, StudyError};
 use alice_runs::{RunFolder, TensorFile};
@@ -26,11 +25,8 @@ pub(super) fn find(
     folder: &mut RunFolder,
     progress: &mut dyn Progress,
 ) -> Result<(Vec<Pictures>, Vec<WalkReport>), StudyError> {
-    let dims = start.state.dims();
-    let (pixels, channels) = (dims[1] * dims[2], dims[3]);
-    let spectrum = &basis.spectrum;
-    let rank = spectrum.right.rows();
-    let directions = to_network_layout(&spectrum.right, rank, channels, pixels)?;
+    let right = &basis.spectrum.right;
+    let directions = start.layout(right, right.rows())?;
     let all = 0..FACTORS.len();
     let mut sliders = sliders::find(start, reader, &directions, all, progress)?;
     sliders.retain(Slider::is_pure);
@@ -39,17 +35,15 @@ pub(super) fn find(
     }
     let drawn = sliders::draw(start, &directions, &sliders, arguments.frames, progress)?;
     let item = (2 * arguments.frames + 1) * drawn.item_len();
-    let mut found: Vec<(Slider, WalkReport, Pictures)> = Vec::new();
+    let mut found: Vec<(Made, WalkReport, Pictures)> = Vec::new();
     for (slider, values) in sliders.into_iter().zip(drawn.values.chunks_exact(item)) {
         let frames = pictures(drawn.size, drawn.channels, values.to_vec());
-        let (_, stretch) = image(&slider, basis);
+        let made = Made::new(&slider, basis);
         let at = positions(arguments.frames);
-        let report = report_walk(0, stretch, slider.reach(), &at, &frames, Some(reader))?;
-        let own = &report.responses[slider.factor];
-        let is_strongest = report.strongest.as_ref() == Some(&own.factor);
-        let is_pure = report.purity.is_some_and(|purity| purity >= PURE);
-        if is_strongest && is_pure && is_moved(own.change, own.spearman) {
-            found.push((slider, report, frames));
+        let (stretch, reach) = (made.stretch, made.reach);
+        let report = report_walk(0, stretch, reach, &at, &frames, Some(reader))?;
+        if rises_alone(&report.responses, slider.factor) {
+            found.push((made, report, frames));
         }
     }
     found.sort_by(|(_, a, _), (_, b, _)| {
@@ -60,8 +54,8 @@ pub(super) fn find(
         report.direction = row;
     }
     if !found.is_empty() {
-        let sliders: Vec<&Slider> = found.iter().map(|(slider, _, _)| slider).collect();
-        write(&sliders, basis, folder)?;
+        let made: Vec<&Made> = found.iter().map(|(made, _, _)| made).collect();
+        write(&made, basis, folder)?;
     }
     Ok(found
         .into_iter()
@@ -69,38 +63,52 @@ pub(super) fn find(
         .unzip())
 }
 
-/// What a slider's unit vector does to the bottleneck, in terms of the left
-/// singular vectors: a unit vector, and its length ‖J v‖.
-fn image(slider: &Slider, basis: &Basis) -> (Vec<f64>, f64) {
-    let unit = slider.unit();
-    let both = unit.iter().zip(&basis.spectrum.singular_values);
-    let mut image: Vec<f64> = both.map(|(w, s)| w * s).collect();
-    let length = image.iter().map(|v| v * v).sum::<f64>().sqrt();
-    let scale = length.max(f64::MIN_POSITIVE);
-    image.iter_mut().for_each(|v| *v /= scale);
-    (image, length)
+/// A slider as a direction.
+struct Made {
+    /// How much of each direction is in its unit vector v.
+    unit: Vec<f64>,
+    /// J v / ‖J v‖ in terms of the left singular vectors.
+    image: Vec<f64>,
+    /// ‖J v‖.
+    stretch: f64,
+    /// Root mean square displacement of a noisy pixel at its ends.
+    reach: f64,
+}
+
+impl Made {
+    fn new(slider: &Slider, basis: &Basis) -> Self {
+        let unit = slider.unit();
+        let both = unit.iter().zip(&basis.spectrum.singular_values);
+        let mut image: Vec<f64> = both.map(|(w, s)| w * s).collect();
+        let stretch = image.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let scale = stretch.max(f64::MIN_POSITIVE);
+        image.iter_mut().for_each(|v| *v /= scale);
+        Self {
+            unit,
+            image,
+            stretch,
+            reach: slider.reach(),
+        }
+    }
 }
 
 /// The sliders as directions: `right` `[S, C·H·W]`, `left` `[S, dim H]` and
 /// `singular_values` `[S]` (‖J v‖) as in basis.safetensors, `reach` `[S]`, and
 /// `weights` `[S, K]`, what of each direction is in `right`.
-fn write(sliders: &[&Slider], basis: &Basis, folder: &mut RunFolder) -> Result<(), StudyError> {
+fn write(made: &[&Made], basis: &Basis, folder: &mut RunFolder) -> Result<(), StudyError> {
     let spectrum = &basis.spectrum;
-    let weights = sliders
-        .iter()
-        .map(|s| s.unit())
-        .collect::<Vec<_>>()
-        .concat();
-    let (images, stretches): (Vec<_>, Vec<_>) = sliders.iter().map(|s| image(s, basis)).unzip();
+    let weights: Vec<f64> = made.iter().flat_map(|m| m.unit.clone()).collect();
+    let images: Vec<f64> = made.iter().flat_map(|m| m.image.clone()).collect();
     let right = spectrum.right.combined(&weights)?;
-    let left = spectrum.left.combined(&images.concat())?;
+    let left = spectrum.left.combined(&images)?;
+    let count = made.len();
     let mut file = TensorFile::new();
-    let reaches = sliders.iter().map(|s| s.reach() as f32).collect();
-    let stretches = stretches.iter().map(|s| *s as f32).collect();
-    file.insert("singular_values", &[sliders.len()], stretches)?;
-    file.insert("reach", &[sliders.len()], reaches)?;
+    let stretches = made.iter().map(|m| m.stretch as f32).collect();
+    file.insert("singular_values", &[count], stretches)?;
+    let reaches = made.iter().map(|m| m.reach as f32).collect();
+    file.insert("reach", &[count], reaches)?;
     let weights = weights.iter().map(|w| *w as f32).collect();
-    file.insert("weights", &[sliders.len(), spectrum.right.rows()], weights)?;
+    file.insert("weights", &[count, spectrum.right.rows()], weights)?;
     insert(&mut file, "right", &right)?;
     insert(&mut file, "left", &left)?;
     folder.write_tensors("sliders.safetensors", &file)?;

@@ -27,8 +27,8 @@ pub fn table(report: &DiscoverReport) -> String {
         let directions = report.singular_values.len();
         text.push('\n');
         if sliders.is_empty() {
-            let none = "no combination of them moves one factor alone";
-            text.push_str(&format!("{GAP}{directions} directions: {none}\n"));
+            let none = "no combination that moves one factor alone was found";
+            text.push_str(&format!("{GAP}of {directions} directions, {none}\n"));
         } else {
             text.push_str(&walked(sliders, "slider"));
             let what = "combinations that move one factor alone";

@@ -5,7 +5,6 @@ use crate::bottleneck::Bottleneck;
 use crate::clean::{clean_jacobian, inside_and_rest};
 use crate::discover::basis::decompose_fully;
 use crate::input::InputFile;
-use crate::jacobian::to_network_layout;
 use crate::reader::Reader;
 use crate::sliders;
 use crate::walk::Start;
@@ -16,7 +15,7 @@ use alice_runs::TensorFile;
 /// What is left of a direction, relative to it, below which nothing is left.
 const SHORTEST: f64 = 1e-3;
 /// Directions of which a slider is made, as many as `discover` finds.
-const SLIDER_RANK: usize = 50;
+const RANK: usize = 50;
 
 /// A unit vector `[1, H·W·C]` in the network's layout.
 pub(super) struct Direction {
@@ -167,16 +166,11 @@ pub(super) fn own_slider(
     factor: usize,
     progress: &mut dyn Progress,
 ) -> Result<OwnSlider, StudyError> {
-    let bottleneck = Bottleneck::new(start.network, start.timestep as f64)?;
-    let jacobian = bottleneck.jacobian(start.state)?;
-    let rank = SLIDER_RANK.min(jacobian.domain()).min(jacobian.codomain());
-    let candidates = leading(&jacobian, rank - 1, start.seed)?;
-    let dims = start.state.dims();
-    let (pixels, channels) = (dims[1] * dims[2], dims[3]);
-    let directions = to_network_layout(&candidates.right, rank, channels, pixels)?;
+    let candidates = own_directions(start, RANK - 1)?;
+    let directions = start.layout(&candidates.right, RANK)?;
     let found = sliders::find(start, reader, &directions, factor..factor + 1, progress)?;
     let Some(slider) = found.first() else {
-        let why = format!("none of the {rank} leading directions moves it; try another --at");
+        let why = format!("none of the {RANK} leading directions moves it; try another --at");
         return Err(StudyError::argument("--factor", why));
     };
     let terms = slider.unit().into_iter().enumerate();
@@ -184,7 +178,7 @@ pub(super) fn own_slider(
         terms: terms.collect(),
     };
     Ok(OwnSlider {
-        direction: candidates.mix(&mixture, &[], None, dims)?,
+        direction: candidates.mix(&mixture, &[], None, start.state.dims())?,
         reach: slider.reach(),
         mixture,
     })

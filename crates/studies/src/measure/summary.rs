@@ -1,8 +1,7 @@
 //! Counts and means over many walks.
 
 use super::{Family, MeasureReport, WalkRecord};
-use crate::responses::{MONOTONE, VISIBLE, is_moved};
-use crate::sliders::PURE;
+use crate::responses::{MONOTONE, PURE, VISIBLE, is_moved};
 use alice_worlds::{FACTORS, FactorSpec};
 use serde::Serialize;
 use std::collections::BTreeSet;

@@ -4,12 +4,11 @@
 use super::MeasureArguments;
 use crate::clean::localize;
 use crate::discover::findings::FactorResponse;
-use crate::jacobian::to_network_layout;
 use crate::points::spectrum_at;
 use crate::progress::Within;
 use crate::reader::Reader;
 use crate::responses::strongest;
-use crate::sliders::Workbench;
+use crate::sliders::SliderSearch;
 use crate::walk::{Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
@@ -24,7 +23,7 @@ use serde::Serialize;
 const WANTED: f64 = 1.0;
 /// The longest displacement at the ends of an aimed walk: a tenth of the usual
 /// one, at which random directions hardly change a picture.
-const LONGEST: f64 = 0.03;
+const LONGEST_AIMED: f64 = 0.03;
 
 /// What a walk goes along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -110,7 +109,7 @@ impl Bench<'_> {
             (2 * directions * walk.iterations + frames * steps) as u64
         };
         let arguments = self.arguments;
-        let sliders = Workbench::most_work(arguments.rank, arguments.frames, steps);
+        let sliders = SliderSearch::most_work(arguments.rank, arguments.frames, steps);
         of(arguments.walk(), arguments.rank + arguments.random) + 2 * sliders
     }
 
@@ -133,9 +132,7 @@ impl Bench<'_> {
         if arguments.localize {
             right = localize(self.model, self.network, point.state, timestep, &right)?;
         }
-        let dims = point.state.dims();
-        let (pixels, channels) = (dims[1] * dims[2], dims[3]);
-        let found = to_network_layout(&right, arguments.rank, channels, pixels)?;
+        let found = self.start(point).layout(&right, arguments.rank)?;
         let purpose = "random directions";
         let mut stream = Stream::new(self.seed, purpose, point.sample as u64, timestep as u64);
         let count = arguments.rank.max(arguments.random);
@@ -161,15 +158,15 @@ impl Bench<'_> {
         directions: &Block,
         progress: &mut dyn Progress,
     ) -> Result<Vec<WalkRecord>, StudyError> {
-        let workbench = Workbench {
+        let search = SliderSearch {
             start: self.start(point),
             reader: self.reader,
             directions,
             frames: self.arguments.frames,
             wanted: WANTED,
-            longest: LONGEST,
+            longest: LONGEST_AIMED,
         };
-        let sliders = workbench.sliders(0..FACTORS.len(), &mut Within(progress))?;
+        let sliders = search.sliders(0..FACTORS.len(), &mut Within(progress))?;
         let records = sliders.into_iter();
         Ok(records
             .map(|s| WalkRecord::new(point, family, s.factor, &s.responses, s.sound))

@@ -21,8 +21,10 @@ pub fn instrument(report: &DiscoverReport) -> Markup {
         section #instrument {
             h2 { "The instrument" }
             p {
-                "Every factor on this page was read by a network. This is how far it errs on pictures that it was not "
-                "trained on: a change smaller than this means nothing."
+                "Every factor on this page was read by a network, and refined until the factors, drawn again, come "
+                "closest to the picture. This is how far the network alone errs on true pictures that it was not "
+                "trained on; refined, it hardly errs on those, but a model’s pictures are not true: a change smaller "
+                "than this means little."
             }
             ul.errors {
                 @for error in &report.instrument {

@@ -44,11 +44,12 @@ pub fn sliders(findings: &Findings) -> Result<Markup, StudyError> {
                 "span many changes: small steps along each of them, read by the instrument, tell which combination "
                 "should move one factor and leave the others, and what a first try did wrong is taken back. "
                 @if sliders.is_empty() {
-                    "At this sample no combination moves a factor alone."
+                    "At this sample none was found."
                 } @else {
                     "Here are those that do: at least half of all that changes is the factor’s own, and it changes "
                     "steadily, by at least half a standard deviation of the world. They go at most about a quarter "
-                    "of a walk’s usual length. They are of this sample: " code { "alice edit PICTURE --factor smile" }
+                    "of a walk’s usual length; that far, some combinations of random directions do as well, and "
+                    code { "alice measure" } " compares at shorter ones. They are of this sample: " code { "alice edit PICTURE --factor smile" }
                     " makes one for another."
                 }
             }
@@ -137,6 +138,7 @@ fn measures(walk: &WalkReport) -> Markup {
             }
             @if let Some(purity) = walk.purity { (measure("purity", share(purity), "share of this factor in all that changed")) }
             @if let Some(sound) = walk.sound { (measure("sound", share(sound), "share of the frames that show one puppet with its parts in place")) }
+            (measure("reach", numbers::figures(walk.reach), "how far the walk was to go to each end: root mean square displacement of a pixel of the noisy picture"))
             (measure("pixel change", numbers::figures(walk.pixel_change), "root mean square difference of the two ends, pixels in −1..1"))
         }
     }
