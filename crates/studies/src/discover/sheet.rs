@@ -56,9 +56,10 @@ pub fn sheet(findings: &Findings) -> Result<Picture, StudyError> {
 pub fn sliders(findings: &Findings) -> Result<Option<Picture>, StudyError> {
     let report = &findings.report;
     let heading = format!("Sliders of {}", report.model.name);
-    let made = format!("each of {} directions", report.singular_values.len());
+    let directions = numbers::counted(report.singular_values.len() as u64, "direction");
     let walks = report.sliders.as_deref().unwrap_or_default();
-    rows(&heading, &facts(report, &made), walks, &findings.sliders)
+    let facts = facts(report, &format!("each of {directions}"));
+    rows(&heading, &facts, walks, &findings.sliders)
 }
 
 fn facts(report: &DiscoverReport, what: &str) -> String {

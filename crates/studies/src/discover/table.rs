@@ -24,16 +24,15 @@ pub fn table(report: &DiscoverReport) -> String {
     let mut text = walked(&report.walks, "direction");
     text.push_str(&rest(report));
     if let Some(sliders) = &report.sliders {
-        let directions = report.singular_values.len();
+        let directions = numbers::counted(report.singular_values.len() as u64, "direction");
         text.push('\n');
-        if sliders.is_empty() {
-            let none = "no combination that moves one factor alone was found";
-            text.push_str(&format!("{GAP}of {directions} directions, {none}\n"));
+        let found = if sliders.is_empty() {
+            "no combination that moves one factor alone was found"
         } else {
             text.push_str(&walked(sliders, "slider"));
-            let what = "combinations that move one factor alone";
-            text.push_str(&format!("{GAP}of {directions} directions, {what}\n"));
-        }
+            "combinations that move one factor alone"
+        };
+        text.push_str(&format!("{GAP}of {directions}, {found}\n"));
     }
     text
 }
