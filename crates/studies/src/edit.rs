@@ -51,7 +51,7 @@ pub struct EditArguments {
         allow_hyphen_values = true
     )]
     pub direction: Mixture,
-    /// Move one factor of the puppet show (smile, light …; `alice world --traverse` shows them), by
+    /// Move one factor of the puppet show (smile, light …; a wrong name lists them all), by
     /// a combination of the picture's own directions that leaves the others as they are
     #[arg(
         long,
