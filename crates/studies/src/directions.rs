@@ -2,7 +2,7 @@
 
 use crate::{DiffusionModel, InputFile, StudyError};
 use alice_geometry::Block;
-use alice_runs::{ModelReference, Recipe, TensorFile};
+use alice_runs::{ModelReference, Recipe, TensorFile, TensorReader};
 
 /// One row of a tensor of a file of directions, such as `left` of a
 /// basis.safetensors.
@@ -59,8 +59,8 @@ pub fn require_same_model(
     file: &InputFile,
     model: &DiffusionModel,
 ) -> Result<Option<usize>, StudyError> {
-    let tensors = TensorFile::from_bytes(&file.path, &file.read()?)?;
-    let about = &tensors.metadata;
+    let header = TensorReader::open(&file.path)?;
+    let about = header.metadata();
     let made = match (about.get(NAME), about.get(HASH)) {
         (Some(name), Some(hash)) => Some((name.clone(), hash.clone())),
         _ => {

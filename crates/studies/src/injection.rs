@@ -8,6 +8,7 @@ use crate::bottleneck::Bottleneck;
 use crate::directions::insert_rows;
 use crate::discover::findings::Pictures;
 use crate::jacobian::unflatten;
+use crate::points::nearest;
 use crate::walk::{Start, positions};
 use crate::{Progress, StudyError};
 use alice_calculus::Tensor;
@@ -122,9 +123,7 @@ impl Injection {
 
     /// The set that belongs to a timestep.
     fn nearest(&self, timestep: f64) -> usize {
-        let distance = |i: &usize| (self.timesteps[*i] - timestep).abs();
-        let nearest = (0..self.sets.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
-        nearest.unwrap_or(0)
+        nearest(self.timesteps.iter().copied(), timestep)
     }
 
     /// Walks along every direction both ways and samples each frame to its end:

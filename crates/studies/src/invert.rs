@@ -3,7 +3,7 @@
 use crate::discover::findings::Pictures;
 use crate::input::InputFile;
 use crate::pictures::{Tones, numbers, to_picture};
-use crate::points::nearest;
+use crate::points::{check_share, nearest};
 use crate::raster::{from_picture, resize, sheet};
 use crate::sampling::{pictures, run_steps};
 use crate::{DiffusionModel, Progress, StudyError};
@@ -145,12 +145,10 @@ pub fn read_picture(
 /// # Errors
 /// When the share is not above 0, or above 1.
 pub(crate) fn steps_to(inverse: &DdimInverse, at: f64) -> Result<usize, StudyError> {
-    if !(at > 0.0 && at <= 1.0) {
-        return Err(StudyError::argument("--at", "must lie between 0 and 1"));
-    }
-    let train_steps = inverse.schedule().train_steps();
+    check_share(at, "--at")?;
+    let wanted = at * inverse.schedule().train_steps() as f64;
     let times = inverse.timesteps().iter().map(|&t| t as f64);
-    Ok(nearest(times, at, train_steps) + 1)
+    Ok(nearest(times, wanted) + 1)
 }
 
 /// Inverts a clean state; returns the states on the way, the clean one first.

@@ -38,13 +38,24 @@ pub fn noisy_samples(
         .collect()
 }
 
-/// Which of the times is nearest to a share of the noise schedule.
+/// Which of the times is nearest to the one that is wanted.
 #[must_use]
-pub fn nearest(times: impl Iterator<Item = f64>, at: f64, train_steps: usize) -> usize {
-    let wanted = at * train_steps as f64;
+pub fn nearest(times: impl Iterator<Item = f64>, wanted: f64) -> usize {
     let distances = times.map(|time| (time - wanted).abs()).enumerate();
     let nearest = distances.min_by(|a, b| a.1.total_cmp(&b.1));
     nearest.map_or(0, |(index, _)| index)
+}
+
+/// Refuses what is no share of the noise schedule.
+///
+/// # Errors
+/// Names the argument when the share is not above 0, or above 1.
+pub fn check_share(at: f64, argument: &str) -> Result<(), StudyError> {
+    if at > 0.0 && at <= 1.0 {
+        return Ok(());
+    }
+    let why = format!("{at}; it must lie between 0 and 1");
+    Err(StudyError::argument(argument, why))
 }
 
 /// The sampler's step nearest to a share of the noise schedule.
@@ -57,12 +68,9 @@ pub fn index_at(
     train_steps: usize,
     argument: &str,
 ) -> Result<usize, StudyError> {
-    if !(at > 0.0 && at <= 1.0) {
-        let why = format!("{at}; it must lie between 0 and 1");
-        return Err(StudyError::argument(argument, why));
-    }
+    check_share(at, argument)?;
     let times = sampler.times();
-    let index = nearest(times.iter().copied(), at, train_steps);
+    let index = nearest(times.iter().copied(), at * train_steps as f64);
     // Where an evaluation belongs to the step before, the next one begins a step.
     Ok(sampler.index_at(times[index]))
 }

@@ -13,7 +13,7 @@ use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Denoiser, Draws, Network, Trajectory};
 use alice_geometry::geodesic::{Shooting, SmoothMap};
-use alice_geometry::{Block, GolubKahan, LinearMap, Span, norm, pullback_length};
+use alice_geometry::{Block, GolubKahan, LinearMap, Span, norm};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use steady::{Steady, predict};
@@ -260,8 +260,9 @@ impl Walk {
         let tangents = to_file_layout(directions, channels, positions)?;
         let from = flatten(start.state);
         let here = map.linearize(&from)?;
-        let speeds = pullback_length(&here, &tangents)?;
-        let ranks = tangent_ranks(&here, &tangents)?;
+        let images = here.pushforward(&tangents)?;
+        let speeds: Vec<f64> = (0..images.rows()).map(|i| norm(images.row(i))).collect();
+        let ranks = tangent_ranks(&here, &images)?;
         let mut frames = Frames::new(self.frames, start.state.data(), directions.rows());
         for (direction, speed) in speeds.iter().enumerate() {
             for sign in [-1.0, 1.0] {
@@ -371,59 +372,58 @@ impl Walk {
     }
 }
 
-/// For each tangent at a point, of how many triplets a tangent space is that
-/// keeps it on the way: its leading part holds it, as the last triplets are
-/// others at the next point.
+/// For each tangent at a point, by its image in H, of how many triplets a
+/// tangent space is that keeps it on the way: its leading part holds it, as the
+/// last triplets are others at the next point.
 ///
 /// # Errors
 /// When even the largest space holds next to nothing of it.
-fn tangent_ranks(here: &dyn LinearMap, tangents: &Block) -> Result<Vec<usize>, StudyError> {
+fn tangent_ranks(here: &dyn LinearMap, images: &Block) -> Result<Vec<usize>, StudyError> {
     let most = here.domain().min(here.codomain());
-    let images = here.pushforward(tangents)?;
-    let mut ranks = vec![0; tangents.rows()];
+    let mut ranks = vec![0; images.rows()];
+    let mut left = Block::zeros(0, images.dimension());
     for rank in TANGENT_RANKS.map(|rank| rank.min(most)) {
         let method = GolubKahan {
             tolerance: 1e-3,
             ..GolubKahan::new(rank)
         };
-        let left = method.decompose(here)?.left;
+        left = method.decompose(here)?.left;
         let leading = if rank == most { rank } else { rank * 3 / 5 };
-        let held = |rows: usize| -> Result<Vec<f64>, StudyError> {
-            let span = left.as_slice()[..rows * left.dimension()].to_vec();
-            let span = Span::of(&Block::from_vec(rows, left.dimension(), span)?)?;
-            let mut inside = images.clone();
-            span.project(&mut inside)?;
-            let parts = (0..images.rows()).map(|i| norm(inside.row(i)) / norm(images.row(i)));
-            Ok(parts.collect())
-        };
-        let parts = held(leading)?;
-        for (found, part) in ranks.iter_mut().zip(parts) {
+        for (found, part) in ranks.iter_mut().zip(parts_inside(&left, leading, images)?) {
             if *found == 0 && part >= HELD {
                 *found = rank;
             }
         }
-        if !ranks.contains(&0) {
-            return Ok(ranks);
+        if rank == most || !ranks.contains(&0) {
+            break;
         }
-        if rank == TANGENT_RANKS[TANGENT_RANKS.len() - 1].min(most) {
-            for (found, part) in ranks.iter_mut().zip(held(rank)?) {
-                if *found > 0 {
-                    continue;
-                }
-                if part < LEAST_HELD {
-                    let why = format!(
-                        "{:.0} % of the direction lies among the {rank} leading ones; a geodesic \
-                         in their space would be another direction's. Use another method",
-                        100.0 * part
-                    );
-                    return Err(StudyError::argument("--method geodesic", why));
-                }
-                *found = rank;
-            }
-            return Ok(ranks);
+    }
+    let largest = left.rows();
+    for (found, part) in ranks.iter_mut().zip(parts_inside(&left, largest, images)?) {
+        if *found == 0 && part < LEAST_HELD {
+            let why = format!(
+                "{:.0} % of the direction lies among the {largest} leading ones; a geodesic in \
+                 their space would be another direction's. Use another method",
+                100.0 * part
+            );
+            return Err(StudyError::argument("--method geodesic", why));
+        }
+        if *found == 0 {
+            *found = largest;
         }
     }
     Ok(ranks)
+}
+
+/// How much of each of `images` lies in the span of the leading `count` rows of
+/// an orthonormal `left`, relative to its length.
+fn parts_inside(left: &Block, count: usize, images: &Block) -> Result<Vec<f64>, StudyError> {
+    let mut leading = left.clone();
+    leading.truncate(count);
+    let mut inside = images.clone();
+    Span::of(&leading)?.project(&mut inside)?;
+    let parts = (0..images.rows()).map(|i| norm(inside.row(i)) / norm(images.row(i)));
+    Ok(parts.collect())
 }
 
 /// Where each frame of a walk with so many to each side lies, in −1..1.

@@ -55,14 +55,6 @@ pub struct Leak {
     pub leakage: [Option<Estimate>; 2],
 }
 
-impl Leak {
-    /// The leakage before and after, where there is one.
-    #[must_use]
-    pub fn shown(&self) -> [Option<Estimate>; 2] {
-        self.leakage
-    }
-}
-
 /// Directions tried together, each in the place of one factor's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
@@ -311,10 +303,10 @@ mod tests {
         let random = changes(|_, i| [either(i), either(i)]);
         let (leaks, all, random) = summary(&[0, 1], &[before, after, random]).unwrap();
         let value = |e: Option<Estimate>| e.map(|e| e.value);
-        assert_eq!(leaks[0].shown().map(value), [Some(0.5), Some(0.25)]);
+        assert_eq!(leaks[0].leakage.map(value), [Some(0.5), Some(0.25)]);
         assert_eq!(leaks[1].own.map(|e| e.value), [0.0, -1.0]);
         assert_eq!(leaks[1].others.map(|e| e.value), [1.0, 1.0]);
-        assert_eq!(leaks[1].shown(), [None, None]);
+        assert_eq!(leaks[1].leakage, [None, None]);
         // (1 + 1) / (2 + 0), then (½ + 1) / (2 − 1).
         assert_eq!(all.map(|e| e.map(|e| e.value)), [Some(1.0), Some(1.5)]);
         assert_eq!((random.own.value, random.others.value), (0.0, 1.0));

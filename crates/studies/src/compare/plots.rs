@@ -66,7 +66,7 @@ pub(super) fn all(report: &CompareReport) -> Vec<Plot> {
             .iter()
             .map(|leak| {
                 let name = numbers::factor_label(&leak.factor).to_owned();
-                (name, leak.shown().to_vec())
+                (name, leak.leakage.to_vec())
             })
             .collect();
         rows.push(("all".to_owned(), leakage.all.to_vec()));

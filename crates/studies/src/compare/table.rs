@@ -218,7 +218,7 @@ pub(super) fn leakage(report: &CompareReport) -> Cells {
         let pairs = [leak.own, leak.others];
         let mut row = vec![numbers::factor_label(&leak.factor).to_owned()];
         row.extend(pairs.into_iter().flatten().map(signed));
-        row.extend(leak.shown().map(maybe));
+        row.extend(leak.leakage.map(maybe));
         cells.push(row);
     }
     let mut row = vec!["all".to_owned()];

@@ -284,7 +284,8 @@ fn drawn_point(
     let dim = denoiser.dim();
     let grid = sampler.timesteps();
     let times = grid.iter().map(|&t| t as f64);
-    let index = nearest(times, arguments.at, model.schedule.num_train_timesteps);
+    let wanted = arguments.at * model.schedule.num_train_timesteps as f64;
+    let index = nearest(times, wanted);
     // Only the treated sample is needed for a basis alone.
     let (first, count) = if arguments.basis_only {
         (arguments.sample, 1)

@@ -170,9 +170,8 @@ impl Candidates {
         let before = norm(sum.row(0));
         let mut removed = pick(&self.vectors, without)?;
         if removed.rows() > 0 {
-            let mut left = sum.clone();
-            Span::of(&removed)?.remove(&mut left)?;
-            if norm(left.row(0)) > (1.0 - LEAST_SHARE) * before {
+            Span::of(&removed)?.remove(&mut sum)?;
+            if norm(sum.row(0)) > (1.0 - LEAST_SHARE) * before {
                 return Err(StudyError::argument(
                     "--disentangle",
                     "the direction has no part along these, as directions of one basis are \
@@ -182,9 +181,8 @@ impl Candidates {
             }
         }
         if let Some(rest) = rest {
+            // Both at once, as the rest need not be orthogonal to them.
             removed.append(rest)?;
-        }
-        if removed.rows() > 0 {
             Span::of(&removed)?.remove(&mut sum)?;
         }
         let after = norm(sum.row(0));

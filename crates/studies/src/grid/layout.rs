@@ -68,9 +68,9 @@ pub(super) fn broken(value: &str, width: usize, lines: usize) -> Vec<String> {
 /// Columns and rows of a block.
 pub(super) type Block = (Range<usize>, Range<usize>);
 
-/// How a table becomes sheets.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Layout {
+/// Extents of the parts of a block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sizes {
     pub zoom: Zoom,
     /// Height and width of a picture.
     pub tile: (usize, usize),
@@ -80,6 +80,29 @@ pub(super) struct Layout {
     pub lines: usize,
     /// Width of the values beside the rows, with the gap to them.
     pub beside: usize,
+}
+
+impl Sizes {
+    /// Height of what is above the pictures of a block.
+    pub fn header(&self) -> usize {
+        if self.lines == 0 {
+            0
+        } else {
+            self.lines * LEADING + 4
+        }
+    }
+
+    /// Width and height of a block with as many columns and rows.
+    pub fn extent(&self, (columns, rows): (usize, usize)) -> (usize, usize) {
+        let width = self.beside + columns * (self.column + GAP) - GAP;
+        (width, self.header() + rows * (self.tile.0 + GAP) - GAP)
+    }
+}
+
+/// How a table becomes sheets.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Layout {
+    pub sizes: Sizes,
     /// Blocks lie below one another, else side by side.
     pub stacked: bool,
     /// The blocks of each sheet.
@@ -111,39 +134,6 @@ impl Layout {
         let best = good.min_by_key(|layout| layout.sheets.len());
         best.unwrap_or_else(|| Frame::of(table, Zoom::ONE).layout((1, 1)))
     }
-
-    /// Height of what is above the pictures of a block.
-    pub fn header(&self) -> usize {
-        header(self.lines)
-    }
-
-    /// Width and height of a block with as many columns and rows.
-    pub fn extent(&self, columns: usize, rows: usize) -> (usize, usize) {
-        extent(
-            self.beside,
-            self.column,
-            self.lines,
-            self.tile.0,
-            columns,
-            rows,
-        )
-    }
-}
-
-fn header(lines: usize) -> usize {
-    if lines == 0 { 0 } else { lines * LEADING + 4 }
-}
-
-fn extent(
-    beside: usize,
-    column: usize,
-    lines: usize,
-    height: usize,
-    columns: usize,
-    rows: usize,
-) -> (usize, usize) {
-    let width = beside + columns * (column + GAP) - GAP;
-    (width, header(lines) + rows * (height + GAP) - GAP)
 }
 
 /// The zooms of pictures whose longest side is `least` pixels or what is next
@@ -160,11 +150,7 @@ fn zooms(own: (usize, usize), least: usize) -> impl Iterator<Item = Zoom> {
 /// What is known once a zoom is chosen.
 struct Frame<'a> {
     table: &'a Table,
-    zoom: Zoom,
-    tile: (usize, usize),
-    column: usize,
-    lines: usize,
-    beside: usize,
+    sizes: Sizes,
     /// Columns and rows that a sheet holds in one block.
     most: (usize, usize),
 }
@@ -190,32 +176,24 @@ impl<'a> Frame<'a> {
         } else {
             widest.min(BESIDE) + 12
         };
-        let across = (ROOM.0 - beside + GAP) / (column + GAP);
-        let down = (ROOM.1 - header(lines) + GAP) / (tile.0 + GAP);
-        Self {
-            table,
+        let sizes = Sizes {
             zoom,
             tile,
             column,
             lines,
             beside,
+        };
+        let across = (ROOM.0 - beside + GAP) / (column + GAP);
+        let down = (ROOM.1 - sizes.header() + GAP) / (tile.0 + GAP);
+        Self {
+            table,
+            sizes,
             most: (across.max(1), down.max(1)),
         }
     }
 
     fn whole(&self) -> (usize, usize) {
         (self.table.columns.len(), self.table.rows.len())
-    }
-
-    fn extent(&self, (columns, rows): (usize, usize)) -> (usize, usize) {
-        extent(
-            self.beside,
-            self.column,
-            self.lines,
-            self.tile.0,
-            columns,
-            rows,
-        )
     }
 
     /// The blocks, columns × rows, that a table may be cut into: along one
@@ -241,7 +219,7 @@ impl<'a> Frame<'a> {
     fn counts(&self, block: (usize, usize)) -> (usize, usize) {
         let whole = self.whole();
         let count = whole.0.div_ceil(block.0) * whole.1.div_ceil(block.1);
-        let (width, height) = self.extent(block);
+        let (width, height) = self.sizes.extent(block);
         let fit = if block.0 < whole.0 && block.1 < whole.1 {
             1
         } else if self.is_stacked(block) {
@@ -258,7 +236,7 @@ impl<'a> Frame<'a> {
     /// side of a sheet, for lines of a lone axis make a square.
     fn cost(&self, block: (usize, usize)) -> (usize, usize) {
         let (count, each) = self.counts(block);
-        let (width, height) = self.extent(block);
+        let (width, height) = self.sizes.extent(block);
         let longest = if self.is_stacked(block) {
             width.max(each * (height + SPACE))
         } else {
@@ -279,11 +257,7 @@ impl<'a> Frame<'a> {
         }
         let each = self.counts(block).1;
         Layout {
-            zoom: self.zoom,
-            tile: self.tile,
-            column: self.column,
-            lines: self.lines,
-            beside: self.beside,
+            sizes: self.sizes,
             stacked: self.is_stacked(block),
             sheets: blocks.chunks(each).map(<[Block]>::to_vec).collect(),
         }

@@ -1,7 +1,9 @@
 //! The sheets of a grid, drawn.
 
 use super::cell::Cells;
-use super::layout::{Block, GAP, LABEL, LEADING, Layout, MARGIN, SPACE, TITLE, Table, broken};
+use super::layout::{
+    Block, GAP, LABEL, LEADING, Layout, MARGIN, SPACE, Sizes, TITLE, Table, broken,
+};
 use super::{GridArguments, read_cell};
 use crate::StudyError;
 use crate::pictures::{Canvas, Face, Type, palette};
@@ -74,7 +76,7 @@ impl Part<'_> {
         let mut at = (MARGIN, MARGIN + TITLE);
         for (xs, ys) in blocks {
             corners.push(at);
-            let (width, height) = self.layout.extent(xs.len(), ys.len());
+            let (width, height) = self.layout.sizes.extent((xs.len(), ys.len()));
             right = right.max(at.0 + width);
             bottom = bottom.max(at.1 + height);
             if self.layout.stacked {
@@ -124,14 +126,13 @@ impl Part<'_> {
         canvas: &mut Canvas,
         folder: &RunFolder,
     ) -> Result<(), StudyError> {
-        let Layout {
+        let Sizes {
             zoom,
             tile: (height, width),
             column,
             lines,
             beside,
-            ..
-        } = *self.layout;
+        } = self.layout.sizes;
         for (i, x) in xs.clone().enumerate() {
             let above = broken(&self.table.columns[x], column, lines);
             let middle = left + beside + i * (column + GAP) + column / 2;
@@ -141,7 +142,7 @@ impl Part<'_> {
                 canvas.centred((middle, baseline), text, LABEL, palette::SOFT);
             }
         }
-        let top = top + self.layout.header();
+        let top = top + self.layout.sizes.header();
         for (j, y) in ys.clone().enumerate() {
             let top = top + j * (height + GAP);
             let most = (height / LEADING).clamp(1, MOST_BESIDE);

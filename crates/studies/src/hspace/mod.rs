@@ -14,6 +14,7 @@
 mod find;
 
 use crate::bottleneck::Bottleneck;
+use crate::directions::file_for;
 use crate::discover::findings::WalkReport;
 use crate::discover::{report_walk, sheet, table};
 use crate::drawing::check_bound;
@@ -248,7 +249,7 @@ pub fn run(
         By::Pca => find::principal(start, draws, noisy, arguments.rank, progress)?,
         By::Jacobian => find::leading(start, &noisy, arguments.rank, progress)?,
     };
-    write_basis(&found, folder)?;
+    write_basis(&found, file_for(&model.reference, timestep), folder)?;
     let walked = found.injection.leading(arguments.walks);
     let drawn = walked.draw(start, arguments.reach, arguments.frames, progress)?;
     let at = positions(arguments.frames);
@@ -289,8 +290,11 @@ pub fn run(
 
 /// `left` `[k, dim H]` and `singular_values` `[k]`; for principal components,
 /// what they are at each step, see [`crate::injection::Injection::insert`].
-fn write_basis(found: &Found, folder: &mut RunFolder) -> Result<(), StudyError> {
-    let mut file = TensorFile::new();
+fn write_basis(
+    found: &Found,
+    mut file: TensorFile,
+    folder: &mut RunFolder,
+) -> Result<(), StudyError> {
     found.injection.insert(&mut file)?;
     let values: Vec<f32> = found.values.iter().map(|&v| v as f32).collect();
     file.insert("singular_values", &[values.len()], values)?;

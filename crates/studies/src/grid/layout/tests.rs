@@ -22,7 +22,7 @@ fn extents(layout: &Layout) -> Vec<(usize, usize)> {
     let of = |sheet: &Vec<Block>| {
         let blocks = sheet
             .iter()
-            .map(|(xs, ys)| layout.extent(xs.len(), ys.len()));
+            .map(|(xs, ys)| layout.sizes.extent((xs.len(), ys.len())));
         let (width, height) = blocks.fold((0, 0), |(width, height), (w, h)| {
             if layout.stacked {
                 (width.max(w), height + h + SPACE)
@@ -50,7 +50,7 @@ fn check(table: &Table) -> Layout {
         assert!(width <= LONGEST + SPACE && height <= LONGEST + SPACE);
     }
     for text in &table.columns {
-        let lines = broken(text, layout.column, layout.lines);
+        let lines = broken(text, layout.sizes.column, layout.sizes.lines);
         assert_eq!(lines.join(" "), *text);
     }
     layout
@@ -60,7 +60,11 @@ fn check(table: &Table) -> Layout {
 fn a_lone_axis_fills_few_square_sheets() {
     for own in [(512, 512), (32, 32), (1024, 1024)] {
         let layout = check(&lone(artists(1590), own));
-        assert!(layout.tile.0 >= GOOD, "{own:?}: {:?}", layout.tile);
+        assert!(
+            layout.sizes.tile.0 >= GOOD,
+            "{own:?}: {:?}",
+            layout.sizes.tile
+        );
         assert!(layout.sheets.len() <= 4, "{own:?}: {}", layout.sheets.len());
         for (width, height) in extents(&layout) {
             let ratio = width as f64 / height as f64;
@@ -68,7 +72,7 @@ fn a_lone_axis_fills_few_square_sheets() {
         }
     }
     let layout = check(&lone(named(100, |i| i.to_string()), (32, 32)));
-    assert_eq!((layout.sheets.len(), layout.tile), (1, (256, 256)));
+    assert_eq!((layout.sheets.len(), layout.sizes.tile), (1, (256, 256)));
     assert_eq!(layout.sheets[0][0], (0..10, 0..1));
     check(&lone(artists(7), (512, 768)));
     check(&lone(artists(300), (64, 16)));
@@ -86,7 +90,7 @@ fn a_table_is_cut_only_where_it_must_be() {
     };
     let whole = table(4, 6, (512, 512));
     assert_eq!(whole.sheets, [[(0..4, 0..6)]]);
-    assert!(whole.tile.0 >= 256, "{:?}", whole.tile);
+    assert!(whole.sizes.tile.0 >= 256, "{:?}", whole.sizes.tile);
     let many = table(60, 60, (512, 512));
     assert_eq!(many.sheets, [[(0..60, 0..60)]]);
     // Four seeds of each artist: blocks side by side.
@@ -96,7 +100,7 @@ fn a_table_is_cut_only_where_it_must_be() {
         "{}",
         tall.sheets.len()
     );
-    assert!(tall.tile.0 >= GOOD);
+    assert!(tall.sizes.tile.0 >= GOOD);
     let wide = table(1590, 4, (512, 512));
     assert!(
         wide.sheets.len() <= 14 && wide.stacked,
