@@ -177,6 +177,43 @@ fn a_policy_sees_observations_in_their_units() -> Result<(), EvolutionError> {
 }
 
 #[test]
+fn layers_of_any_width_are_sums_of_products() -> Result<(), EvolutionError> {
+    // Widths that need every size of a group of outputs, alone and together.
+    let sizes = [3, 128 + 8 + 2 + 1, 7, 256, 2];
+    let policy = Policy::new(&sizes)?;
+    let draw = |name, count| Stream::new(3, name, 0, 0).normals::<f64>(count);
+    let parameters = draw("policy", policy.parameters());
+    let mut scratch = policy.scratch();
+    policy.load(&parameters, &mut scratch)?;
+    let mut values = draw("seen", sizes[0]);
+    let seen: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+    let mut rest = parameters.as_slice();
+    for (layer, pair) in sizes.windows(2).enumerate() {
+        let (weights, after) = rest.split_at(pair[0] * pair[1]);
+        let (biases, after) = after.split_at(pair[1]);
+        rest = after;
+        let sum = |k: usize| {
+            let products = values.iter().zip(weights.chunks_exact(pair[1]));
+            let sum = products.fold(biases[k], |sum, (value, row)| sum + value * row[k]);
+            if layer + 2 < sizes.len() {
+                sum.max(0.0)
+            } else {
+                sum
+            }
+        };
+        values = (0..pair[1]).map(sum).collect();
+    }
+    for (&found, expected) in policy.act(&seen, &mut scratch)?.iter().zip(values) {
+        let error = (f64::from(found) - expected).abs();
+        assert!(
+            error <= 1e-5 * expected.abs().max(100.0),
+            "{found} {expected}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn a_policy_is_its_layers_in_turn() -> Result<(), EvolutionError> {
     // Two inputs, two hidden units, one output: W1 = [[1, −1], [2, 3]] with
     // biases (0.5, 0), W2 = (4, 5) with bias −1.

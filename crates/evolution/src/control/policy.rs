@@ -1,7 +1,7 @@
 //! Small networks that act.
 
 use crate::EvolutionError;
-use pulp::Arch;
+use crate::real::vectorized;
 
 /// A multilayer perceptron with ReLU between its layers, as a shape: the
 /// parameters are a point of the search.
@@ -28,27 +28,47 @@ pub struct Policy {
 pub struct PolicyScratch {
     parameters: Vec<f32>,
     values: [Vec<f32>; 2],
-    arch: Arch,
+    /// The inputs of a layer that are not 0.
+    active: Vec<(u32, f32)>,
 }
 
-/// Outputs that stay in registers while the inputs are gone through.
-const WIDE: usize = 128;
-
-/// output[k] += Σ input · weight[k], with rows of weights `stride` apart.
+/// Writes the inputs that are not 0, each with its number: half of the hidden
+/// units are off. Without a branch, as none could be predicted.
 #[inline(always)]
-fn add_products(output: &mut [f32; WIDE], input: &[f32], weights: &[f32], stride: usize) {
-    let mut sums = *output;
-    for (&value, weights) in input.iter().zip(weights.chunks(stride)) {
-        // Half of the hidden units are off.
-        if value != 0.0
-            && let Some(weights) = weights.first_chunk::<WIDE>()
-        {
-            for k in 0..WIDE {
-                sums[k] += value * weights[k];
+fn active<'a>(input: &[f32], found: &'a mut [(u32, f32)]) -> &'a [(u32, f32)] {
+    let mut count = 0;
+    for (index, &value) in input.iter().enumerate() {
+        found[count] = (index as u32, value);
+        count += usize::from(value != 0.0);
+    }
+    &found[..count]
+}
+
+/// sums[k] += Σ input · weight[k] for the sums from `from` on, `N` at a time in
+/// registers while the inputs are gone through; returns the first one left.
+/// `weights` are rows as long as `sums`.
+#[inline(always)]
+fn add_products<const N: usize>(
+    sums: &mut [f32],
+    mut from: usize,
+    input: &[(u32, f32)],
+    weights: &[f32],
+) -> usize {
+    let stride = sums.len();
+    while let Some(output) = sums[from..].first_chunk_mut::<N>() {
+        let mut sums = *output;
+        for &(index, value) in input {
+            let row = weights.get(index as usize * stride + from..);
+            if let Some(weights) = row.and_then(|row| row.first_chunk::<N>()) {
+                for k in 0..N {
+                    sums[k] += value * weights[k];
+                }
             }
         }
+        *output = sums;
+        from += N;
     }
-    *output = sums;
+    from
 }
 
 impl Policy {
@@ -105,7 +125,7 @@ impl Policy {
         PolicyScratch {
             parameters: vec![0.0; self.parameters()],
             values: [vec![0.0; widest], vec![0.0; widest]],
-            arch: Arch::new(),
+            active: vec![(0, 0.0); widest],
         }
     }
 
@@ -154,8 +174,7 @@ impl Policy {
     ) -> Result<&'a [f32], EvolutionError> {
         let (found, expected) = (observation.len(), self.sizes[0]);
         EvolutionError::check_extent("policy", "size of the observation", found, expected)?;
-        let arch = scratch.arch;
-        arch.dispatch(
+        vectorized(
             #[inline(always)]
             || self.forward(observation, scratch),
         );
@@ -167,7 +186,9 @@ impl Policy {
     #[inline(always)]
     fn forward(&self, observation: &[f32], scratch: &mut PolicyScratch) {
         let PolicyScratch {
-            parameters, values, ..
+            parameters,
+            values,
+            active: found,
         } = scratch;
         let [input, output] = values;
         let (mut input, mut output) = (input, output);
@@ -181,19 +202,11 @@ impl Policy {
             rest = after;
             let sums = &mut output[..to];
             sums.copy_from_slice(biases);
-            let mut from = 0;
-            while let Some(wide) = sums[from..].first_chunk_mut::<WIDE>() {
-                add_products(wide, &input[..pair[0]], &weights[from..], to);
-                from += WIDE;
-            }
-            for (&value, weights) in input.iter().zip(weights.chunks_exact(to)) {
-                // Half of the hidden units are off.
-                if value != 0.0 {
-                    for (sum, &weight) in sums[from..].iter_mut().zip(&weights[from..]) {
-                        *sum += value * weight;
-                    }
-                }
-            }
+            let input_on = active(&input[..pair[0]], found);
+            let from = add_products::<128>(sums, 0, input_on, weights);
+            let from = add_products::<8>(sums, from, input_on, weights);
+            let from = add_products::<2>(sums, from, input_on, weights);
+            add_products::<1>(sums, from, input_on, weights);
             if layer < last {
                 for value in sums {
                     *value = value.max(0.0);

@@ -6,7 +6,7 @@
 
 use super::search::Search;
 use crate::StudyError;
-use alice_runs::{RunFolder, disk, hash};
+use alice_runs::{RunFolder, disk};
 use std::path::Path;
 
 /// The file in the run folder.
@@ -102,11 +102,13 @@ impl History {
     }
 }
 
-/// The first bits of a hash of the points.
+/// A number that other points have not, or by chance: a cryptographic hash
+/// would take as long as a generation of large policies.
 fn mark(points: &[f64]) -> u64 {
-    let bytes: Vec<u8> = points.iter().flat_map(|v| v.to_le_bytes()).collect();
-    let digest = hash::bytes(&bytes);
-    u64::from_str_radix(digest.get(..16).unwrap_or_default(), 16).unwrap_or(0)
+    points.iter().fold(points.len() as u64, |mark, value| {
+        let mixed = (mark ^ value.to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 32)
+    })
 }
 
 #[cfg(test)]
