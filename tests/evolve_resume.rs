@@ -117,6 +117,44 @@ fn a_killed_run_goes_on() {
     assert_eq!(resumed["mean_fitness"], whole["mean_fitness"]);
 }
 
+/// The functions that an interrupted run had finished are not searched again,
+/// and the one it was at goes on.
+#[test]
+fn a_killed_tour_goes_on() {
+    let home = Home::new();
+    let arguments = "evolve --population 256 --generations 1000 --out";
+    let mut child = home
+        .command(&format!("{arguments} run"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let clock = Instant::now();
+    while !home.path("run/rosenbrock.history").exists() {
+        assert!(clock.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let resumed = home.json(&format!("{arguments} run"));
+    let whole = home.json(&format!("{arguments} whole"));
+    let (resumed, whole) = (&resumed["problems"], &whole["problems"]);
+    assert_eq!(resumed[0]["resumed_at"], 1000);
+    assert!(resumed[1]["resumed_at"].as_u64() > Some(0));
+    assert_eq!(resumed[5]["resumed_at"], 0);
+    for (resumed, whole) in resumed
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(whole.as_array().unwrap())
+    {
+        assert_eq!(whole["resumed_at"], 0);
+        for key in ["best_point", "mean_fitness", "entropy"] {
+            assert_eq!(resumed[key], whole[key], "{}: {key}", whole["problem"]);
+        }
+    }
+}
+
 /// A program is asked once for each individual and generation, and what it
 /// does after the last generation is its own business.
 #[test]

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// The population so far, of Diffusion Evolution.
 pub const POPULATION: &str = "population.evolution";
+/// The fitness told so far.
+const HISTORY: &str = "fitness.history";
 /// Generations that pass more quickly are not each written.
 const BETWEEN_WRITES: Duration = Duration::from_millis(500);
 
@@ -41,7 +43,32 @@ impl Course {
     }
 }
 
-/// Runs a search to its end. With a folder it goes on from what an earlier
+/// Where an interrupted search goes on from.
+pub(super) struct Place<'a> {
+    pub folder: &'a mut RunFolder,
+    /// Which search of the folder's it is, where there are several.
+    pub part: Option<&'a str>,
+}
+
+impl Place<'_> {
+    fn history(&self) -> String {
+        match self.part {
+            None => HISTORY.to_owned(),
+            Some(part) => format!("{part}.history"),
+        }
+    }
+
+    fn write(&mut self, history: &History, search: &Search) -> Result<(), StudyError> {
+        let name = self.history();
+        self.folder.write(&name, &history.to_bytes())?;
+        if let (Search::Diffusion(evolution), None) = (search, self.part) {
+            self.folder.write(POPULATION, &evolution.to_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a search to its end. With a place it goes on from what an earlier
 /// session left there, and leaves the same.
 ///
 /// # Errors
@@ -50,7 +77,7 @@ impl Course {
 pub(super) fn run(
     mut search: Search,
     subject: &Subject,
-    mut folder: Option<&mut RunFolder>,
+    mut place: Option<Place>,
     progress: &mut dyn Progress,
 ) -> Result<Course, StudyError> {
     let planar = subject.problem().dimension() == 2;
@@ -58,8 +85,8 @@ pub(super) fn run(
         points: planar.then_some(points),
         fitness: fitness.to_vec(),
     };
-    let mut history = match &folder {
-        Some(folder) => History::read(folder.path())?,
+    let mut history = match &place {
+        Some(place) => History::read(&place.folder.path().join(place.history()))?,
         None => History::default(),
     };
     let mut generations = Vec::new();
@@ -71,10 +98,10 @@ pub(super) fn run(
     let mut written = Instant::now();
     while !search.is_finished() {
         if progress.is_cancelled() {
-            if let Some(folder) = &mut folder
+            if let Some(place) = &mut place
                 && !history.told.is_empty()
             {
-                write(&history, &search, folder)?;
+                place.write(&history, &search)?;
             }
             return Err(StudyError::Cancelled);
         }
@@ -87,14 +114,14 @@ pub(super) fn run(
             .map_err(StudyError::from)
             .and_then(|()| search.tell(&fitness));
         if let Err(error) = told {
-            return Err(interrupted(error, &history, &search, folder));
+            return Err(interrupted(error, &history, &search, place));
         }
         history.push(&points, &fitness, clock.elapsed().as_secs_f64());
         generations.push(kept(points, &fitness));
-        if let Some(folder) = &mut folder
+        if let Some(place) = &mut place
             && (written.elapsed() > BETWEEN_WRITES || search.is_finished())
         {
-            write(&history, &search, folder)?;
+            place.write(&history, &search)?;
             written = Instant::now();
         }
         let best = fitness.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -110,31 +137,23 @@ pub(super) fn run(
     })
 }
 
-fn write(history: &History, search: &Search, folder: &mut RunFolder) -> Result<(), StudyError> {
-    history.write(folder)?;
-    if let Search::Diffusion(evolution) = search {
-        folder.write(POPULATION, &evolution.to_bytes())?;
-    }
-    Ok(())
-}
-
 /// Keeps what there is and says how to go on.
 fn interrupted(
     error: StudyError,
     history: &History,
     search: &Search,
-    folder: Option<&mut RunFolder>,
+    place: Option<Place>,
 ) -> StudyError {
-    let (Some(folder), 1..) = (folder, history.told.len()) else {
+    let (Some(mut place), 1..) = (place, history.told.len()) else {
         return error;
     };
-    if let Err(error) = write(history, search, folder) {
+    if let Err(error) = place.write(history, search) {
         return error;
     }
     let generation = format!("generation {}", history.told.len() + 1);
-    let place = folder.path().display();
+    let folder = place.folder.path().display();
     let why = format!(
-        "{error}. The population is kept; the same command with --out {place} goes on from there"
+        "{error}. The population is kept; the same command with --out {folder} goes on from there"
     );
     StudyError::argument(generation, why)
 }

@@ -6,11 +6,9 @@
 
 use super::search::Search;
 use crate::StudyError;
-use alice_runs::{RunFolder, disk};
+use alice_runs::disk;
 use std::path::Path;
 
-/// The file in the run folder.
-const FILE: &str = "fitness.history";
 const MAGIC: &[u8; 16] = b"alice fitness 01";
 
 /// Fitness `[generations, n]`.
@@ -25,13 +23,12 @@ pub(super) struct History {
 }
 
 impl History {
-    /// What an earlier session left in the folder; nothing if it left nothing.
-    pub fn read(folder: &Path) -> Result<Self, StudyError> {
-        let path = folder.join(FILE);
-        if !disk::is_file(&path) {
+    /// What an earlier session left in the file; nothing if there is none.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        if !disk::is_file(path) {
             return Ok(Self::default());
         }
-        Self::from_bytes(&disk::read(&path)?).ok_or_else(|| {
+        Self::from_bytes(&disk::read(path)?).ok_or_else(|| {
             let why = "it is broken. Start anew with --overwrite";
             StudyError::argument(path.display().to_string(), why)
         })
@@ -52,7 +49,7 @@ impl History {
     ) -> Result<(), StudyError> {
         let other = || {
             let why = "it belongs to another run, or to another version of Alice. Start anew with --overwrite";
-            StudyError::argument(FILE, why)
+            StudyError::argument("the fitness in the folder", why)
         };
         for (generation, fitness) in self.told.iter().enumerate() {
             let points = search.ask();
@@ -66,13 +63,8 @@ impl History {
         Ok(())
     }
 
-    /// Writes the file.
-    pub fn write(&self, folder: &mut RunFolder) -> Result<(), StudyError> {
-        folder.write(FILE, &self.to_bytes())?;
-        Ok(())
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
+    /// What [`read`](Self::read) reads.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let population = self.told.first().map_or(0, Vec::len) as u64;
         let mut bytes = MAGIC.to_vec();
         bytes.extend(population.to_le_bytes());

@@ -29,6 +29,7 @@ pub use tour::TourReport;
 use crate::{Progress, StudyError};
 use alice_evolution::metrics;
 use alice_runs::{Metadata, Recipe, RunFolder, RunState, disk};
+use course::Place;
 use film::Scene;
 use search::Search;
 use std::path::Path;
@@ -137,7 +138,8 @@ fn single(
     let subject = Subject::new(arguments, seed)?;
     let search = Search::new(arguments, &subject, seed)?;
     progress.begin("evolving", arguments.generations() as u64);
-    let course = course::run(search, &subject, Some(folder), progress)?;
+    let place = Place { folder, part: None };
+    let course = course::run(search, &subject, Some(place), progress)?;
     let report = EvolveReport::new(arguments, &subject, &course, seed)?;
     let nothing = Metadata::new();
     let pictures = match (&subject, subject.plane()) {

@@ -1,7 +1,7 @@
 //! `evolve` without a problem: the two-peak demo and the paper's functions.
 
 use super::arguments::EvolveArguments;
-use super::course::{self, Course};
+use super::course::{self, Course, Place};
 use super::film::{self, Scene};
 use super::page::{self, Film};
 use super::report::EvolveReport;
@@ -25,7 +25,8 @@ pub struct TourReport {
     pub seconds: f64,
 }
 
-/// Evolves on every function; writes the film, the sheet and the page.
+/// Evolves on every function, from where an earlier session stopped; writes the
+/// film, the sheet and the page.
 pub(super) fn run(
     arguments: &EvolveArguments,
     seed: u64,
@@ -48,7 +49,11 @@ pub(super) fn run(
         let function = Function::new(name, None)?;
         let subject = Subject::Function(function);
         let search = Search::new(&arguments, &subject, seed)?;
-        let course = course::run(search, &subject, None, progress)?;
+        let place = Place {
+            folder,
+            part: Some(name),
+        };
+        let course = course::run(search, &subject, Some(place), progress)?;
         report.seconds += course.seconds;
         let found = EvolveReport::new(&arguments, &subject, &course, seed)?;
         report.problems.push(found);
