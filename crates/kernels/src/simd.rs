@@ -36,9 +36,16 @@ impl<T: Real> Lanes<T> {
     /// The first values, with zeros behind the last.
     #[inline(always)]
     pub(crate) fn load(from: &[T]) -> Self {
-        if let Some(whole) = from.first_chunk() {
-            return Self(*whole);
+        match from.first_chunk() {
+            Some(whole) => Self(*whole),
+            None => Self::load_part(from),
         }
+    }
+
+    // Apart: inlined, it would be merged with a whole vector's way into one copy
+    // of any length, which calls the C library with the registers put away.
+    #[inline(never)]
+    fn load_part(from: &[T]) -> Self {
         let mut lanes = Self::ZERO;
         lanes.0[..from.len()].copy_from_slice(from);
         lanes
@@ -46,11 +53,15 @@ impl<T: Real> Lanes<T> {
 
     #[inline(always)]
     pub(crate) fn store(self, to: &mut [T]) {
-        if let Some(whole) = to.first_chunk_mut() {
-            *whole = self.0;
-        } else {
-            to.copy_from_slice(&self.0[..to.len()]);
+        match to.first_chunk_mut() {
+            Some(whole) => *whole = self.0,
+            None => self.store_part(to),
         }
+    }
+
+    #[inline(never)]
+    fn store_part(&self, to: &mut [T]) {
+        to.copy_from_slice(&self.0[..to.len()]);
     }
 }
 
