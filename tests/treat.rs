@@ -22,15 +22,17 @@ fn treating_touches_only_who_needs_it() {
     assert!(treated <= 12);
     let candidates = report["learnt"]["candidates"].as_array().unwrap();
     let separation = |i: usize| candidates[i]["separation"].as_f64().unwrap();
-    assert!(candidates.len() > 1 && separation(0) >= separation(1));
+    // What stands no further apart than noise is no concept.
+    let noise = report["learnt"]["noise"].as_f64().unwrap();
+    assert!((0..candidates.len()).all(|i| separation(i) > noise));
+    assert!((1..candidates.len()).all(|i| separation(i - 1) >= separation(i)));
     let share = candidates[0]["share"].as_f64().unwrap();
     assert!(share > 0.0 && share < 1.0);
     assert!(home.path("found/learn.png").is_file());
-    let report = home.json(&format!("{treat} --concept 2 --out second"));
-    assert_eq!(report["report"]["learnt"]["concept"], 2);
-    assert_eq!(
-        &report["report"]["learnt"]["candidates"],
-        &json!(candidates)
+    let beyond = candidates.len() + 1;
+    home.refused(
+        &format!("{treat} --concept {beyond} --out none"),
+        &["--concept", "rare concepts were found"],
     );
     let report = home.json(&format!("{treat} --mark 3,7 --out marked"));
     let marked = &report["report"]["learnt"]["candidates"][0];
@@ -77,7 +79,14 @@ fn prompted_models_are_treated() {
         assert!(learnt.width() > 12 * 24);
         let replay = home.json(&format!("replay {name} --out {name}-again"));
         assert_eq!(replay["replay"]["different"], json!([]));
-        let ran = home.alice(&format!("{treat} --out {name}-found"));
+        home.refused(
+            &format!(
+                "{} --out none",
+                treat.replace("--components 6", "--components 12")
+            ),
+            &["pure noise", "--mark"],
+        );
+        let ran = home.alice(&format!("{treat} --mark 3,7 --out {name}-told"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stdout.contains("no instrument"), "{}", ran.stdout);
         assert!(!ran.stdout.contains("haunted"), "{}", ran.stdout);

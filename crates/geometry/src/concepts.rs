@@ -7,6 +7,7 @@ use crate::{
     Block, GeometryError,
     numeric::{add_scaled, dot},
 };
+use alice_random::Stream;
 
 /// Variances below this share of the largest are rounding noise.
 const NOISE: f64 = 1e-7;
@@ -132,13 +133,7 @@ impl Components {
         members: &[bool],
     ) -> Result<Concept, GeometryError> {
         let raw = self.along(direction);
-        let side = |inside: bool| -> Vec<f64> {
-            let both = raw.iter().zip(members);
-            both.filter(|(_, m)| **m == inside)
-                .map(|(v, _)| *v)
-                .collect()
-        };
-        let (outside, inside) = (side(false), side(true));
+        let (inside, outside) = self.scores(direction, members);
         // In units of those without it: mean 0, deviation 1.
         let centre = mean(&outside);
         let spread = variance(&outside, centre).sqrt().max(f64::MIN_POSITIVE);
@@ -184,15 +179,7 @@ impl Components {
     pub fn rarest(&self, states: &Block, largest: usize) -> Result<Vec<Concept>, GeometryError> {
         const OPERATION: &str = "the search for a rare concept";
         GeometryError::check_extent(OPERATION, "number of states", states.rows(), self.states())?;
-        let stride = self.states().div_ceil(Self::STARTS);
-        let mut groups: Vec<Vec<bool>> = Vec::new();
-        for start in (0..self.states()).step_by(stride) {
-            if let Some(group) = self.settle(self.neighbours(start), None, largest)
-                && !groups.contains(&group)
-            {
-                groups.push(group);
-            }
-        }
+        let groups = self.groups(largest);
         if groups.is_empty() {
             return Err(GeometryError::Degenerate {
                 operation: OPERATION,
@@ -212,6 +199,54 @@ impl Components {
 
     /// Most starts of [`Self::rarest`].
     pub const STARTS: usize = 512;
+
+    /// The groups that stay small, each once.
+    fn groups(&self, largest: usize) -> Vec<Vec<bool>> {
+        let stride = self.states().div_ceil(Self::STARTS);
+        let mut groups: Vec<Vec<bool>> = Vec::new();
+        for start in (0..self.states()).step_by(stride) {
+            if let Some(group) = self.settle(self.neighbours(start), None, largest)
+                && !groups.contains(&group)
+            {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// The largest separation that [`Self::rarest`] finds in clouds of
+    /// independent normal numbers, of as many states and components: what stands
+    /// apart no further than this may be noise. 0 when none of `clouds` has a
+    /// group that stays small.
+    ///
+    /// With many states for each component there are none; with few, the
+    /// discriminant can set any few of them apart. Cost: that of `rarest`, for
+    /// each cloud.
+    #[must_use]
+    pub fn separation_of_noise(&self, largest: usize, clouds: usize) -> f64 {
+        let (n, m) = (self.states(), self.count());
+        let found = (0..clouds as u64).flat_map(|cloud| {
+            let mut stream = Stream::new(0, "a cloud without concepts", cloud, 0);
+            let noise = Self {
+                whitened: whitened_noise(n, m, &mut stream),
+                ..self.clone()
+            };
+            let separations = noise.groups(largest).into_iter().map(|group| {
+                let (inside, outside) = noise.scores(&noise.discriminant(&group), &group);
+                standard_distance(&inside, &outside)
+            });
+            separations.collect::<Vec<_>>()
+        });
+        found.fold(0.0, f64::max)
+    }
+
+    /// yᵢ · w of the members of a group, and of the others.
+    fn scores(&self, direction: &[f64], members: &[bool]) -> (Vec<f64>, Vec<f64>) {
+        let all = self.along(direction).into_iter().zip(members);
+        let (inside, outside): (Vec<_>, Vec<_>) = all.partition(|(_, member)| **member);
+        let values = |side: Vec<(f64, &bool)>| side.into_iter().map(|(v, _)| v).collect();
+        (values(inside), values(outside))
+    }
 
     /// All states, at most `largest`, that show what the marked ones have in
     /// common, found as in [`Self::rarest`]; only the marked ones where the
@@ -367,6 +402,17 @@ impl Concept {
     }
 }
 
+/// `n` draws of `m` independent normal numbers, whitened: mean 0, variance 1,
+/// uncorrelated.
+fn whitened_noise(n: usize, m: usize, stream: &mut Stream) -> Mat<f64> {
+    let drawn: Vec<f64> = stream.normals(n * m);
+    let column = |k: usize| &drawn[k * n..(k + 1) * n];
+    let centres: Vec<f64> = (0..m).map(|k| mean(column(k))).collect();
+    let centred = Mat::from_fn(n, m, |i, k| column(k)[i] - centres[k]);
+    let root = (n as f64).sqrt();
+    centred.qr().compute_thin_Q() * faer::Scale(root)
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
@@ -417,7 +463,6 @@ fn best_cut(values: &[f64], least: usize, most: usize) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alice_random::Stream;
 
     /// 300 states in 40 dimensions: uniform and binary factors, and one rare
     /// concept, mixed by a random matrix.
@@ -466,6 +511,28 @@ mod tests {
         let near = components.nearest(states.row(member), 5).unwrap();
         assert!(near.iter().filter(|i| rare[**i]).count() >= 4, "{near:?}");
         assert!(components.nearest(&[0.0], 2).is_err());
+    }
+
+    /// With few states for each component any few of them can be set apart, and
+    /// then noise says so; with many it has no groups.
+    #[test]
+    fn noise_says_how_far_it_stands_apart() {
+        let noise = |n, m| {
+            let mut stream = Stream::new(9, "noise", 0, 0);
+            Components::of(&Block::normals(n, m, &mut stream), m).unwrap()
+        };
+        let (few, many) = (noise(64, 24), noise(300, 20));
+        let states = Block::zeros(64, 24);
+        let found = few.rarest(&states, 6).unwrap();
+        let chance = few.separation_of_noise(6, 4);
+        assert!(found[0].separation > 3.0, "{}", found[0].separation);
+        assert!(found[0].separation < 1.2 * chance, "{chance}");
+        assert_eq!(many.separation_of_noise(27, 2), 0.0);
+        // What is no noise stands apart further than noise would.
+        let (states, _) = cloud(0.05);
+        let components = Components::of(&states, 20).unwrap();
+        let concepts = components.rarest(&states, 27).unwrap();
+        assert!(concepts[0].separation > components.separation_of_noise(27, 2));
     }
 
     /// Without a rare concept none is made up.

@@ -41,7 +41,8 @@ pub(super) struct Healed {
     pub(super) treated: Vec<usize>,
     /// Their finished samples, one after the other.
     pub(super) finals: Vec<f32>,
-    /// Treatments that ended with a healthy score.
+    /// Treatments, one of each sample at each stop, that ended with a healthy
+    /// score.
     pub(super) reached: usize,
     /// Mean length of all moves of a treated sample, root mean square per value.
     pub(super) length: f64,

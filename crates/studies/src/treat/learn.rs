@@ -8,6 +8,8 @@ use crate::discover::findings::Pictures;
 use crate::reader::Reader;
 use alice_geometry::{Components, Concept, GeometryError};
 
+/// Clouds of noise that say how far apart noise stands.
+const CLOUDS: usize = 20;
 /// Concepts of two places are one when more than this share of the samples
 /// that show either show both.
 const SAME: f64 = 0.3;
@@ -22,6 +24,8 @@ pub(super) struct Rare {
 pub(super) struct Lesson {
     /// The rare concepts, the one that stands apart most first.
     pub(super) candidates: Vec<Rare>,
+    /// How far groups of noise stand apart; nothing where samples are marked.
+    noise: Option<f64>,
     /// The place where the one to treat stands apart most.
     pub(super) place: usize,
     /// That one at each place.
@@ -37,11 +41,15 @@ pub(super) struct Lesson {
 pub(super) fn learn(arguments: &TreatArguments, watched: &Watched) -> Result<Lesson, StudyError> {
     let clouds = watched.bottlenecks.iter();
     let mut components: Vec<Components> = clouds
-        .map(|states| Ok(Components::of(states, arguments.components)?))
+        .map(|states| Ok(Components::of(states, arguments.components())?))
         .collect::<Result<_, StudyError>>()?;
     let largest = (arguments.rare * arguments.learn as f64) as usize;
     let mut all: Vec<Rare> = Vec::new();
     let mut nothing = None;
+    let noise = components
+        .first()
+        .filter(|_| arguments.mark.is_empty())
+        .map(|components| components.separation_of_noise(largest, CLOUDS));
     for (place, components) in components.iter().enumerate() {
         let states = &watched.bottlenecks[place];
         if arguments.mark.is_empty() {
@@ -58,6 +66,20 @@ pub(super) fn learn(arguments: &TreatArguments, watched: &Watched) -> Result<Les
         }
     }
     all.sort_by(|a, b| b.concept.separation.total_cmp(&a.concept.separation));
+    if let (Some(noise), Some(best)) = (noise, all.first())
+        && best.concept.separation <= noise
+    {
+        let why = format!(
+            "the group that stands apart most does so by {:.1} deviations, and groups of pure noise \
+             do by {noise:.1} with {} samples and {} components. Learn from more samples, take fewer \
+             --components, or mark samples with --mark",
+            best.concept.separation,
+            arguments.learn,
+            arguments.components(),
+        );
+        return Err(StudyError::argument("--learn", why));
+    }
+    all.retain(|rare| noise.is_none_or(|noise| rare.concept.separation > noise));
     let most = if arguments.mark.is_empty() {
         CANDIDATES
     } else {
@@ -85,6 +107,7 @@ pub(super) fn learn(arguments: &TreatArguments, watched: &Watched) -> Result<Les
         .collect::<Result<_, StudyError>>()?;
     let place = chosen.place;
     Ok(Lesson {
+        noise,
         components: components.swap_remove(place),
         place,
         concepts,
@@ -120,6 +143,7 @@ impl Lesson {
             samples: arguments.learn,
             haunted: seen.as_deref().map(count),
             candidates: candidates.collect(),
+            noise: self.noise,
             concept: arguments.chosen(),
             strength: self.concepts.iter().map(|c| c.strength).collect(),
         })

@@ -28,7 +28,7 @@ pub use report::{Candidate, Learnt, TreatReport};
 use crate::bottleneck::Bottleneck;
 use crate::discover::basis::check_rank;
 use crate::drawing::{check_bound, check_model};
-use crate::points::indices_at;
+use crate::points::{check_distinct, check_share, indices_at};
 use crate::reader::Reader;
 use crate::sampling::pictures;
 use crate::{DiffusionModel, Progress, StudyError};
@@ -54,7 +54,12 @@ pub struct TreatArguments {
     #[arg(long, default_value_t = 512)]
     pub samples: usize,
     /// Samples of learn.png that show the concept, counted from 0 [default: find it without labels]
-    #[arg(long, value_name = "INDEX,…", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "INDEX,…",
+        value_delimiter = ',',
+        conflicts_with = "concept"
+    )]
     #[serde(default)]
     pub mark: Vec<usize>,
     /// Which of the rare concepts to treat, as learn.png numbers them
@@ -69,9 +74,10 @@ pub struct TreatArguments {
     /// DDIM steps from noise to picture
     #[arg(long, default_value_t = 50)]
     pub steps: usize,
-    /// Principal components of the bottleneck in which the concept is sought
-    #[arg(long, default_value_t = 40)]
-    pub components: usize,
+    /// Principal components of the bottleneck in which the concept is sought [default: 40, at most
+    /// an eighth of the samples to learn from]
+    #[arg(long)]
+    pub components: Option<usize>,
     /// Singular directions along which a sample may move
     #[arg(long, default_value_t = 30)]
     pub rank: usize,
@@ -81,6 +87,11 @@ pub struct TreatArguments {
 }
 
 impl TreatArguments {
+    /// Principal components: so few for each sample that noise has no groups.
+    fn components(&self) -> usize {
+        self.components.unwrap_or((self.learn / 8).clamp(1, 40))
+    }
+
     /// The number of the concept to treat; where samples are marked there is
     /// one.
     fn chosen(&self) -> usize {
@@ -101,23 +112,25 @@ pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), S
     if arguments.learn < 20 {
         return Err(StudyError::argument("--learn", "must be at least 20"));
     }
-    if arguments.samples == 0 || arguments.components == 0 || arguments.rank == 0 {
+    if arguments.samples == 0 || arguments.components() == 0 || arguments.rank == 0 {
         let names = "--samples, --components and --rank";
         return Err(StudyError::argument(names, "must be at least 1"));
     }
     check_bound("--learn", arguments.learn)?;
     check_bound("--samples", arguments.samples)?;
-    if 2 * arguments.components > arguments.learn {
+    if 2 * arguments.components() > arguments.learn {
         let why = format!(
             "{}; at most half of the {} samples, or every few of them stand apart",
-            arguments.components, arguments.learn
+            arguments.components(), arguments.learn
         );
         return Err(StudyError::argument("--components", why));
     }
     let descending = arguments.at.windows(2).all(|pair| pair[0] > pair[1]);
-    let inside = arguments.at.iter().all(|at| (0.0..=1.0).contains(at));
-    if arguments.at.is_empty() || !descending || !inside {
-        return Err(StudyError::argument("--at", "must descend, within 0..1"));
+    if arguments.at.is_empty() || !descending {
+        return Err(StudyError::argument("--at", "must be shares that descend"));
+    }
+    for at in &arguments.at {
+        check_share(*at, "--at")?;
     }
     if !(0.0..=0.5).contains(&arguments.rare) || arguments.rare * (arguments.learn as f64) < 2.0 {
         let why = format!(
@@ -137,7 +150,7 @@ pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), S
         );
         return Err(StudyError::argument("--mark", why));
     }
-    Ok(())
+    check_distinct(&arguments.mark, "--mark")
 }
 
 /// Learns, treats, writes `learn.png` and `sheet.png`; the caller writes

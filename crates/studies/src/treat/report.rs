@@ -33,6 +33,9 @@ pub struct Learnt {
     /// Rare concepts, the one that stands apart most first; the marked one
     /// alone where samples were marked.
     pub candidates: Vec<Candidate>,
+    /// The largest separation of groups in clouds of as much pure noise, which
+    /// each of them exceeds; nothing where samples were marked.
+    pub noise: Option<f64>,
     /// Which of them is treated, counted from 1.
     pub concept: usize,
     /// Mean score of the samples that show it, in deviations of the others,
@@ -51,7 +54,8 @@ pub struct TreatReport {
     pub samples: usize,
     /// Those that were moved; all others are unchanged bit by bit.
     pub treated: usize,
-    /// Moves that brought the score to that of healthy samples.
+    /// Treatments that ended with the score of healthy samples; every treated
+    /// sample has one at each stop.
     pub reached: usize,
     /// Mean length of all moves of a treated sample, root mean square per value
     /// of a state.
@@ -97,6 +101,13 @@ impl fmt::Display for TreatReport {
                 )?;
             }
         }
+        match learnt.noise {
+            Some(noise) if noise > 0.0 => {
+                write!(f, "\n    groups of pure noise stand up to {noise:.1} apart")?;
+            }
+            Some(_) => write!(f, "\n    pure noise has no such group")?,
+            None => {}
+        }
         write!(
             f,
             "\n{} of {} new samples treated, {} unchanged bit by bit; moved by {} per value",
@@ -126,7 +137,7 @@ impl fmt::Display for TreatReport {
         }
         for effect in self.side_effects.iter().take(4) {
             let name = numbers::factor_label(&effect.factor);
-            write!(f, "\n  {name:16} {} sd", numbers::fixed(effect.change, 2))?;
+            write!(f, "\n  {name:26} {} sd", numbers::fixed(effect.change, 2))?;
         }
         let sheet = if self.treated > 0 { "sheet.png, " } else { "" };
         write!(f, "\n{sheet}learn.png, {:.1} s", self.seconds)
