@@ -62,6 +62,13 @@ fn bad_parameters_are_named() {
         ),
         (
             GolubKahan {
+                tolerance: 9e-7,
+                ..base.clone()
+            },
+            "tolerance",
+        ),
+        (
+            GolubKahan {
                 max_basis: 20,
                 ..base.clone()
             },

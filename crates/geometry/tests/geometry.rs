@@ -181,6 +181,32 @@ fn the_mean_is_stationary() {
     }
 }
 
+/// Where subspaces share less, the energy is flat and unit steps are slow.
+#[test]
+fn a_mean_of_subspaces_that_are_far_apart_converges() {
+    for (count, k, noise) in [(4, 8, 0.8), (12, 20, 0.6)] {
+        let mut centre = Span::of(&random(k, 400, 40)).unwrap().orthonormal();
+        for row in 0..k {
+            let weight = 1.0 - 0.85 * row as f32 / (k - 1) as f32;
+            centre.row_mut(row).iter_mut().for_each(|v| *v *= weight);
+        }
+        let spans: Vec<Span> = (0..count)
+            .map(|i| {
+                let mut rows = centre.clone();
+                let random = random(k, 400, 41 + i);
+                for (value, random) in std::iter::zip(rows.as_mut_slice(), random.as_slice()) {
+                    *value += noise * random / 20.0;
+                }
+                Span::of(&rows).unwrap()
+            })
+            .collect();
+        let mean = frechet_mean(&spans).unwrap();
+        let (steps, last) = (mean.iterations, mean.last_step);
+        let told = format!("{count}, {k}, {noise}: {last:.1e} after {steps}");
+        assert!(mean.converged && steps < 60, "{told}");
+    }
+}
+
 /// `.cargo/config.toml` fixes the seed of all property tests.
 #[test]
 fn every_run_draws_the_same_cases() {

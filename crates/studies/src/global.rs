@@ -3,12 +3,13 @@
 //! The left singular vectors at each sample span a subspace of H. Their
 //! Fréchet mean on the Grassmannian is the subspace that all are closest to;
 //! the mean of matched vectors keeps single directions (Park et al.,
-//! arXiv 2302.12469 and 2307.12868). `transport --basis` carries either to any
+//! arXiv 2302.12469 and 2307.12868); how far samples agree on each is measured
+//! against the mean of the other samples. `transport --basis` carries either to any
 //! sample.
 
 use crate::directions::{file_for, insert_rows};
 use crate::drawing::check_bound;
-use crate::points::{index_at, noisy_samples, spectrum_at};
+use crate::points::{check_share, index_at, noisy_samples, spectrum_at};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
 use alice_geometry::grassmann::{distance, frechet_mean, matched_mean};
@@ -55,7 +56,12 @@ pub struct GlobalReport {
     pub from_mean: f64,
     /// Whether the mean converged.
     pub converged: bool,
-    /// Mean |cosine| of each matched direction with those of the samples.
+    /// Steps towards the mean that were tried.
+    pub mean_steps: usize,
+    /// Length of the step that would come next, in radians.
+    pub last_step: f64,
+    /// Of each matched direction the mean |cosine| of a sample's and the mean
+    /// of the *other* samples': next to nothing for random directions.
     pub agreement: Vec<f64>,
     /// Root mean square singular value along each direction of the mean.
     pub singular_values: Vec<f64>,
@@ -72,10 +78,7 @@ pub fn check(arguments: &GlobalArguments) -> Result<(), StudyError> {
         return Err(StudyError::argument("--samples", "must be at least 2"));
     }
     check_bound("--samples", arguments.samples)?;
-    if !(0.0..=1.0).contains(&arguments.at) {
-        return Err(StudyError::argument("--at", "must lie in 0..1"));
-    }
-    Ok(())
+    check_share(arguments.at, "--at")
 }
 
 /// Finds the directions and writes `global.safetensors`; the caller writes
@@ -144,6 +147,8 @@ pub fn run(
         largest_h: largest(&spectra[0].left),
         from_mean: from_mean.iter().sum::<f64>() / count as f64,
         converged: mean.converged,
+        mean_steps: mean.iterations,
+        last_step: mean.last_step,
         agreement: matched.agreement,
         singular_values,
         seconds: clock.elapsed().as_secs_f64(),
@@ -203,13 +208,19 @@ impl fmt::Display for GlobalReport {
         )?;
         write!(f, "their mean in H is {:.2} from each", self.from_mean)?;
         if !self.converged {
-            write!(f, " (not converged: they are far apart)")?;
+            write!(
+                f,
+                " (not converged: after {} steps the next would go {:.1e} further; where samples \
+                 are far apart it is slow)",
+                self.mean_steps, self.last_step
+            )?;
         }
         let best = self.agreement.iter().take(5);
         let best: Vec<String> = best.map(|a| format!("{a:.2}")).collect();
         write!(
             f,
-            "\nmatched directions agree by |cos| {} …\nglobal.safetensors, {:.1} s",
+            "\nmatched directions agree with the mean of the other samples' by |cos| {} …\n\
+             global.safetensors, {:.1} s",
             best.join(", "),
             self.seconds
         )

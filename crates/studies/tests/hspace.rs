@@ -142,6 +142,14 @@ fn principal_components_are_those_of_the_dense_covariance() {
     assert!((report.explained.unwrap() - share).abs() < 1e-4);
 }
 
+#[test]
+fn what_is_found_at_one_step_has_no_steadiness() {
+    let (report, _) = found(&model(), &arguments(By::Pca, 7, 0.01));
+    assert_eq!((report.steps, report.steadiness.len()), (1, 0));
+    let (report, _) = found(&model(), &arguments(By::Pca, 7, 0.7));
+    assert_eq!(report.steadiness.len(), 4);
+}
+
 /// ∂ε/∂h of each sample in f64, one below the other, divided by √N.
 fn explicit(model: &DiffusionModel, states: &[f32], timestep: usize) -> Mat<f64> {
     let network = model.pixel_network().unwrap();

@@ -49,8 +49,9 @@ impl Shooting {
     /// Cost: `steps` linearisations with their bases.
     ///
     /// # Errors
-    /// When a parameter is out of range, the tangent does not move H, the
-    /// direction leaves the tangent space, or the map fails.
+    /// When a parameter is out of range, the tangent does not move H, a tangent
+    /// space does not converge or does not hold the direction any more, or the
+    /// map fails.
     pub fn shoot<M: SmoothMap + ?Sized>(
         &self,
         map: &M,
@@ -91,6 +92,21 @@ impl Shooting {
                 Some(right) => self.basis.decompose_from(&jacobian, right)?,
                 None => self.basis.decompose(&jacobian)?,
             };
+            if !spectrum.converged {
+                let reached = spectrum.residuals.iter().copied().fold(0.0, f64::max);
+                return Err(GeometryError::Degenerate {
+                    operation: OPERATION,
+                    detail: format!(
+                        "the tangent space at step {} of {} did not converge: after {} block \
+                         products its residual is {reached:.1e} of the first singular value, and \
+                         {:.0e} is needed; lower the rank",
+                        inside.len() + 1,
+                        self.steps,
+                        spectrum.products.blocks(),
+                        self.basis.tolerance
+                    ),
+                });
+            }
             let tangents = Span::of(&spectrum.left)?;
             let (projected, share) = project(&tangents, &u);
             if share < SHORTEST {
@@ -235,6 +251,25 @@ mod tests {
             assert!((order - 2.0).abs() < 0.1, "{nearest}: order {order}");
             assert!(error(3200) < 1e-6, "{nearest}: {}", error(3200));
         }
+    }
+
+    #[test]
+    fn a_tangent_space_that_did_not_converge_is_refused() {
+        let shooting = Shooting {
+            basis: GolubKahan {
+                block: 1,
+                max_block_products: 2,
+                ..GolubKahan::new(2)
+            },
+            length: 0.1,
+            steps: 3,
+        };
+        let error = shooting.shoot(&Paraboloid, &[0.2, 0.0], &[1.0, 0.0]);
+        let message = error.unwrap_err().to_string();
+        assert!(
+            message.contains("step 1 of 3 did not converge"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use pathfinding::prelude::kuhn_munkres;
 
 use crate::{
     Block, GeometryError,
-    numeric::{add_scaled, dot, norm, scale},
+    numeric::{add_scaled, dot, norm},
 };
 
 /// Rounds of matching and averaging.
@@ -18,7 +18,9 @@ const PRECISION: f64 = 1e6;
 pub struct MatchedMean {
     /// Unit vectors `[k, h]`, the one that the bases agree on most first.
     pub directions: Block,
-    /// Mean |cosine| of each with the vectors that were matched to it, `[k]`.
+    /// Mean over the bases of |cosine| of the vector that was matched to each
+    /// and the mean of those of the *other* bases, `[k]`: next to nothing where
+    /// bases have nothing in common. Zero for a single basis.
     pub agreement: Vec<f64>,
 }
 
@@ -48,10 +50,12 @@ pub fn matched_mean(bases: &[Block]) -> Result<MatchedMean, GeometryError> {
     }
     let k = first.rows();
     let mut mean = first.clone();
-    let mut agreement = vec![1.0; k];
+    // Of the last round: vector and sign matched to each, of every basis.
+    let mut partners = Vec::new();
+    let mut sum = Block::zeros(0, first.dimension());
     for _ in 0..ROUNDS {
-        let mut sum = Block::zeros(k, first.dimension());
-        agreement = vec![0.0; k];
+        sum = Block::zeros(k, first.dimension());
+        partners.clear();
         for basis in bases {
             let cosines: Vec<f64> = (0..k * k)
                 .map(|at| dot(mean.row(at / k), basis.row(at % k)))
@@ -59,17 +63,23 @@ pub fn matched_mean(bases: &[Block]) -> Result<MatchedMean, GeometryError> {
             let weights = cosines.iter().map(|c| (c.abs() * PRECISION) as i64);
             let weights = Weights::from_vec(k, k, weights.collect()).map_err(GeometryError::map)?;
             let (_, partner) = kuhn_munkres(&weights);
-            for (i, &j) in partner.iter().enumerate() {
-                let cosine = cosines[i * k + j];
-                add_scaled(sum.row_mut(i), cosine.signum() as f32, basis.row(j));
-                agreement[i] += cosine.abs() / bases.len() as f64;
+            let signed = partner.iter().enumerate();
+            let signed = signed.map(|(i, &j)| (j, cosines[i * k + j].signum() as f32));
+            partners.push(signed.collect::<Vec<(usize, f32)>>());
+            for (i, &(j, sign)) in partners[partners.len() - 1].iter().enumerate() {
+                add_scaled(sum.row_mut(i), sign, basis.row(j));
             }
         }
-        for i in 0..k {
-            let length = norm(sum.row(i));
-            scale(sum.row_mut(i), 1.0 / length.max(f64::MIN_POSITIVE));
+        mean = sum.clone().normalised();
+    }
+    let mut agreement = vec![0.0; k];
+    for (basis, partners) in bases.iter().zip(&partners) {
+        for (i, &(j, sign)) in partners.iter().enumerate() {
+            let mut others = sum.row(i).to_vec();
+            add_scaled(&mut others, -sign, basis.row(j));
+            let length = norm(&others).max(f64::MIN_POSITIVE);
+            agreement[i] += dot(&others, basis.row(j)).abs() / length / bases.len() as f64;
         }
-        mean = sum;
     }
     let mut order: Vec<usize> = (0..k).collect();
     order.sort_by(|&a, &b| agreement[b].total_cmp(&agreement[a]));
@@ -83,7 +93,7 @@ pub fn matched_mean(bases: &[Block]) -> Result<MatchedMean, GeometryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Span;
+    use crate::{Span, numeric::scale};
     use alice_random::Stream;
 
     #[test]
@@ -121,5 +131,22 @@ mod tests {
         assert!(found.agreement.iter().all(|a| *a > 0.95));
         assert!(found.agreement.windows(2).all(|pair| pair[0] >= pair[1]));
         assert!(matched_mean(&[]).is_err());
+    }
+
+    /// A basis agrees with a mean that holds itself, whatever the others are.
+    #[test]
+    fn random_bases_do_not_agree() {
+        let mut stream = Stream::new(5, "matched", 0, 0);
+        for count in [2, 12] {
+            let bases: Vec<Block> = (0..count)
+                .map(|_| Block::normals(8, 4096, &mut stream).normalised())
+                .collect();
+            let found = matched_mean(&bases).unwrap();
+            assert!(found.agreement.iter().all(|a| *a < 0.06), "{found:?}");
+            // As it was: about 1 / √count.
+            let itself = bases[0].as_slice().chunks(4096);
+            let with_itself = itself.map(|row| dot(row, found.directions.row(0)).abs());
+            assert!(with_itself.fold(0.0, f64::max) > 0.15);
+        }
     }
 }

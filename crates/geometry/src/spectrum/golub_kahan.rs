@@ -44,7 +44,8 @@ pub struct GolubKahan {
     pub rank: usize,
     /// Vectors per block product, b.
     pub block: usize,
-    /// Largest residual of a wanted triplet, relative to σ₁.
+    /// Largest residual of a wanted triplet, relative to σ₁; at least
+    /// [`FINEST`](Self::FINEST).
     pub tolerance: f64,
     /// Largest size of each basis; at least `rank` + 2·`block`.
     pub max_basis: usize,
@@ -56,6 +57,10 @@ pub struct GolubKahan {
 }
 
 impl GolubKahan {
+    /// The smallest tolerance: below it products in f32 leave the residual of
+    /// the recurrence falling while that of the map stays.
+    pub const FINEST: f64 = 1e-6;
+
     /// The defaults for `rank` triplets.
     #[must_use]
     pub fn new(rank: usize) -> Self {
@@ -129,8 +134,11 @@ impl GolubKahan {
         if self.block == 0 {
             return refuse("block", "0".into(), "at least 1".into());
         }
-        if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
-            let requirement = "between 0 and 1".into();
+        if !(self.tolerance >= Self::FINEST && self.tolerance < 1.0) {
+            let requirement = format!(
+                "at least {:e}, what products in f32 can tell, and below 1",
+                Self::FINEST
+            );
             return refuse("tolerance", self.tolerance.to_string(), requirement);
         }
         let smallest = self.block.saturating_mul(2).saturating_add(self.rank);

@@ -25,8 +25,10 @@ pub struct Spectrum {
     pub right: Block,
     /// The left vectors, in the codomain: `[k, h]`, orthonormal rows.
     pub left: Block,
-    /// ‖(J vᵢ − σᵢ uᵢ, Jᵀ uᵢ − σᵢ vᵢ)‖ / σ₁, `[k]`; empty for a method that
-    /// does not measure it.
+    /// ‖(J vᵢ − σᵢ uᵢ, Jᵀ uᵢ − σᵢ vᵢ)‖ / σ₁, `[k]`, as the recurrence of the
+    /// method has it, without further products: in f32 that is the map's down to
+    /// about 1e-6, and smaller values say no more. Empty for a method that does
+    /// not measure it.
     pub residuals: Vec<f64>,
     /// The products that were used.
     pub products: ProductCount,

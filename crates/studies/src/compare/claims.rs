@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::f64::consts::{FRAC_PI_2, TAU};
 
 /// Directions whose frequency is measured: the leading ones.
-const LEADING: usize = 5;
+pub(super) const LEADING: usize = 5;
 /// Segments of a path.
 const SEGMENTS: usize = 30;
 
@@ -194,7 +194,7 @@ pub(super) fn between(a: &[Span], b: &[Span], rank: usize) -> Result<Option<Esti
     let distances = a.iter().zip(b);
     let distances = distances.map(|(a, b)| Ok(distance(a, b)? / widest(rank)));
     let distances = distances.collect::<Result<Vec<f64>, StudyError>>()?;
-    Ok(Estimate::mean(&distances))
+    Ok(Estimate::mean(&distances).map(|e| e.within(0.0, 1.0)))
 }
 
 /// Tangent spaces of some samples at every timestep.
@@ -220,7 +220,8 @@ pub(super) fn spaces(
                     table[i * count + j] = distance(&spans[i], &spans[j])? / widest;
                 }
             }
-            Ok(Estimate::pairs(count, |i, j| table[i * count + j]))
+            let pairs = Estimate::pairs(count, |i, j| table[i * count + j]);
+            Ok(pairs.map(|e| e.within(0.0, 1.0)))
         };
         if let Some((before, last)) = before.as_ref().zip(times.last_mut()) {
             let last: &mut AtTime = last;

@@ -35,7 +35,8 @@ pub struct EditRecord {
     pub predicted_share: f64,
     /// What the pictures say.
     pub score: Score,
-    /// Seconds from the sample to the direction.
+    /// Seconds from the sample to the direction; of principal components all
+    /// those that they took, once, for every sample.
     pub learning_seconds: f64,
     /// The same direction at another sample, where the edit succeeded.
     pub transfer: Option<TransferRecord>,

@@ -17,12 +17,10 @@ use crate::statistics::Estimate;
 use crate::{Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_geometry::{Block, Span, norm};
-use alice_instruments::Reading;
 use alice_random::Stream;
 use alice_runs::RunFolder;
 use alice_worlds::{FACTORS, FactorKind, factor_index};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 
 /// The factors whose directions are learnt.
 const NAMED: [&str; 6] = [
@@ -40,18 +38,26 @@ const END: f64 = 0.25;
 /// where it has a leakage.
 const LEAST_OWN: f64 = 0.05;
 
-/// One factor's direction, tried.
+/// Samples that must have a factor, and lack it, to learn its direction.
+const LEAST_GROUP: usize = 2;
+
+/// Samples that directions must be tried on to have a leakage.
+pub(super) const LEAST_TRIED: usize = 8;
+
+/// One factor's direction, tried. Nothing where none was learnt, as next to
+/// none of the samples have the factor, or next to none lack it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leak {
     /// The factor.
     pub factor: String,
     /// Mean change of the factor itself in the sense that was learnt, in
     /// standard deviations: negative where it goes the other way.
-    pub own: [Estimate; 2],
+    pub own: [Option<Estimate>; 2],
     /// Mean |change| of the other named factors.
-    pub others: [Estimate; 2],
+    pub others: [Option<Estimate>; 2],
     /// The mean of the others over the factor's own: the leakage. Nothing
-    /// where its own does not move in the sense that was learnt.
+    /// where its own does not move in the sense that was learnt, or on fewer
+    /// than eight samples.
     pub leakage: [Option<Estimate>; 2],
 }
 
@@ -65,33 +71,35 @@ pub struct Trial {
     pub others: Estimate,
     /// The others over its own. Nothing where its own does not move: a ratio to
     /// next to nothing says nothing, and one whose denominator may be zero has
-    /// no bounded interval (Fieller 1954).
+    /// no bounded interval. Nor on fewer than eight samples, where an interval
+    /// is apart from zero too easily.
     pub leakage: Option<Estimate>,
 }
 
 impl Trial {
-    /// Of some of the directions; samples are resampled. Nothing for none.
-    fn of(changes: &Changes, directions: Range<usize>) -> Option<Self> {
-        let tried = changes.first()?.len();
-        let mean = |drawn: &[usize], f: fn(&[f64], usize) -> f64| {
-            let each = directions.clone().flat_map(|d| {
-                let samples = drawn.iter().map(move |&i| &changes[d][i]);
-                samples.map(move |change| f(change, d))
-            });
-            each.sum::<f64>() / (directions.len() * drawn.len()) as f64
+    /// Of some of the directions, each with the index of its own factor;
+    /// nothing for none. Samples are independent, directions are not, so what
+    /// is estimated from is the mean over directions of each sample.
+    fn of(changes: &Changes, directions: &[usize], owners: &[usize]) -> Option<Self> {
+        let tried = changes.get(*directions.first()?)?.len();
+        let each = |f: fn(&[f64], usize) -> f64| -> Vec<f64> {
+            let of_sample = |i: usize| {
+                let all = directions.iter().map(|&d| f(&changes[d][i], owners[d]));
+                all.sum::<f64>() / directions.len() as f64
+            };
+            (0..tried).map(of_sample).collect()
         };
-        let own: fn(&[f64], usize) -> f64 = |change, d| change[d];
-        let others: fn(&[f64], usize) -> f64 = |change, d| {
+        let own = each(|change, owner| change[owner]);
+        let others = each(|change, owner| {
             let all: f64 = change.iter().map(|c| c.abs()).sum();
-            (all - change[d].abs()) / (change.len() - 1) as f64
-        };
-        let moved = Estimate::bootstrap(tried, |drawn| mean(drawn, own))?;
-        let moves = moved.value >= LEAST_OWN && moved.low > 0.0;
-        let ratio = |drawn: &[usize]| mean(drawn, others) / mean(drawn, own);
+            (all - change[owner].abs()) / (change.len() - 1) as f64
+        });
+        let moved = Estimate::mean(&own)?;
+        let moves = tried >= LEAST_TRIED && moved.value >= LEAST_OWN && moved.low > 0.0;
         Some(Self {
             own: moved,
-            others: Estimate::bootstrap(tried, |drawn| mean(drawn, others))?,
-            leakage: moves.then(|| Estimate::bootstrap(tried, ratio)).flatten(),
+            others: Estimate::mean(&others)?,
+            leakage: moves.then(|| Estimate::ratio(&others, &own)).flatten(),
         })
     }
 }
@@ -113,10 +121,10 @@ pub struct Leakage {
     /// For each factor.
     pub factors: Vec<Leak>,
     /// The leakage over all factors; nothing where on the whole they do
-    /// not move in the sense that was learnt.
+    /// not move in the sense that was learnt, or on fewer than eight samples.
     pub all: [Option<Estimate>; 2],
     /// Random directions of the same length, for scale: one in the place of
-    /// each factor's.
+    /// each factor's that was learnt.
     pub random: Trial,
 }
 
@@ -132,7 +140,8 @@ pub(super) fn run(
     let learnt = arguments.learn;
     let images = lab.bottlenecks()?;
     let named: Vec<usize> = NAMED.iter().filter_map(|name| factor_index(name)).collect();
-    let raw = directions(&images, &readings[..learnt], &named)?;
+    let shown: Vec<&[f32]> = readings[..learnt].iter().map(|r| &*r.values).collect();
+    let (raw, owners) = directions(&images, &shown, &named);
     let mut stream = Stream::new(lab.seed, "compare leakage", 0, 0);
     let random = Block::normals(raw.rows(), raw.dimension(), &mut stream).normalised();
     let sides = [
@@ -144,7 +153,7 @@ pub(super) fn run(
     progress.begin("leakage", (sides.len() * tried.len()) as u64);
     let mut changes: [Changes; 3] = Default::default();
     for ((name, directions), changes) in sides.iter().zip(&mut changes) {
-        *changes = vec![Vec::new(); named.len()];
+        *changes = vec![Vec::new(); owners.len()];
         for &sample in &tried {
             if progress.is_cancelled() {
                 return Err(StudyError::Cancelled);
@@ -168,7 +177,7 @@ pub(super) fn run(
         }
     }
     let none = || StudyError::argument("--leak-samples", "must be at least 1");
-    let (factors, all, random) = summary(&named, &changes).ok_or_else(none)?;
+    let (factors, all, random) = summary(&named, &owners, &changes).ok_or_else(none)?;
     Ok(Leakage {
         learnt,
         tried: tried.len(),
@@ -179,15 +188,18 @@ pub(super) fn run(
     })
 }
 
-/// Unit directions in H, one for each factor, `[factors, dim H]`.
-fn directions(images: &Block, readings: &[Reading], named: &[usize]) -> Result<Block, StudyError> {
+/// Unit directions in H, `[directions, dim H]`, and the index of each one's
+/// factor among the named: one for each of which there are samples with most
+/// and with least of it. `shown` is what each sample shows of every factor.
+fn directions(images: &Block, shown: &[&[f32]], named: &[usize]) -> (Block, Vec<usize>) {
     let dim = images.dimension();
     let mut out = Block::zeros(named.len(), dim);
-    for (row, &factor) in named.iter().enumerate() {
-        let values: Vec<f32> = readings.iter().map(|r| r.values[factor]).collect();
+    let mut owners = Vec::new();
+    for (index, &factor) in named.iter().enumerate() {
+        let values: Vec<f32> = shown.iter().map(|values| values[factor]).collect();
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-        let end = ((END * order.len() as f64) as usize).max(1);
+        let end = (END * order.len() as f64) as usize;
         let (least, most) = match FACTORS[factor].kind {
             FactorKind::Binary => {
                 let split = order.partition_point(|&i| values[i] < 0.5);
@@ -195,15 +207,21 @@ fn directions(images: &Block, readings: &[Reading], named: &[usize]) -> Result<B
             }
             _ => (&order[..end], &order[order.len() - end..]),
         };
+        if least.len().min(most.len()) < LEAST_GROUP {
+            continue;
+        }
+        let row = owners.len();
+        owners.push(index);
         for (group, sign) in [(least, -1.0), (most, 1.0)] {
-            let weight = sign / group.len().max(1) as f32;
+            let weight = sign / group.len() as f32;
             for &i in group {
                 let both = out.row_mut(row).iter_mut().zip(images.row(i));
                 both.for_each(|(o, h)| *o += weight * h);
             }
         }
     }
-    Ok(out.normalised())
+    out.truncate(owners.len());
+    (out.normalised(), owners)
 }
 
 /// Each row outside the span of all others, of unit length again.
@@ -262,24 +280,26 @@ fn try_all(
 /// before, after and along random ones; nothing for no samples.
 fn summary(
     named: &[usize],
+    owners: &[usize],
     [before, after, random]: &[Changes; 3],
 ) -> Option<(Vec<Leak>, [Option<Estimate>; 2], Trial)> {
-    let all = 0..named.len();
-    let together = |changes| Some(Trial::of(changes, all.clone())?.leakage);
-    let leaks = named.iter().enumerate().map(|(d, &factor)| {
-        let before = Trial::of(before, d..d + 1)?;
-        let after = Trial::of(after, d..d + 1)?;
-        Some(Leak {
+    let all: Vec<usize> = (0..owners.len()).collect();
+    let together = |changes| Trial::of(changes, &all, owners);
+    let leaks = named.iter().enumerate().map(|(index, &factor)| {
+        let own = owners.iter().position(|&owner| owner == index);
+        let trial = |changes| Trial::of(changes, &[own?], owners);
+        let both = [trial(before), trial(after)];
+        Leak {
             factor: FACTORS[factor].name.to_owned(),
-            own: [before.own, after.own],
-            others: [before.others, after.others],
-            leakage: [before.leakage, after.leakage],
-        })
+            own: both.map(|t| Some(t?.own)),
+            others: both.map(|t| Some(t?.others)),
+            leakage: both.map(|t| t?.leakage),
+        }
     });
     Some((
-        leaks.collect::<Option<_>>()?,
-        [together(before)?, together(after)?],
-        Trial::of(random, all.clone())?,
+        leaks.collect(),
+        [together(before)?.leakage, together(after)?.leakage],
+        together(random)?,
     ))
 }
 
@@ -301,11 +321,11 @@ mod tests {
         let before = changes(|d, i| [[2.0, either(i)], [1.0, either(i)]][d]);
         let after = changes(|d, i| [[2.0, 0.5 * either(i)], [1.0, -1.0]][d]);
         let random = changes(|_, i| [either(i), either(i)]);
-        let (leaks, all, random) = summary(&[0, 1], &[before, after, random]).unwrap();
+        let (leaks, all, random) = summary(&[0, 1], &[0, 1], &[before, after, random]).unwrap();
         let value = |e: Option<Estimate>| e.map(|e| e.value);
         assert_eq!(leaks[0].leakage.map(value), [Some(0.5), Some(0.25)]);
-        assert_eq!(leaks[1].own.map(|e| e.value), [0.0, -1.0]);
-        assert_eq!(leaks[1].others.map(|e| e.value), [1.0, 1.0]);
+        assert_eq!(leaks[1].own.map(value), [Some(0.0), Some(-1.0)]);
+        assert_eq!(leaks[1].others.map(value), [Some(1.0), Some(1.0)]);
         assert_eq!(leaks[1].leakage, [None, None]);
         // (1 + 1) / (2 + 0), then (½ + 1) / (2 − 1).
         assert_eq!(all.map(|e| e.map(|e| e.value)), [Some(1.0), Some(1.5)]);
@@ -318,11 +338,55 @@ mod tests {
         // Once by a lot, else by little the other way: a mean above the least.
         let own = |i| if i == 0 { 2.0 } else { -0.1 };
         let one = changes(|_, i| [own(i), own(i)]);
-        let trial = Trial::of(&one, 0..2).unwrap();
+        let trial = Trial::of(&one, &[0, 1], &[0, 1]).unwrap();
         assert!(trial.own.value > LEAST_OWN && trial.own.low < 0.0);
         assert_eq!(trial.leakage, None);
-        let (_, all, _) = summary(&[0, 1], &[one.clone(), one.clone(), one]).unwrap();
+        let (_, all, _) = summary(&[0, 1], &[0, 1], &[one.clone(), one.clone(), one]).unwrap();
         assert_eq!(all, [None, None]);
+    }
+
+    /// Three samples that happen to move alike are no leakage.
+    #[test]
+    fn few_samples_have_no_leakage() {
+        let tried = |samples: usize| {
+            let mut found = changes(|d, i| [[2.0 + 0.1 * i as f64, 1.0], [1.0, 2.0]][d]);
+            found.iter_mut().for_each(|d| d.truncate(samples));
+            Trial::of(&found, &[0, 1], &[0, 1]).unwrap()
+        };
+        assert!(tried(8).leakage.is_some());
+        let few = tried(LEAST_TRIED - 1);
+        assert!(few.own.low > 0.0 && few.leakage.is_none());
+    }
+
+    /// The first of two factors has a direction of its own only.
+    #[test]
+    fn what_next_to_no_sample_has_is_not_learnt() {
+        let hat = factor_index("hat").unwrap();
+        let smile = factor_index("smile").unwrap();
+        let images = Block::normals(8, 5, &mut Stream::new(1, "images", 0, 0));
+        let owners = |hats: usize| {
+            let shown = |i: usize| {
+                let mut values = vec![0.0; FACTORS.len()];
+                (values[hat], values[smile]) = (f32::from(u8::from(i < hats)), i as f32);
+                values
+            };
+            let shown: Vec<Vec<f32>> = (0..8).map(shown).collect();
+            let shown: Vec<&[f32]> = shown.iter().map(|values| &**values).collect();
+            directions(&images, &shown, &[hat, smile]).1
+        };
+        assert_eq!(owners(4), [0, 1]);
+        assert_eq!(owners(2), [0, 1]);
+        for hats in [0, 1, 7, 8] {
+            assert_eq!(owners(hats), [1]);
+        }
+        // Its change still counts among those of the others.
+        let one = vec![vec![vec![1.0, 2.0]; 8]];
+        let all = [one.clone(), one.clone(), one];
+        let (leaks, all, random) = summary(&[hat, smile], &[1], &all).unwrap();
+        assert_eq!((leaks[0].own, leaks[0].leakage), ([None; 2], [None; 2]));
+        assert_eq!(leaks[1].leakage.map(|e| e.unwrap().value), [0.5; 2]);
+        assert_eq!(all.map(|e| e.unwrap().value), [0.5; 2]);
+        assert_eq!((random.own.value, random.others.value), (2.0, 1.0));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use techniques::Technique;
 
 use crate::drawing::check_bound;
 use crate::parts::kept;
-use crate::points::indices_at;
+use crate::points::{check_share, indices_at};
 use crate::reader::{Reader, no_truth};
 use crate::{DiffusionModel, InputModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
@@ -75,7 +75,7 @@ pub struct CompareArguments {
     /// Samples that the directions of factors are learnt from
     #[arg(long, default_value_t = 192)]
     pub learn: usize,
-    /// Samples that they are tried on
+    /// Samples that they are tried on; with fewer than 8 there is no leakage
     #[arg(long, default_value_t = 24)]
     pub leak_samples: usize,
     /// Length of Δh when they are tried, as a share of ‖h‖
@@ -157,10 +157,7 @@ pub fn check(arguments: &CompareArguments, model: &DiffusionModel) -> Result<(),
     }
     let shares = arguments.times.iter().map(|at| ("--times", *at));
     for (name, share) in shares.chain([("--at", arguments.at)]) {
-        if !(0.0..=1.0).contains(&share) {
-            let why = format!("{share} does not lie in 0..1");
-            return Err(StudyError::argument(name, why));
-        }
+        check_share(share, name)?;
     }
     if arguments.iterations == 0 || !arguments.iterations.is_multiple_of(2) {
         let why = "must be even: the frames lie at its half and its end";

@@ -1,7 +1,9 @@
 //! The comparison as rows, and as text.
 
 use super::CompareReport;
+use super::claims::LEADING;
 use super::edits::EditRecord;
+use super::leakage::LEAST_TRIED;
 use super::techniques::Technique;
 use crate::pictures::numbers;
 use crate::statistics::Estimate;
@@ -28,7 +30,9 @@ pub struct Row {
     /// Of the successful edits, the share whose direction does the same at
     /// another sample; nothing without successful ones.
     pub transfer: Option<Estimate>,
-    /// Seconds from a sample to the direction.
+    /// Seconds from a sample to the direction. Principal components are
+    /// computed once, for all samples: that time counts in full, so that there
+    /// is no interval.
     pub learning_seconds: Estimate,
     /// Seconds to carry a direction to another sample.
     pub transfer_seconds: Option<Estimate>,
@@ -62,9 +66,13 @@ fn row(technique: Technique, edits: &[&EditRecord]) -> Option<Row> {
         kept: share(|e| e.score.kept)?,
         inside: mean(|e| e.score.inside)?,
         outside: mean(|e| e.score.outside)?,
-        ssim: mean(|e| e.score.ssim)?,
+        ssim: mean(|e| e.score.ssim)?.within(-1.0, 1.0),
         transfer: Estimate::share(again, carried.len()),
-        learning_seconds: mean(|e| e.learning_seconds)?,
+        learning_seconds: match technique {
+            // Nearly all of it is the same in every edit.
+            Technique::Principal => Estimate::alone(mean(|e| e.learning_seconds)?.value),
+            _ => mean(|e| e.learning_seconds)?,
+        },
         transfer_seconds: Estimate::mean(&seconds),
     })
 }
@@ -210,14 +218,13 @@ pub(super) fn leakage(report: &CompareReport) -> Cells {
         "leakage before",
         "after",
     ];
-    // The minus is no hyphen, so that it is not taken for the dash of a range.
-    let signed = |e: Estimate| format!("{e:.2}").replace('-', "−");
-    let maybe = |e: Option<Estimate>| e.map_or_else(|| numbers::NONE.to_owned(), signed);
+    let maybe =
+        |e: Option<Estimate>| e.map_or_else(|| numbers::NONE.to_owned(), |e| format!("{e:.2}"));
     let mut cells = vec![head.map(String::from).to_vec()];
     for leak in &leakage.factors {
         let pairs = [leak.own, leak.others];
         let mut row = vec![numbers::factor_label(&leak.factor).to_owned()];
-        row.extend(pairs.into_iter().flatten().map(signed));
+        row.extend(pairs.into_iter().flatten().map(maybe));
         row.extend(leak.leakage.map(maybe));
         cells.push(row);
     }
@@ -242,15 +249,23 @@ pub(super) fn about(report: &CompareReport) -> [String; 5] {
              face, by the same change inside it where it can. Success: a factor of the part \
              moves (|ρ| ≥ 0.9, at least half a standard deviation), and nothing outside moves \
              beyond the bound of wrong parts. Transfer: of the successful ones, those that do \
-             the same at another sample.",
+             the same at another sample. Learning PCA of h takes most of its time once, for all \
+             samples; that time counts in full here, so it has no interval.",
             report.edits.len() / Technique::ALL.len(),
             report.timestep
         ),
         format!(
             "Tangent spaces of dimension {} at {} samples. Frequency: periods per picture side of \
-             the five leading directions (random ones: {:.2}). Distances: Grassmann, as a share \
+             {} (random ones: {:.2}). Distances: Grassmann, as a share \
              of the largest (random subspaces of X: {:.3}).",
-            spaces.rank, spaces.samples, spaces.random_frequency, spaces.random_distance
+            spaces.rank,
+            spaces.samples,
+            match spaces.rank {
+                1 => "the leading direction".to_owned(),
+                rank => format!("the {} leading directions", rank.min(LEADING)),
+            },
+            spaces.random_frequency,
+            spaces.random_distance
         ),
         format!(
             "The same of other models, each at its own samples, and how far their tangent spaces \
@@ -272,9 +287,11 @@ pub(super) fn about(report: &CompareReport) -> [String; 5] {
             format!(
                 "Directions of factors, learnt from {} samples and tried on {} others with a Δh of \
                  {} of ‖h‖ at every step. Own change: of the direction's factor, in the sense that \
-                 was learnt. Leakage: the mean |change| of the other factors over it; – where \
-                 there is next to no own change, or none within its interval. Random directions \
-                 have the same length, each in the place of one factor's.",
+                 was learnt; – where fewer than 2 of the samples have it, or lack it. Leakage: \
+                 the mean |change| of the other factors over it; – where there is next to no own \
+                 change, or none within its interval, or fewer than {LEAST_TRIED} samples were \
+                 tried. Random directions have the same length, each in the place of one \
+                 factor's.",
                 leakage.learnt, leakage.tried, leakage.strength
             )
         }),

@@ -5,6 +5,7 @@ use super::{Control, Record};
 use crate::evolve::released;
 use crate::evolve::table::Table;
 use crate::pictures::numbers;
+use crate::statistics::half_width;
 use alice_evolution::control::Task;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use std::fmt;
 pub struct Estimate {
     /// The mean.
     pub mean: f64,
-    /// Half of the 95 % interval of the mean: 1.96 standard errors.
+    /// Half of the 95 % interval of the mean, by Student's t; not a number for
+    /// a single seed.
     pub half_width: f64,
     /// What the released experiments report.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,17 +26,9 @@ pub struct Estimate {
 
 impl Estimate {
     fn of(values: &[f64], released: Option<f64>) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
-        let half_width = if values.len() > 1 {
-            1.96 * (squares / (n - 1.0) / n).sqrt()
-        } else {
-            f64::NAN
-        };
         Self {
-            mean,
-            half_width,
+            mean: values.iter().sum::<f64>() / values.len() as f64,
+            half_width: half_width(values).unwrap_or(f64::NAN),
             released,
         }
     }
