@@ -119,12 +119,44 @@ fn what_does_not_steer_is_refused() {
     }
     let ran = home.alice(&format!("{sample} --control lines.png --out bad"));
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("FOLDER=PICTURE"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("MODEL=PICTURE"), "{}", ran.stderr);
     home.tiny_model();
     let ran = home.alice(&format!(
         "sample --model model --control {sd}=lines.png --out bad"
     ));
     check_refusal("a model of pixels", &ran, &["--control", "read text"]);
+}
+
+/// One file with a ControlNet steers, and is no model.
+#[test]
+fn a_controlnet_may_be_a_file() {
+    let home = Home::new();
+    write_picture(&home.path("lines.png"), 24, 16);
+    let file = |name: &str| {
+        let single = checkout("crates/networks/tests/fixtures/single");
+        single.join(name).display().to_string()
+    };
+    let control = file("controlnet_sd1.safetensors");
+    let found = home.json(&format!("model {control}"))["model"].clone();
+    assert_eq!(found["kind"], "controlnet");
+    assert_eq!(found["parts"][0]["class"], "ControlNetModel");
+    assert!(found["parts"][0]["supported"].as_bool().unwrap());
+    let sample = |model: &str, control: &str| {
+        format!(
+            "sample --prompt cat --size 24x16 --out bad --model {model} --control {control}=lines.png"
+        )
+    };
+    // The model's autoencoder is a small one.
+    let words = ["8 times as large", "2 times"];
+    home.refused(&sample(&pipeline("sd"), &control), &words);
+    let words = ["holds a ControlNet", "--control"];
+    home.refused(&sample(&control, &control), &words);
+    let lora = checkout("crates/networks/tests/fixtures/lora/kohya_xl.safetensors");
+    let words = ["LoRA", "kohya_xl"];
+    home.refused(
+        &sample(&pipeline("sd"), &lora.display().to_string()),
+        &words,
+    );
 }
 
 /// Tiles change large pictures, and only those.

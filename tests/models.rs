@@ -66,7 +66,7 @@ fn descriptions_tell_what_a_model_holds() {
 
     for (name, family, prediction) in [
         ("sd1", "Stable Diffusion 1", "epsilon"),
-        ("sd2", "Stable Diffusion 2", "v_prediction"),
+        ("sd2", "Stable Diffusion 2", "epsilon"),
         ("sdxl", "Stable Diffusion XL", "v_prediction"),
     ] {
         let found = describe(&home, &format!("{name}.safetensors"));

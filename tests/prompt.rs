@@ -12,6 +12,14 @@ fn pipeline(name: &str) -> String {
     fixtures.join(name).display().to_string()
 }
 
+/// Says in a pipeline's index which scheduler it has.
+fn name_scheduler(folder: &Path, class: &str) {
+    let path = folder.join("model_index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    index["scheduler"] = json!(["diffusers", class]);
+    fs::write(&path, index.to_string()).unwrap();
+}
+
 /// Schedulers of other programs: one that we do not have is named, and
 /// linspace timesteps do not stand in the way of an inversion.
 #[test]
@@ -23,6 +31,7 @@ fn scheduler_files_are_honoured_or_named() {
     config["_class_name"] = json!("DEISMultistepScheduler");
     config["timestep_spacing"] = json!("linspace");
     fs::write(&file, config.to_string()).unwrap();
+    name_scheduler(&model, "DEISMultistepScheduler");
     let sample = "sample --model sd --prompt cat --steps 4 --size 24x16 --count 1";
     let report = home.json(&format!("{sample} --out run"));
     let notes = report["notes"].to_string();
@@ -60,6 +69,65 @@ fn a_prompt_becomes_pictures_that_repeat() {
             png
         );
     }
+}
+
+/// Guidance up to 1 is the prompt alone, as distilled models are told.
+#[test]
+fn little_guidance_is_the_prompt_alone() {
+    let home = Home::new();
+    let sample = format!(
+        "sample --model {} --prompt cat --negative dog --steps 2 --size 16x16 --count 1 --overwrite --out run",
+        pipeline("sd")
+    );
+    let draw = |guidance: &str| {
+        home.json(&format!("{sample} --guidance={guidance}"));
+        fs::read(home.path("run/latents.safetensors")).unwrap()
+    };
+    let alone = draw("1");
+    assert_eq!(draw("0"), alone);
+    assert_eq!(draw("0.5"), alone);
+    assert_ne!(draw("1.5"), alone);
+    assert_ne!(draw("-1"), alone);
+}
+
+/// Files of 2022 have schedules that diffusers' pipelines of SD 1 and 2 correct,
+/// and the pipeline's index says which scheduler it is.
+#[test]
+fn old_schedules_are_corrected() {
+    let home = Home::new();
+    let folder = home.copy("crates/pipelines/tests/fixtures/sd", "model");
+    let path = folder.join("scheduler/scheduler_config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let sample =
+        "sample --model model --prompt cat --steps 3 --size 16x16 --count 1 --overwrite --out run";
+    let draw = |changes: &[(&str, Value)]| {
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        for (name, value) in changes {
+            config[*name] = value.clone();
+        }
+        fs::write(&path, config.to_string()).unwrap();
+        home.json(sample);
+        fs::read(home.path("run/latents.safetensors")).unwrap()
+    };
+    let ddim = ("_class_name", json!("DDIMScheduler"));
+    let right = [
+        ddim.clone(),
+        ("clip_sample", json!(false)),
+        ("steps_offset", json!(1)),
+    ];
+    let old = [
+        ddim,
+        ("clip_sample", json!(true)),
+        ("steps_offset", json!(0)),
+    ];
+    assert_eq!(draw(&old), draw(&right));
+    name_scheduler(&folder, "EulerDiscreteScheduler");
+    let euler = draw(&right);
+    home.json(&format!("{sample} --sampler euler"));
+    assert_eq!(
+        euler,
+        fs::read(home.path("run/latents.safetensors")).unwrap()
+    );
 }
 
 /// SDXL takes zeros for no negative prompt unless its folder says otherwise,

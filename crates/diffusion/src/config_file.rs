@@ -1,7 +1,7 @@
 //! `scheduler_config.json` of the diffusers layout, read and written.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::config::{BetaSchedule, ScheduleConfig, VarianceType};
 use crate::error::{Error, Result};
@@ -107,7 +107,8 @@ impl ScheduleConfig {
         // Python writes infinities, which JSON does not have.
         let text = text.replace(&format!("{LOWEST:?}"), LOWEST);
         let text = text.replace(LOWEST, &format!("{LOWEST:?}"));
-        let value: Value = serde_json::from_str(&text)?;
+        let fields: Map<String, Value> = serde_json::from_str(&text)?;
+        let value = Value::Object(fields);
         let solver = SolverConfig::from_value(&value)?;
         let file: File = serde_json::from_value(value)?;
         let default = Self::default();

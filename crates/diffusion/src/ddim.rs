@@ -106,6 +106,22 @@ impl Ddim {
         })
     }
 
+    /// The same steps from another timestep on: for a state whose noise is that of
+    /// no timestep of the grid.
+    ///
+    /// # Errors
+    /// [`Error::Timestep`]; [`Error::ZeroSignal`] for ε-prediction at ᾱ = 0.
+    pub fn beginning_at(self, timestep: usize) -> Result<Self> {
+        let stride = self.stride.max(1);
+        let next = |t: &usize| t.checked_sub(stride);
+        let timesteps: Vec<usize> = std::iter::successors(Some(timestep), next).collect();
+        Ok(Self {
+            track: Track::at(self.track.schedule.clone(), &timesteps, self.prediction)?,
+            timesteps,
+            ..self
+        })
+    }
+
     /// σ² at η = 1 of a step from `timestep` to `previous` (`None`: the end).
     ///
     /// # Errors

@@ -34,15 +34,17 @@ pub enum Error {
         /// The value found.
         value: f64,
     },
-    /// A sampler was asked for no steps, or more than there are training steps.
+    /// A sampler was asked for no steps, or more than it finds places for among
+    /// the training steps.
     #[error(
-        "{steps} sampling steps requested; must be between 1 and the {train_steps} training steps"
+        "{steps} sampling steps requested; this sampler takes between 1 and {most} of them on \
+         this model's schedule"
     )]
     Steps {
         /// The number requested.
         steps: usize,
-        /// The number of training steps.
-        train_steps: usize,
+        /// The largest number that it takes.
+        most: usize,
     },
     /// A timestep beyond the schedule.
     #[error("timestep {timestep} is outside the schedule of {train_steps} training steps")]

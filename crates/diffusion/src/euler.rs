@@ -47,13 +47,18 @@ impl Sampler for Euler {
         _history: &mut History,
     ) -> Result<StepOutput> {
         let (sigma, next) = (self.grid.sigma(index)?, self.grid.sigmas[index + 1]);
-        let (here, there) = (Level::of_sigma(sigma), Level::of_sigma(next));
+        let here = Level::of_sigma(sigma);
+        // The last state is x̂₀ with what noise is left, not scaled.
+        let signal = match index + 2 == self.grid.sigmas.len() {
+            true => 1.0,
+            false => Level::of_sigma(next).signal,
+        };
         each_value(model_output, sample, None, |x, output, _| {
             let alpha_bar = here.signal.powi(2);
             let original = self.grid.prediction.original(alpha_bar, x, output);
             let y = x / here.signal;
             let slope = (y - original) / sigma;
-            (there.signal * (y + (next - sigma) * slope), original)
+            (signal * (y + (next - sigma) * slope), original)
         })
     }
 }

@@ -155,7 +155,7 @@ impl Grid {
         if steps == 0 || steps >= last {
             return Err(Error::Steps {
                 steps,
-                train_steps: last.saturating_sub(1),
+                most: last.saturating_sub(1),
             });
         }
         let spacing = config.timestep_spacing.unwrap_or(TimestepSpacing::Linspace);

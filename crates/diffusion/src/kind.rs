@@ -118,7 +118,13 @@ impl SamplerKind {
             Self::Ddpm => Box::new(Ddpm::new(config, steps)?),
             Self::Pndm => Box::new(Pndm::new(config, steps)?),
             Self::Euler => Box::new(Euler::new(&with(solver), steps)?),
-            Self::EulerAncestral => Box::new(EulerAncestral::new(&with(solver), steps)?),
+            Self::EulerAncestral => {
+                // The file's spacing is not diffusers' EulerAncestral's.
+                if !karras {
+                    solver.sigma_spacing = SigmaSpacing::Timesteps;
+                }
+                Box::new(EulerAncestral::new(&with(solver), steps)?)
+            }
             Self::Heun => Box::new(Heun::new(&with(solver), steps)?),
             Self::DpmMultistep => {
                 solver.algorithm = DpmAlgorithm::Deterministic;

@@ -47,7 +47,7 @@ impl Lcm {
         if steps == 0 || steps > original {
             return Err(Error::Steps {
                 steps,
-                train_steps: original,
+                most: original,
             });
         }
         let stride = train_steps / original;

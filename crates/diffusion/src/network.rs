@@ -90,7 +90,7 @@ impl Network {
 
     /// Binds what conditions the model and what it is guided away from, in the
     /// place of what was bound before: each input's name and value, a batch of
-    /// one.
+    /// one. A scale from 0 to 1 guides away from nothing, as in diffusers.
     ///
     /// # Errors
     /// When there is no such input, or it has another shape.
@@ -106,7 +106,7 @@ impl Network {
         for (name, value) in condition {
             self.model.bind(&name, value)?;
         }
-        let needed = guidance.scale != 1.0;
+        let needed = !(0.0..=1.0).contains(&guidance.scale);
         self.opposite = needed.then_some(Opposite {
             inputs: opposite,
             guidance,

@@ -51,6 +51,11 @@ impl Pndm {
     /// # Errors
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        // φ divides by ᾱ, so it has no meaning at none; nor does diffusers' know the field.
+        let config = &ScheduleConfig {
+            rescale_betas_zero_snr: false,
+            ..config.clone()
+        };
         let schedule = config.schedule()?;
         let grid = config.timesteps(steps)?;
         let stride = schedule.train_steps() / steps;

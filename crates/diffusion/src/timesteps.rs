@@ -44,7 +44,10 @@ impl TimestepSpacing {
     /// [`Error::Timestep`] if the offset leaves the schedule.
     pub fn timesteps(self, train_steps: usize, steps: usize, offset: usize) -> Result<Vec<usize>> {
         if steps == 0 || steps > train_steps {
-            return Err(Error::Steps { steps, train_steps });
+            return Err(Error::Steps {
+                steps,
+                most: train_steps,
+            });
         }
         let last = (train_steps - 1) as f64;
         let timesteps: Vec<usize> = match self {

@@ -102,6 +102,35 @@ fn a_sample_does_not_depend_on_its_batch() {
     }
 }
 
+/// From a timestep of the grid as the grid goes on, from another with the noise
+/// of that one.
+#[test]
+fn ddim_begins_anywhere() {
+    let config = ScheduleConfig::default();
+    let ddim = Ddim::new(&config, 20, Eta::Constant(0.0)).unwrap();
+    let on_grid = ddim.clone().beginning_at(600).unwrap();
+    assert_eq!(on_grid.timesteps(), &ddim.timesteps()[7..]);
+    let between = ddim.clone().beginning_at(625).unwrap();
+    assert_eq!(between.timesteps()[..2], [625, 575]);
+    assert_eq!(between.timesteps().last(), Some(&25));
+    // A network that knows the picture leads back to it from either.
+    let (picture, noise) = (0.4f32, -1.3f32);
+    for sampler in [&on_grid, &between] {
+        let schedule = config.schedule().unwrap();
+        let first = sampler.timesteps()[0];
+        let signal = schedule.alpha_bar(first).unwrap();
+        let mut x = (signal.sqrt() as f32) * picture + ((1.0 - signal).sqrt() as f32) * noise;
+        for index in 0..sampler.timesteps().len() {
+            let step = sampler.step(index, &[noise], &[x], None, &mut History::default());
+            x = step.unwrap().prev_sample[0];
+        }
+        let last = schedule.alpha_bar(0).unwrap();
+        let left = (1.0 - last).sqrt() as f32 * noise;
+        assert!((x - picture - left).abs() < 0.02, "{x}");
+    }
+    assert!(ddim.beginning_at(1000).is_err());
+}
+
 #[test]
 fn stopping_and_going_on_equals_going_through() {
     for sampler in samplers() {

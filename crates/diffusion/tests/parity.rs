@@ -2,8 +2,8 @@
 //! The fixtures and the scripts that wrote them are in `fixtures/`.
 
 use alice_diffusion::{
-    Ddim, DdimInverse, Ddpm, Eta, History, Sampler, SamplerKind, ScheduleConfig, StepOutput,
-    TimestepSpacing,
+    Ddim, DdimInverse, Ddpm, Eta, FinalSigma, History, Sampler, SamplerKind, ScheduleConfig,
+    StepOutput, TimestepSpacing,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -202,7 +202,18 @@ fn solvers_of_higher_order() {
                 .step(step, &output, &state, Some(&noise), &mut history)
                 .unwrap();
             state = next.prev_sample;
-            let error = relative_error(&state, expected);
+            // The fixture has every state of Euler's brought to unit variance; the
+            // last is given as it is, with the noise that is left where σ does
+            // not end at 0.
+            let last = kind == SamplerKind::Euler && step + 1 == sequence.states.len();
+            let signal = match config.solver.final_sigma {
+                FinalSigma::Minimum if last => {
+                    config.schedule().unwrap().alpha_bar(0).unwrap().sqrt()
+                }
+                _ => 1.0,
+            };
+            let expected: Vec<f64> = expected.iter().map(|x| x / signal).collect();
+            let error = relative_error(&state, &expected);
             worst = worst.max(error);
             assert!(error <= TOLERANCE, "step {step}: {error:.1e}\n{name}");
         }

@@ -5,7 +5,7 @@ use crate::NetworkError;
 use crate::fields::{Fields, check_range, invalid, name};
 use crate::network::{Architecture, Network};
 use alice_calculus::{Activation, Graph, GraphError, Value};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 const ACTIVATIONS: [(&str, Activation); 2] = [
     ("quick_gelu", Activation::QuickGelu),
@@ -154,7 +154,19 @@ impl ClipTextConfig {
 impl Architecture for ClipTextConfig {
     const FOLDER: &'static str = "text_encoder";
     const WEIGHTS: &'static str = "model.safetensors";
-    const IGNORED: &'static [&'static str] = &["text_model.embeddings.position_ids"];
+
+    /// What stays of the whole CLIP that an encoder was taken from.
+    fn ignored(&self) -> &'static [&'static str] {
+        let names = &[
+            "text_model.embeddings.position_ids",
+            "logit_scale",
+            "text_projection.weight",
+        ];
+        match self.projection_dim {
+            Some(_) => &names[..2],
+            None => names,
+        }
+    }
 
     /// transformers 5 writes a `CLIPTextModel` without the prefix.
     fn rename(name: &str) -> Option<String> {
@@ -168,7 +180,10 @@ impl Architecture for ClipTextConfig {
         fields.choose("model_type", &[("clip_text_model", ())], ())?;
         let base = Self::default();
         let count = |field, default: usize| fields.read(field, default, "a whole number");
-        let projected = fields.choose_each("architectures", &CLASSES, &[false])?;
+        let projected = match fields.read("architectures", Json::Null, "a list")? {
+            Json::Null => Vec::new(),
+            _ => fields.choose_each("architectures", &CLASSES, &[])?,
+        };
         let config = Self {
             vocab_size: count("vocab_size", base.vocab_size)?,
             hidden_size: count("hidden_size", base.hidden_size)?,

@@ -121,6 +121,33 @@ impl Fields {
         })
     }
 
+    /// The value of a field that is one for all blocks, though the file may give
+    /// it once for each.
+    pub(crate) fn read_uniform<T: DeserializeOwned + PartialEq>(
+        &self,
+        field: &'static str,
+        default: T,
+        wanted: &str,
+    ) -> Result<T, NetworkError> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Uniform<T> {
+            All(T),
+            List(Vec<T>),
+        }
+        match self.read(field, Uniform::All(default), wanted)? {
+            Uniform::All(value) => Ok(value),
+            Uniform::List(mut values) => match values.pop() {
+                Some(value) if values.iter().all(|other| *other == value) => Ok(value),
+                _ => Err(invalid(
+                    field,
+                    &self.0[field],
+                    format!("it must be {wanted}"),
+                )),
+            },
+        }
+    }
+
     /// The value of a field that is a side, a pair of sides or null.
     pub(crate) fn read_size(&self, field: &'static str) -> Result<Option<Size>, NetworkError> {
         self.read(field, None, "a whole number, a pair of them or null")

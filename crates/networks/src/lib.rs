@@ -34,7 +34,7 @@ mod unet2d_condition;
 mod weights;
 
 pub use autoencoder_kl::{AutoencoderKL, AutoencoderKLConfig};
-pub use checkpoint::{Checkpoint, Family, Prediction};
+pub use checkpoint::{Checkpoint, ControlFile, Family, Prediction};
 pub use clip_text::{ClipText, ClipTextConfig};
 pub use controlnet::{ControlNet, ControlNetConfig, controlled_graph};
 pub use error::{Mismatch, NetworkError};

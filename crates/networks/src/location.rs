@@ -1,12 +1,13 @@
 //! What a model's name stands for: a folder, a file or an entry of the cache.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, ControlFile, unusual};
 use crate::folder::{ModelFolder, WEIGHTS};
 use crate::network::{Architecture, Network};
 use crate::weights::Weights;
 use crate::{NetworkError, Prediction};
 use alice_runs::disk::{self, is_file, is_folder};
 use alice_runs::{hash, hub};
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// How files that hold Python's pickles end.
@@ -19,6 +20,8 @@ pub enum ModelLocation {
     Folder(PathBuf),
     /// One file with all networks, under the names of the original programs.
     File(Box<Checkpoint>),
+    /// One file with a ControlNet, which is no model by itself.
+    Control(Box<ControlFile>),
 }
 
 impl ModelLocation {
@@ -41,6 +44,10 @@ impl ModelLocation {
                 (Err(NetworkError::Folder { .. }), Some(folder)) => {
                     Ok(Self::Folder(folder.to_path_buf()))
                 }
+                (Err(error @ NetworkError::Folder { .. }), None) => {
+                    let control = ControlFile::open(path)?.ok_or(error)?;
+                    Ok(Self::Control(Box::new(control)))
+                }
                 (Err(error), _) => Err(error),
             };
         }
@@ -61,6 +68,7 @@ impl ModelLocation {
         match self {
             Self::Folder(folder) => folder,
             Self::File(checkpoint) => checkpoint.path(),
+            Self::Control(file) => file.path(),
         }
     }
 
@@ -70,6 +78,7 @@ impl ModelLocation {
         match self {
             Self::Folder(folder) => is_folder(folder.join(part)),
             Self::File(checkpoint) => checkpoint.has(part),
+            Self::Control(_) => part == "controlnet",
         }
     }
 
@@ -87,12 +96,24 @@ impl ModelLocation {
                 let config = A::from_json(&text).map_err(|error| error.at(&files.config))?;
                 Network::with_weights(config, Weights::open(&files.weights)?)
             }
-            Self::File(checkpoint) => {
-                let (config, weights) = checkpoint.part(part)?;
-                let config = A::from_json(&config).map_err(|error| error.at(self.path()))?;
-                Network::with_weights(config, weights)
-            }
+            Self::File(checkpoint) => self.join(checkpoint.part(part)?),
+            Self::Control(file) if self.has(part) => self.join(file.part()?),
+            Self::Control(_) => Err(self.is_no_model()),
         }
+    }
+
+    fn is_no_model(&self) -> NetworkError {
+        let why = "the file holds a ControlNet, which steers a model and is none. Name the model, \
+                   and this file with --control FILE=PICTURE";
+        unusual(self.path(), why)
+    }
+
+    fn join<A: Architecture>(
+        &self,
+        (config, weights): (String, Weights),
+    ) -> Result<Network<A>, NetworkError> {
+        let config = A::from_json(&config).map_err(|error| error.at(self.path()))?;
+        Network::with_weights(config, weights)
     }
 
     /// What a single-file checkpoint's U-Net predicts is taken to be this,
@@ -103,7 +124,8 @@ impl ModelLocation {
         }
     }
 
-    /// The text of the `scheduler_config.json`, and the file that it is from;
+    /// The text of the `scheduler_config.json`, of the class that the pipeline's
+    /// `model_index.json` names, and the file that it is from;
     /// `None` where a folder has none. A single file has that of its family.
     ///
     /// # Errors
@@ -114,10 +136,17 @@ impl ModelLocation {
                 let Some(path) = ModelFolder::find(folder)?.scheduler else {
                     return Ok(None);
                 };
-                let text = disk::read_text(&path)?;
+                let mut text = disk::read_text(&path)?;
+                if let Some(class) = self.index()?["scheduler"][1].as_str()
+                    && let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(&text)
+                    && fields.insert("_class_name".into(), class.into()) != Some(class.into())
+                {
+                    text = Value::Object(fields).to_string();
+                }
                 Ok(Some((path, text)))
             }
             Self::File(checkpoint) => Ok(Some((self.path().to_path_buf(), checkpoint.scheduler()))),
+            Self::Control(_) => Err(self.is_no_model()),
         }
     }
 
@@ -126,15 +155,19 @@ impl ModelLocation {
     /// # Errors
     /// When that file is broken.
     pub fn index_flag(&self, name: &str) -> Result<Option<bool>, NetworkError> {
+        Ok(self.index()?[name].as_bool())
+    }
+
+    /// The pipeline's `model_index.json`; null where there is none.
+    fn index(&self) -> Result<Value, NetworkError> {
         let Self::Folder(folder) = self else {
-            return Ok(None);
+            return Ok(Value::Null);
         };
         let index = folder.join("model_index.json");
         if !is_file(&index) {
-            return Ok(None);
+            return Ok(Value::Null);
         }
-        let index: serde_json::Value = disk::read_json(&index)?;
-        Ok(index[name].as_bool())
+        Ok(disk::read_json(&index)?)
     }
 
     /// The content hash of the file that holds the U-Net.
@@ -155,7 +188,7 @@ impl ModelLocation {
             Self::Folder(folder) => {
                 hash::files(&ModelFolder::find_part(folder, part, WEIGHTS)?.weights)?
             }
-            Self::File(checkpoint) => hash::file(checkpoint.path())?,
+            Self::File(_) | Self::Control(_) => hash::file(self.path())?,
         })
     }
 }

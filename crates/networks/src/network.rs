@@ -14,8 +14,12 @@ pub trait Architecture: Clone {
     const FOLDER: &'static str;
     /// The file of its weights there.
     const WEIGHTS: &'static str = crate::folder::WEIGHTS;
-    /// Tensors of its files that are not weights.
-    const IGNORED: &'static [&'static str] = &[];
+
+    /// Tensors of its files that are no weights of it.
+    #[must_use]
+    fn ignored(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// The graph's name of a tensor that some files name otherwise.
     #[must_use]
@@ -69,7 +73,7 @@ impl<A: Architecture> Network<A> {
     }
 
     pub(crate) fn with_weights(config: A, mut weights: Weights) -> Result<Self, NetworkError> {
-        for name in A::IGNORED {
+        for name in config.ignored() {
             weights.remove(name);
         }
         weights.rename_all(A::rename);

@@ -52,6 +52,31 @@ fn public_models_have_their_number_of_weights() {
     }
 }
 
+/// The same said once for each block, or left to an old version of diffusers.
+#[test]
+fn equal_configs_are_understood() {
+    let [(sd15, _), _, _] = public();
+    let plain = UNet2DConditionConfig::from_json(&sd15.to_string()).unwrap();
+    for (field, value) in [
+        ("cross_attention_dim", json!([768, 768, 768, 768])),
+        ("only_cross_attention", json!([false, false, false, false])),
+        ("mid_block_only_cross_attention", json!(false)),
+        ("mid_block_only_cross_attention", json!(null)),
+    ] {
+        let mut same = sd15.clone();
+        same[field] = value;
+        let found = UNet2DConditionConfig::from_json(&same.to_string());
+        assert_eq!(found.unwrap(), plain, "{field}");
+    }
+    let mut old = sd15;
+    old["sample_size"] = json!(32);
+    for (version, side) in [("0.2.4", 64), ("0.8.1", 64), ("0.9.0", 32), ("1.0", 32)] {
+        old["_diffusers_version"] = json!(version);
+        let found = UNet2DConditionConfig::from_json(&old.to_string()).unwrap();
+        assert_eq!(found.sample_size, Some((side, side)), "{version}");
+    }
+}
+
 #[test]
 fn an_empty_config_is_the_default() {
     let empty = UNet2DConditionConfig::from_json("{}").unwrap();
@@ -71,7 +96,7 @@ fn what_is_not_supported_or_does_not_fit_is_named() {
         ("block_out_channels", json!([320, 640])),
         ("class_embed_type", json!("projection")),
         ("conv_in_kernel", json!(5)),
-        ("cross_attention_dim", json!([768, 768])),
+        ("cross_attention_dim", json!([768, 1024])),
         ("down_block_types", json!(["DownBlock2D"])),
         ("dual_cross_attention", json!(true)),
         ("encoder_hid_dim_type", json!("text_proj")),

@@ -3,8 +3,8 @@
 
 use alice_calculus::{Graph, Model, Parameters, Tensor};
 use alice_networks::{
-    AutoencoderKL, Checkpoint, ClipText, Family, ModelLocation, NetworkError, Prediction,
-    UNet2DCondition,
+    AutoencoderKL, Checkpoint, ClipText, ControlNet, Family, ModelLocation, NetworkError,
+    Prediction, UNet2DCondition, UNet2DConditionConfig,
 };
 use alice_runs::TensorFile;
 use std::fs;
@@ -148,14 +148,22 @@ fn what_is_predicted_is_read_where_it_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sd2.safetensors");
     fs::copy(fixture("sd2.safetensors"), &path).unwrap();
-    assert_eq!(open(&path), Prediction::Velocity);
-    let yaml = "model:\n  params:\n    parameterization: \"eps\"\n";
-    fs::write(folder.path().join("sd2.yaml"), yaml).unwrap();
+    // One that repaints, as SD 2's does by predicting the noise.
     assert_eq!(open(&path), Prediction::Epsilon);
+    let yaml = "model:\n  params:\n    parameterization: \"v\"\n";
+    fs::write(folder.path().join("sd2.yaml"), yaml).unwrap();
+    assert_eq!(open(&path), Prediction::Velocity);
+    fs::write(folder.path().join("sd2.yaml"), yaml.replace("v\"", "eps\"")).unwrap();
     let mut checkpoint = Checkpoint::open(&path).unwrap();
     assert!(checkpoint.scheduler().contains("\"epsilon\""));
     checkpoint.set_prediction(Prediction::Velocity);
     assert!(checkpoint.scheduler().contains("\"v_prediction\""));
+    // Without any signal at the first step PNDM cannot begin.
+    let mut file = TensorFile::read(fixture("sd1.safetensors")).unwrap();
+    file.insert("ztsnr", &[1], vec![1.0]).unwrap();
+    file.write(&path).unwrap();
+    let scheduler = Checkpoint::open(&path).unwrap().scheduler();
+    assert!(scheduler.contains("DDIMScheduler") && scheduler.contains("trailing"));
 }
 
 /// A checkpoint with some tensors taken away, added or renamed.
@@ -197,6 +205,9 @@ fn what_is_missing_or_superfluous_is_named() {
     });
     refused("no U-Net under the original names", &|file| {
         file.tensors.retain(|name, _| !name.starts_with(unet));
+    });
+    refused("Playground", &|file| {
+        file.insert("edm_mean", &[4], vec![0.0; 4]).unwrap();
     });
     refused("upscaler", &|file| {
         file.insert(&format!("{unet}label_emb.weight"), &[2, 2], vec![0.0; 4])
@@ -282,4 +293,54 @@ fn variants_and_shards_are_found() {
     refused("beside it");
     fs::write(&index, "{}").unwrap();
     refused("no weight_map");
+}
+
+/// Under the original names, with and without the prefix of whole checkpoints,
+/// and under diffusers' without a config.
+#[test]
+fn a_controlnet_may_be_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["controlnet_sd1", "controlnet_sdxl"] {
+        let location = ModelLocation::find(fixture(&format!("{name}.safetensors"))).unwrap();
+        let network: ControlNet = location.network("controlnet").unwrap();
+        let io = TensorFile::read(fixture(&format!("{name}.io.safetensors"))).unwrap();
+        let graph = network.config.graph((8, 8), 5).unwrap();
+        let inputs: Vec<_> = graph.inputs().map(|(name, _)| name.to_owned()).collect();
+        let inputs: Vec<_> = inputs.iter().map(|n| (n.as_str(), read(&io, n))).collect();
+        let inputs: Vec<_> = inputs.iter().map(|(name, value)| (*name, value)).collect();
+        let outputs = io
+            .tensors
+            .keys()
+            .filter(|name| name.starts_with("residual."));
+        let outputs: Vec<_> = outputs.collect();
+        assert!(outputs.len() >= 5, "{name}: {}", outputs.len());
+        for output in outputs {
+            let found = evaluate(graph.clone(), &network.parameters, &inputs, output);
+            agree(&format!("{name} {output}"), &found, &read(&io, output));
+        }
+        network.save(folder.path().join(name)).unwrap();
+        let alone = folder.path().join(format!("{name}.safetensors"));
+        fs::copy(
+            folder
+                .path()
+                .join(name)
+                .join("diffusion_pytorch_model.safetensors"),
+            &alone,
+        )
+        .unwrap();
+        let again: ControlNet = ModelLocation::find(&alone)
+            .unwrap()
+            .network("controlnet")
+            .unwrap();
+        assert_eq!(again.config, network.config);
+        assert_eq!(again.parameters.count(), network.parameters.count());
+        let found = evaluate(graph.clone(), &again.parameters, &inputs, "residual.mid");
+        agree(name, &found, &read(&io, "residual.mid"));
+        // It is no model.
+        let refused = location
+            .network::<UNet2DConditionConfig>("unet")
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("--control"), "{refused}");
+    }
 }

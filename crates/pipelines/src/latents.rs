@@ -1,7 +1,7 @@
 //! Between latents and pictures.
 
 use crate::PipelineError;
-use crate::tiling::{Tiles, Tiling};
+use crate::tiling::Tiling;
 use alice_calculus::{Device, Interpreter, Parameters, Tensor, Value};
 use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation};
 use std::collections::BTreeMap;
@@ -122,8 +122,7 @@ impl Latents {
             return Err(PipelineError::part("the picture", why));
         }
         let size = (height / scale, width / scale);
-        let side = tiling.latent_side(self.scale())?;
-        let Some(tiles) = side.and_then(|side| Tiles::cover(size, side)) else {
+        let Some(tiles) = tiling.cut(self.scale(), size)? else {
             let pass = Pass::new(self, device, size, names)?;
             let mut values = Vec::new();
             for i in 0..count {

@@ -136,7 +136,7 @@ impl Encoder {
     ) -> Result<Self, PipelineError> {
         let folder = match location {
             ModelLocation::Folder(folder) => Some(folder.join(tokenizer)),
-            ModelLocation::File(_) => None,
+            ModelLocation::File(_) | ModelLocation::Control(_) => None,
         };
         let tokenizer = folder.map(|f| ClipTokenizer::open(&f)).transpose()?;
         let network: ClipText = location.network(part)?;
@@ -215,7 +215,7 @@ fn of_checkpoint(
 ) -> Result<ClipTokenizer, PipelineError> {
     let family = match location {
         ModelLocation::File(checkpoint) => Some(checkpoint.family()),
-        ModelLocation::Folder(_) => None,
+        ModelLocation::Folder(_) | ModelLocation::Control(_) => None,
     };
     // open_clip's encoders fill prompts up with zeros, OpenAI's with the end.
     let open = part == "text_encoder_2" || family == Some(Family::StableDiffusion2);

@@ -13,7 +13,8 @@ use std::ops::Range;
 /// How large pictures go through an autoencoder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tiling {
-    /// Whole up to [`Tiling::WHOLE`] pixels a side, in tiles of that side beyond.
+    /// Whole up to the pixels of a square of [`Tiling::WHOLE`] a side, in tiles of
+    /// that side beyond.
     #[default]
     Auto,
     /// Always whole, whatever memory that takes.
@@ -23,8 +24,26 @@ pub enum Tiling {
 }
 
 impl Tiling {
-    /// The longest side, in pixels, that goes through whole by default.
+    /// The side of the largest square, in pixels, that goes through whole by
+    /// default, and so does any picture of no more pixels.
     pub const WHOLE: usize = 1024;
+
+    /// The tiles of pictures of `size` latent pixels, each `scale` pixels wide;
+    /// `None` where they go through whole.
+    ///
+    /// # Errors
+    /// Those of [`Self::latent_side`].
+    pub(crate) fn cut(
+        self,
+        scale: usize,
+        size: (usize, usize),
+    ) -> Result<Option<Tiles>, PipelineError> {
+        if self == Self::Auto && size.0 * size.1 <= (Self::WHOLE / scale).pow(2) {
+            return Ok(None);
+        }
+        let side = self.latent_side(scale)?;
+        Ok(side.and_then(|side| Tiles::cover(size, side)))
+    }
 
     /// The side of a tile in latent pixels, each `scale` pixels wide.
     ///
@@ -219,5 +238,10 @@ mod tests {
         for wrong in [0, 500, 8] {
             assert!(Tiling::Tiles(wrong).latent_side(8).is_err());
         }
+        // SDXL's wide sizes have the pixels of its square.
+        let tiled = |tiling: Tiling, size| tiling.cut(8, size).unwrap().is_some();
+        assert!(!tiled(Tiling::Auto, (96, 168)) && !tiled(Tiling::Auto, (128, 128)));
+        assert!(tiled(Tiling::Auto, (128, 136)) && tiled(Tiling::Tiles(512), (96, 168)));
+        assert!(!tiled(Tiling::Never, (512, 512)));
     }
 }

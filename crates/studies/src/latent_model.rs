@@ -15,6 +15,8 @@ use std::path::Path;
 const GUIDANCE: f64 = 7.5;
 /// The same of SDXL.
 const GUIDANCE_XL: f64 = 5.0;
+/// The same of U-Nets that are told it.
+const GUIDANCE_TOLD: f64 = 8.5;
 
 /// A latent diffusion model, opened.
 #[derive(Clone, Debug)]
@@ -65,11 +67,15 @@ impl LatentModel {
         if let Some(prediction) = prediction {
             location.set_prediction(prediction);
         }
-        let Some(schedule) = open_schedule(&location, prediction)? else {
+        let Some(mut schedule) = open_schedule(&location, prediction)? else {
             let why = "has no scheduler/scheduler_config.json, so it is no pipeline folder";
             return Err(StudyError::argument(name.display().to_string(), why));
         };
         let unet: UNet2DCondition = location.network("unet")?;
+        if unet.config.addition_embedding.is_none() && unet.config.time_cond_proj_dim.is_none() {
+            // As diffusers' pipelines of SD 1 and 2 correct the files of 2022.
+            (schedule.clip_sample, schedule.steps_offset) = (false, 1);
+        }
         let zeros = location.index_flag("force_zeros_for_empty_prompt")?;
         let mut model = Self {
             zeros_for_none: unet.config.addition_embedding.is_some() && zeros.unwrap_or(true),
@@ -152,9 +158,11 @@ impl LatentModel {
         &self,
         options: &ModelOptions,
     ) -> Result<(Guidance, (usize, usize), Tiling), StudyError> {
-        let usual = match self.unet.config.addition_embedding {
-            Some(_) => GUIDANCE_XL,
-            None => GUIDANCE,
+        let config = &self.unet.config;
+        let usual = match (config.time_cond_proj_dim, config.addition_embedding) {
+            (Some(_), _) => GUIDANCE_TOLD,
+            (None, Some(_)) => GUIDANCE_XL,
+            (None, None) => GUIDANCE,
         };
         let guidance = Guidance {
             scale: options.guidance.unwrap_or(usual),

@@ -82,10 +82,11 @@ impl Family {
         (side, side)
     }
 
-    /// What its networks predict where nothing says otherwise.
-    pub(super) fn usual_prediction(self) -> Prediction {
+    /// What its networks predict where nothing says otherwise. SD 2 repaints by
+    /// predicting the noise.
+    pub(super) fn usual_prediction(self, unet: &UNet2DConditionConfig) -> Prediction {
         match self {
-            Self::StableDiffusion2 => Prediction::Velocity,
+            Self::StableDiffusion2 if unet.inpainting_channels() == 0 => Prediction::Velocity,
             _ => Prediction::Epsilon,
         }
     }
@@ -136,6 +137,10 @@ pub(super) fn scheduler(family: Family, prediction: Prediction, zero_snr: bool) 
         config["_class_name"] = json!("EulerDiscreteScheduler");
     }
     if zero_snr {
+        // PNDM cannot begin without any signal.
+        if family != Family::StableDiffusionXl {
+            config["_class_name"] = json!("DDIMScheduler");
+        }
         config["rescale_betas_zero_snr"] = json!(true);
         config["timestep_spacing"] = json!("trailing");
     }

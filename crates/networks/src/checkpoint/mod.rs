@@ -5,10 +5,12 @@
 //! and by the family where shapes say nothing.
 
 mod autoencoder;
+mod controlnet;
 mod family;
 mod text;
 mod unet;
 
+pub use controlnet::ControlFile;
 pub use family::{Family, Prediction};
 pub(crate) use unet::original_name as original_unet_name;
 
@@ -17,13 +19,18 @@ use crate::weights::{View, Weights};
 use crate::{AutoencoderKLConfig, NetworkError, UNet2DConditionConfig};
 use alice_calculus::Graph;
 use alice_runs::TensorReader;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use text::Encoder;
 
 const UNET: &str = "model.diffusion_model.";
 const AUTOENCODER: &str = "first_stage_model.";
+/// Tensors of models that are SDXL's in all but their noise levels.
+const OTHER_NOISE: [(&str, &str); 2] = [
+    ("edm_mean", "Playground v2.5 was"),
+    ("edm_vpred.sigma_max", "CosXL was"),
+];
 
 /// A single-file checkpoint whose header is read.
 #[derive(Debug)]
@@ -42,12 +49,17 @@ pub struct Checkpoint {
 struct Shapes<'a> {
     reader: &'a TensorReader,
     prefix: &'a str,
+    /// What the file calls each tensor, where it is not by its name.
+    names: Option<&'a HashMap<String, String>>,
 }
 
 impl<'a> Shapes<'a> {
     fn get(self, name: &str) -> Option<&'a [usize]> {
-        let info = self.reader.get(&format!("{}{name}", self.prefix))?;
-        Some(info.shape)
+        let info = match self.names {
+            Some(names) => self.reader.get(names.get(name)?),
+            None => self.reader.get(&format!("{}{name}", self.prefix)),
+        };
+        Some(info?.shape)
     }
 
     fn has(self, name: &str) -> bool {
@@ -81,6 +93,7 @@ impl Checkpoint {
         let shapes = Shapes {
             reader: &reader,
             prefix: UNET,
+            names: None,
         };
         if !shapes.has("input_blocks.0.0.weight") {
             let seems = match crate::lora::looks_like_lora(&reader) {
@@ -89,10 +102,19 @@ impl Checkpoint {
             };
             return Err(unusual(path, seems));
         }
+        for (name, models) in OTHER_NOISE {
+            if reader.get(name).is_some() {
+                let why = format!(
+                    "its tensor {name} says that it was trained with other noise levels, as \
+                     {models}, which is not supported"
+                );
+                return Err(unusual(path, &why));
+            }
+        }
         let mut unet = unet::config(shapes)?;
         let family = Family::of(&unet);
         let said = family::said_prediction(&reader);
-        let prediction = said.unwrap_or(family.usual_prediction());
+        let prediction = said.unwrap_or(family.usual_prediction(&unet));
         unet.sample_size = Some(family.sample_size(prediction));
         let has = |name| reader.get(name).is_some();
         Ok(Self {
@@ -146,10 +168,16 @@ impl Checkpoint {
     /// The parts that the file holds, named as their folders in a pipeline.
     #[must_use]
     pub fn parts(&self) -> Vec<&'static str> {
-        ["unet", "vae", "text_encoder", "text_encoder_2"]
-            .into_iter()
-            .filter(|part| self.has(part))
-            .collect()
+        [
+            "unet",
+            "vae",
+            "text_encoder",
+            "text_encoder_2",
+            "controlnet",
+        ]
+        .into_iter()
+        .filter(|part| self.has(part))
+        .collect()
     }
 
     /// Whether the file holds a part.
@@ -158,6 +186,7 @@ impl Checkpoint {
         match part {
             "unet" => true,
             "vae" => self.shapes(AUTOENCODER).has("decoder.conv_in.weight"),
+            "controlnet" => controlnet::is_in(&self.reader),
             _ => self.encoder(part).is_some(),
         }
     }
@@ -169,6 +198,7 @@ impl Checkpoint {
         match part {
             "unet" => Some(UNET),
             "vae" => self.has(part).then_some(AUTOENCODER),
+            "controlnet" => Some(self.control().ok()??.prefix()),
             _ => Some(self.encoder(part)?.prefix),
         }
     }
@@ -194,26 +224,27 @@ impl Checkpoint {
     pub(crate) fn part(&self, part: &str) -> Result<(String, Weights), NetworkError> {
         match part {
             "unet" => {
-                let rename =
-                    |name: &str| Some((unet::original_name(&self.unet, name)?, View::Whole));
-                let weights = self.weights(UNET, &self.unet.smallest()?, rename, &[]);
+                let rename = |name: &str| unet::original_name(&self.unet, name);
+                let weights = renamed(&self.reader, UNET, &self.unet.smallest()?, rename, &[]);
                 Ok((self.unet.to_json(), weights))
             }
             "vae" if self.has(part) => {
                 let config = autoencoder::config(self.shapes(AUTOENCODER), self.family)?;
-                let rename =
-                    |name: &str| Some((autoencoder::original_name(&config, name)?, View::Whole));
+                let rename = |name: &str| autoencoder::original_name(&config, name);
                 let skipped = ["model_ema.", "loss."];
-                let weights = self.weights(AUTOENCODER, &config.smallest()?, rename, &skipped);
+                let graph = config.smallest()?;
+                let weights = renamed(&self.reader, AUTOENCODER, &graph, rename, &skipped);
                 Ok((AutoencoderKLConfig::to_json(&config), weights))
             }
+            "controlnet" => self.control()?.ok_or_else(|| self.lacks(part))?.part(),
             _ => {
                 let encoder = self.encoder(part).ok_or_else(|| self.lacks(part))?;
                 let config = encoder.config(self.shapes(encoder.prefix))?;
                 let rename = |name: &str| encoder.original_name(name);
                 let skipped = encoder.skipped(&config);
                 let skipped: Vec<_> = skipped.iter().map(String::as_str).collect();
-                let weights = self.weights(encoder.prefix, &config.smallest()?, rename, &skipped);
+                let graph = config.smallest()?;
+                let weights = below(&self.reader, encoder.prefix, &graph, rename, &skipped);
                 Ok((config.to_json(), weights))
             }
         }
@@ -223,7 +254,12 @@ impl Checkpoint {
         Shapes {
             reader: &self.reader,
             prefix,
+            names: None,
         }
+    }
+
+    fn control(&self) -> Result<Option<ControlFile>, NetworkError> {
+        ControlFile::of(&self.reader)
     }
 
     fn encoder(&self, part: &str) -> Option<Encoder> {
@@ -237,37 +273,49 @@ impl Checkpoint {
         );
         unusual(self.path(), &why)
     }
+}
 
-    /// The tensors below a prefix that a graph needs, under its names, and
-    /// the rest under theirs, apart from those whose names begin as `skipped`.
-    fn weights(
-        &self,
-        prefix: &str,
-        graph: &Graph,
-        rename: impl Fn(&str) -> Option<(String, View)>,
-        skipped: &[&str],
-    ) -> Weights {
-        let mut weights = Weights::new(self.path());
-        let mut used = HashSet::new();
-        for spec in graph.parameters() {
-            if let Some((original, view)) = rename(&spec.name) {
-                let inside = format!("{prefix}{original}");
-                weights.insert(&spec.name, &self.reader, &inside, view);
-                used.insert(inside);
-            }
+/// The tensors below a prefix that a graph needs, under its names, and the rest
+/// under theirs, apart from those whose names begin as `skipped`.
+fn below(
+    reader: &Arc<TensorReader>,
+    prefix: &str,
+    graph: &Graph,
+    rename: impl Fn(&str) -> Option<(String, View)>,
+    skipped: &[&str],
+) -> Weights {
+    let mut weights = Weights::new(reader.path());
+    let mut used = HashSet::new();
+    for spec in graph.parameters() {
+        if let Some((original, view)) = rename(&spec.name) {
+            let inside = format!("{prefix}{original}");
+            weights.insert(&spec.name, reader, &inside, view);
+            used.insert(inside);
         }
-        for (name, _) in self.reader.tensors() {
-            let rest = name.strip_prefix(prefix).filter(|_| !used.contains(name));
-            if rest.is_some_and(|rest| !skipped.iter().any(|skip| rest.starts_with(skip))) {
-                weights.insert(name, &self.reader, name, View::Whole);
-            }
-        }
-        weights
     }
+    for (name, _) in reader.tensors() {
+        let rest = name.strip_prefix(prefix).filter(|_| !used.contains(name));
+        if rest.is_some_and(|rest| !skipped.iter().any(|skip| rest.starts_with(skip))) {
+            weights.insert(name, reader, name, View::Whole);
+        }
+    }
+    weights
+}
+
+/// [`below`] where each tensor is a whole one of the file.
+fn renamed(
+    reader: &Arc<TensorReader>,
+    prefix: &str,
+    graph: &Graph,
+    rename: impl Fn(&str) -> Option<String>,
+    skipped: &[&str],
+) -> Weights {
+    let rename = |name: &str| Some((rename(name)?, View::Whole));
+    below(reader, prefix, graph, rename, skipped)
 }
 
 /// The error of a file that is not what is looked for.
-fn unusual(path: &Path, why: &str) -> NetworkError {
+pub(crate) fn unusual(path: &Path, why: &str) -> NetworkError {
     NetworkError::Folder {
         path: path.to_path_buf(),
         why: why.to_owned(),

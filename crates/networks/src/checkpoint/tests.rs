@@ -1,6 +1,7 @@
 //! The names and configs of the public models, against diffusers.
 
 use super::*;
+use crate::ControlNetConfig;
 use alice_runs::hash;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,6 +20,20 @@ const SDXL: &str = r#"{"attention_head_dim": [5, 10, 20], "cross_attention_dim":
 
 fn unet(text: &str) -> UNet2DConditionConfig {
     UNet2DConditionConfig::from_json(text).unwrap()
+}
+
+/// The ControlNet of a public U-Net, as its shapes tell it.
+fn controlnet(text: &str) -> ControlNetConfig {
+    let encoder = unet(text);
+    ControlNetConfig {
+        conditioning_channels: 3,
+        conditioning_embedding_out_channels: vec![16, 32, 96, 256],
+        encoder: UNet2DConditionConfig {
+            out_channels: encoder.in_channels,
+            sample_size: None,
+            ..encoder
+        },
+    }
 }
 
 fn vae(scaling_factor: f64) -> AutoencoderKLConfig {
@@ -54,6 +69,12 @@ fn names_are_those_of_diffusers_converters() {
         let rename = |name: &str| unet::original_name(&config, name);
         check(&format!("{name} unet"), config.smallest().unwrap(), &rename);
     }
+    for (name, text) in [("sd1", SD1), ("sd2", SD2), ("sdxl", SDXL)] {
+        let config = controlnet(text);
+        let rename = |name: &str| controlnet::original_name(&config.encoder, name);
+        let graph = config.smallest().unwrap();
+        check(&format!("{name} controlnet"), graph, &rename);
+    }
     let config = vae(0.18215);
     let rename = |name: &str| autoencoder::original_name(&config, name);
     check("sd1 vae", config.smallest().unwrap(), &rename);
@@ -75,6 +96,31 @@ fn write_hollow(path: &Path, tensors: &BTreeMap<String, Vec<usize>>) {
         .unwrap();
     file.write_all(header.as_bytes()).unwrap();
     file.set_len((8 + header.len() + end) as u64).unwrap();
+}
+
+/// Under the original names with and without their prefix, and under diffusers'.
+#[test]
+fn controlnets_are_told_from_the_shapes_of_public_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in [SD1, SD2, SDXL] {
+        let config = controlnet(text);
+        for prefix in [Some("control_model."), Some(""), None] {
+            let name = |name: &str| match prefix {
+                Some(prefix) => {
+                    let name = controlnet::original_name(&config.encoder, name);
+                    format!("{prefix}{}", name.unwrap())
+                }
+                None => name.to_owned(),
+            };
+            let graph = config.smallest().unwrap();
+            let tensors = graph.parameters().iter();
+            let tensors = tensors.map(|spec| (name(&spec.name), spec.kind.file_dims()));
+            let path = folder.path().join("hollow.safetensors");
+            write_hollow(&path, &tensors.collect());
+            let found = ControlFile::open(&path).unwrap().unwrap();
+            assert_eq!(found.config(), &config, "{prefix:?}");
+        }
+    }
 }
 
 /// From the shapes of a public model back to its config.

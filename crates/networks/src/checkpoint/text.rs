@@ -80,6 +80,7 @@ impl Encoder {
             let shapes = Shapes {
                 reader,
                 prefix: encoder.prefix,
+                names: None,
             };
             if shapes.has(table) {
                 return Some(encoder);

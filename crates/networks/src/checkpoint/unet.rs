@@ -112,6 +112,19 @@ struct Level {
 
 /// The config that the shapes tell, without a sample size.
 pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkError> {
+    let config = UNet2DConditionConfig {
+        out_channels: shapes.extent("out.2.weight", 0)?,
+        ..encoder(shapes)?
+    };
+    config
+        .check()
+        .map_err(|error| error.at(shapes.reader.path()))?;
+    Ok(config)
+}
+
+/// What the shapes of the way down tell; the way up is taken to be its mirror,
+/// and what comes out to have the channels of what goes in.
+pub(super) fn encoder(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkError> {
     let wrong = |why: &str| unusual(shapes.reader.path(), why);
     let levels = levels(shapes)?;
     let depth = |block: &str| {
@@ -160,9 +173,10 @@ pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkErr
             HEADS
         }
     };
-    let config = UNet2DConditionConfig {
-        in_channels: shapes.extent("input_blocks.0.0.weight", 1)?,
-        out_channels: shapes.extent("out.2.weight", 0)?,
+    let in_channels = shapes.extent("input_blocks.0.0.weight", 1)?;
+    Ok(UNet2DConditionConfig {
+        in_channels,
+        out_channels: in_channels,
         up_block_types: types.iter().rev().copied().collect(),
         down_block_types: types,
         layers_per_block: levels.iter().map(|level| level.layers).collect(),
@@ -182,11 +196,7 @@ pub(super) fn config(shapes: Shapes) -> Result<UNet2DConditionConfig, NetworkErr
         use_linear_projection: linear,
         addition_embedding: addition,
         ..UNet2DConditionConfig::default()
-    };
-    config
-        .check()
-        .map_err(|error| error.at(shapes.reader.path()))?;
-    Ok(config)
+    })
 }
 
 /// The most groups up to 32 that divide the channels of every block.

@@ -7,7 +7,7 @@ use crate::unet2d::{ClassEmbedding, TimeConditioning};
 use serde_json::{Value, json};
 
 /// Fields that change the network, with the only value we know how to build.
-const FIXED: [(&str, &str); 17] = [
+const FIXED: [(&str, &str); 15] = [
     ("time_embedding_type", "\"positional\""),
     ("attention_type", "\"default\""),
     ("encoder_hid_dim", "null"),
@@ -17,8 +17,6 @@ const FIXED: [(&str, &str); 17] = [
     ("reverse_transformer_layers_per_block", "null"),
     ("time_embedding_act_fn", "null"),
     ("timestep_post_act", "null"),
-    ("mid_block_only_cross_attention", "null"),
-    ("only_cross_attention", "false"),
     ("dual_cross_attention", "false"),
     ("class_embeddings_concat", "false"),
     ("resnet_skip_time_act", "false"),
@@ -54,6 +52,14 @@ impl UNet2DConditionConfig {
         for (field, only) in FIXED {
             fields.require(field, only)?;
         }
+        for field in ["only_cross_attention", "mid_block_only_cross_attention"] {
+            if fields
+                .read_uniform(field, Some(false), "false")?
+                .unwrap_or(false)
+            {
+                return Err(invalid(field, true, "supported: false"));
+            }
+        }
         let base = Self::default();
         let whole = "a whole number";
         let count = |field, default: usize| fields.read(field, default, whole);
@@ -67,7 +73,7 @@ impl UNet2DConditionConfig {
         )?;
         let blocks = block_out_channels.len();
         let config = Self {
-            sample_size: fields.read_size("sample_size")?.map(Size::sides),
+            sample_size: read_sample_size(fields)?,
             in_channels: count("in_channels", base.in_channels)?,
             out_channels: count("out_channels", base.out_channels)?,
             center_input_sample: flag("center_input_sample", base.center_input_sample)?,
@@ -86,7 +92,11 @@ impl UNet2DConditionConfig {
             dropout: number("dropout", base.dropout)?,
             norm_num_groups: count("norm_num_groups", base.norm_num_groups)?,
             norm_eps: number("norm_eps", base.norm_eps)?,
-            cross_attention_dim: count("cross_attention_dim", base.cross_attention_dim)?,
+            cross_attention_dim: fields.read_uniform(
+                "cross_attention_dim",
+                base.cross_attention_dim,
+                "a whole number, the same for all blocks",
+            )?,
             transformer_layers_per_block: fields.read_each(
                 "transformer_layers_per_block",
                 1,
@@ -155,6 +165,20 @@ impl UNet2DConditionConfig {
             "use_linear_projection": self.use_linear_projection,
         })
     }
+}
+
+/// Files older than diffusers 0.9 name a smaller size than the 64 that SD 1 was
+/// trained at; its pipelines take them to mean that.
+fn read_sample_size(fields: &Fields) -> Result<Option<(usize, usize)>, NetworkError> {
+    let size = fields.read_size("sample_size")?;
+    let version: Value = fields.read("_diffusers_version", Value::Null, "text")?;
+    let mut numbers = version.as_str().unwrap_or_default().split('.');
+    let mut number = || numbers.next().and_then(|n| n.parse::<u32>().ok());
+    let old = matches!((number(), number()), (Some(0), Some(0..9)));
+    Ok(match size {
+        Some(Size::Side(0..64)) if old => Some((64, 64)),
+        size => size.map(Size::sides),
+    })
 }
 
 /// `null` means none; a missing field means diffusers' default.
