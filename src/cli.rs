@@ -330,6 +330,10 @@ Examples:
         /// A run folder, a picture that Alice made or a recipe.json
         #[arg(value_name = "PNG|RUN")]
         path: PathBuf,
+        /// Run the program that a recipe of `evolve --problem 'cmd …'` names: whoever wrote the
+        /// recipe chose it
+        #[arg(long)]
+        run_program: bool,
         #[command(flatten)]
         model: ModelPath,
         #[command(flatten)]
@@ -375,7 +379,8 @@ pub struct ModelOption {
     /// What they do not show
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub negative: Option<String>,
-    /// How strongly the prompt counts [default: 7.5]
+    /// How strongly the prompt counts; from 0 to 1 there is the prompt alone [default: 7.5, 5 of
+    /// SDXL, 8.5 of models told it]
     #[arg(
         long,
         value_name = "SCALE",
@@ -413,18 +418,18 @@ pub struct ModelOption {
         help_heading = "Model"
     )]
     pub lora: Vec<LoraOption>,
-    /// Steer the pictures by a ControlNet that is shown a picture, as much as SCALE says (1 as
-    /// trained); may be given several times
+    /// Steer the pictures by a ControlNet, a folder or a file, that is shown a picture, as much as
+    /// SCALE says (1 as trained); may be given several times
     #[arg(
         long,
-        value_name = "FOLDER=PICTURE[:SCALE]",
+        value_name = "MODEL=PICTURE[:SCALE]",
         requires = "model",
         help_heading = "Model"
     )]
     pub control: Vec<ControlOption>,
 }
 
-/// `FOLDER=PICTURE` or `FOLDER=PICTURE:SCALE`.
+/// `MODEL=PICTURE` or `MODEL=PICTURE:SCALE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControlOption(ControlReference);
 
@@ -433,7 +438,7 @@ impl FromStr for ControlOption {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((model, rest)) = text.split_once('=') else {
-            return Err("write it as FOLDER=PICTURE or FOLDER=PICTURE:SCALE".to_owned());
+            return Err("write it as MODEL=PICTURE or MODEL=PICTURE:SCALE".to_owned());
         };
         let split = rest.rsplit_once(':');
         let scaled = split.and_then(|(file, scale)| Some((file, scale.parse().ok()?)));

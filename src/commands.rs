@@ -41,9 +41,17 @@ pub fn run(cli: Cli) -> Result<Answer, StudyError> {
                 report.to_string(),
             )
         }
-        Command::Replay { path, model, place } => {
-            let mut path = path;
+        Command::Replay {
+            path,
+            run_program,
+            model,
+            place,
+        } => {
+            let mut path = replay::original(path);
             let mut job = replay::job(&path)?;
+            if !run_program {
+                replay::require_no_program(&job)?;
+            }
             if model.prediction.is_some() {
                 job.options.prediction = model.options().prediction;
             }

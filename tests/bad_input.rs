@@ -5,6 +5,7 @@ mod common;
 
 use alice_runs::TensorFile;
 use common::{Home, check_refusal, files, ramp, temporary_files, write_picture, write_tensors};
+use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
@@ -225,16 +226,23 @@ fn schedulers_that_are_not_supported() {
         ),
         ("\"beta_end\": 0.02", "\"beta_end\": 2.0", "beta"),
         ("\"v_prediction\"", "\"dreams\"", "dreams"),
-        (
-            "\"DDPMScheduler\"",
-            "\"FlowMatchEulerDiscreteScheduler\"",
-            "FlowMatch",
-        ),
         ("}", "", "scheduler"),
     ] {
         fs::write(&path, text.replace(from, to)).unwrap();
         home.refused(SAMPLE, &["scheduler_config.json", word]);
     }
+    fs::write(&path, "[]").unwrap();
+    home.refused(SAMPLE, &["scheduler_config.json", "map"]);
+    // The index of a pipeline says which scheduler it is.
+    let index = home.path("model/model_index.json");
+    let flow = "FlowMatchEulerDiscreteScheduler";
+    fs::write(&path, &text).unwrap();
+    fs::write(
+        &index,
+        json!({ "scheduler": ["diffusers", flow] }).to_string(),
+    )
+    .unwrap();
+    home.refused(SAMPLE, &["scheduler_config.json", flow]);
 }
 
 #[test]
@@ -268,7 +276,57 @@ fn arguments_that_make_no_sense() {
     home.refused("edit a.png --model model --at 0", &["--at"]);
     home.refused("edit a.png --model model --strength=-1", &["--strength"]);
     home.refused("edit a.png --model model --frames 3", &["--frames"]);
+    let empty = [("latents", &[0, 3, 8, 8][..], Vec::new())];
+    write_tensors(&home.path("empty"), &empty);
+    home.refused(
+        "sample --model model --input empty",
+        &["empty", "no sample"],
+    );
     assert!(!home.path("runs").exists());
+}
+
+/// A share of the schedule is refused by one rule, whichever verb takes it.
+#[test]
+fn shares_lie_above_0_and_at_most_at_1() {
+    let (home, _, _) = with_model();
+    write_picture(&home.path("a.png"), 8, 8);
+    for command in [
+        "compare --at",
+        "compare --times",
+        "discover --model model --at",
+        "edit a.png --model model --at",
+        "global --model model --at",
+        "hspace --model model --at",
+        "measure --at",
+        "survey --from",
+        "transport --model model --at",
+        "treat --model model --at",
+    ] {
+        let option = command.rsplit(' ').next().unwrap();
+        for share in ["0", "1.5", "NaN"] {
+            home.refused(
+                &format!("{command} {share} --out none"),
+                &[option, share, "must lie above 0 and at most at 1"],
+            );
+        }
+    }
+    assert!(!home.path("none").exists());
+}
+
+/// Counts beyond all reason and counts of nothing are told the same.
+#[test]
+fn counts_lie_within_one_range() {
+    let (home, _, _) = with_model();
+    for count in ["0", "100000000"] {
+        home.refused(
+            &format!("sample --model model --count {count}"),
+            &["--count", count, "between 1 and 1000000"],
+        );
+    }
+    home.refused(
+        "sample --steps 1000 --sampler heun",
+        &["1000", "this sampler takes between 1 and"],
+    );
 }
 
 #[test]
@@ -490,6 +548,10 @@ fn numbers_beyond_all_reason() {
         ),
         ("discover --model model --reach 1e30".to_owned(), "--reach"),
         ("discover --model model --walks 0".to_owned(), "--walks"),
+        (
+            "discover --model model --tolerance 1e-7".to_owned(),
+            "--tolerance",
+        ),
         (format!("measure --samples {HUGE}"), "--samples"),
         (format!("measure --rank {HUGE}"), "--rank"),
         ("measure --random 3073".to_owned(), "--random"),
@@ -507,7 +569,10 @@ fn numbers_beyond_all_reason() {
             "step of its own",
         ),
         (format!("treat --learn {HUGE}"), "--learn"),
-        ("treat --learn 30".to_owned(), "--components"),
+        (
+            "treat --learn 30 --components 16".to_owned(),
+            "--components",
+        ),
     ] {
         home.refused(&format!("{command} --out none"), &[word]);
         assert!(!home.path("none").exists(), "{command}");

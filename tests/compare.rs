@@ -49,6 +49,8 @@ fn claims_are_measured_without_an_instrument() {
     for file in ["report.html", "compare.md", "frequency.svg", "paths.svg"] {
         assert!(home.path("run").join(file).is_file(), "{file}");
     }
+    let tables = fs::read_to_string(home.path("run/compare.md")).unwrap();
+    assert!(tables.contains("the 3 leading directions"), "{tables}");
     assert!(!home.path("run/success.svg").exists());
 }
 
@@ -254,8 +256,8 @@ fn surveys_read_what_was_drawn() {
     assert_eq!(number(&near["report"]["sound"]), 1.0);
     assert!(number(&near["report"]["from"]) <= 100.0);
     assert!(number(&near["report"]["distances"][2]) < number(&plain[2]));
-    home.refused(&format!("{few} --from 2"), &["--from", "0..1"]);
-    home.refused(&format!("{few} --from 0"), &["--from", "0..1"]);
+    home.refused(&format!("{few} --from 2"), &["--from", "above 0"]);
+    home.refused(&format!("{few} --from 0"), &["--from", "above 0"]);
     home.refused(
         &format!("{few} --sampler unipc --eta 1"),
         &["--eta", "UniPC"],

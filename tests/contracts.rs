@@ -307,4 +307,16 @@ fn text_for_people_names_the_folder() {
     assert!(ran.stdout.contains("runs/world-001"), "{}", ran.stdout);
     let again = home.alice("world --size 8 --count 4");
     assert!(again.stdout.contains("runs/world-002"), "{}", again.stdout);
+    home.tiny_model();
+    let found = home.alice("discover --model model --rank 2 --steps 4 --basis-only --sample 1");
+    for word in [
+        "directions of sample 1 at timestep ",
+        "\nbasis.safetensors, ",
+    ] {
+        assert!(found.stdout.contains(word), "{word}: {}", found.stdout);
+    }
+    let one = home.alice("sample --model model --count 1 --steps 1");
+    assert!(one.stdout.contains("in 1 DDIM step,"), "{}", one.stdout);
+    let one = home.alice("grid --model model --x steps=1");
+    assert!(one.stdout.contains("1 cell by model, "), "{}", one.stdout);
 }

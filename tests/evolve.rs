@@ -65,11 +65,15 @@ fn without_a_problem_all_functions_are_shown() {
         alice_runs::picture::read_png(home.path("run").join(name)).unwrap();
     }
     let page = fs::read_to_string(home.path("run/report.html")).unwrap();
-    assert!(page.contains("himmelblau") && page.contains("35.5"));
+    // The released figures are of other settings than these.
+    assert!(page.contains("himmelblau") && !page.contains("35.5") && !page.contains("released"));
     // Nothing is fetched from anywhere.
     assert!(!page.contains("src=\"http") && !page.contains("href=\"http"));
     let text = home.alice(&format!("{SMALL} --out text"));
     assert!(text.stdout.contains("rastrigin"), "{}", text.stdout);
+    assert!(!text.stdout.contains("released"), "{}", text.stdout);
+    let text = home.alice("evolve --out papers").stdout;
+    assert!(text.contains("released") && text.contains("35.5"), "{text}");
 }
 
 #[test]
@@ -132,6 +136,14 @@ fn a_finished_run_can_be_continued() {
             &words,
         );
     }
+    // One generation would return the noised population.
+    home.refused(
+        &format!(
+            "evolve --population 64 --problem ackley {} --out none",
+            on.replace("--generations 5", "--generations 1")
+        ),
+        &["--generations", "at least 2"],
+    );
 }
 
 #[test]

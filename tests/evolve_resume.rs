@@ -207,7 +207,13 @@ done
         recipe["arguments"]["bounds"],
         serde_json::json!([-1.0, 3.0, 10.0, 20.0])
     );
-    let replay = home.json("replay run --out replayed");
+    // Somebody else's recipe does not run a program unasked.
+    home.refused(
+        "replay run --out replayed",
+        &["sh fitness.sh", "--run-program"],
+    );
+    assert_eq!(fs::read_to_string(home.path("asked")).unwrap(), asked);
+    let replay = home.json("replay run --out replayed --run-program");
     assert_eq!(replay["replay"]["different"], serde_json::json!([]));
 }
 
@@ -294,4 +300,36 @@ done
             assert!((100.0..=100.5).contains(&x.as_f64().unwrap()), "{line}");
         }
     }
+}
+
+/// Points may leave the bounds where nothing keeps them; that the best one did
+/// is said.
+#[test]
+fn a_best_point_outside_the_bounds_is_told() {
+    let home = Home::new();
+    let script = "while read -r line; do echo '{\"fitness\": [1, 2, 3, 4, 5, 6]}'; done";
+    fs::write(home.path("fitness.sh"), script).unwrap();
+    let run = |options: &str| -> Ran {
+        let mut command = home.command(&format!(
+            "evolve --population 6 --generations 3 --bounds 0,1 {options} --out run --overwrite --problem"
+        ));
+        command.arg("cmd sh fitness.sh").output().unwrap().into()
+    };
+    let mut left = 0;
+    for seed in 0..4 {
+        let found = report(&run(&format!("--seed {seed} --json")));
+        let point = found["best_point"].as_array().unwrap().iter();
+        let outside = point
+            .map(|x| x.as_f64().unwrap())
+            .any(|x| !(0.0..=1.0).contains(&x));
+        assert_eq!(found.get("outside").is_some(), outside, "seed {seed}");
+        let text = run(&format!("--seed {seed}")).stdout;
+        assert_eq!(text.contains("outside --bounds"), outside, "{text}");
+        let page = fs::read_to_string(home.path("run/report.html")).unwrap();
+        assert_eq!(page.contains("outside --bounds"), outside, "seed {seed}");
+        left += usize::from(outside);
+        let kept = report(&run(&format!("--seed {seed} --constraint clamp --json")));
+        assert!(kept.get("outside").is_none(), "seed {seed}");
+    }
+    assert!(left > 0);
 }

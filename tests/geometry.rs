@@ -142,8 +142,7 @@ fn a_concept_is_measured_along_pictures() {
     let png = alice_runs::picture::encode_png("c.png", &other, &Default::default()).unwrap();
     fs::write(home.path("c.png"), png).unwrap();
     home.json("discover --model model --basis-only --rank 3 --steps 10 --out basis");
-    let measure = "measure --model model --rank 4 --steps 10 --at 0.6 \
-                   --concept basis/basis.safetensors";
+    let measure = "measure --model model --rank 4 --steps 10 --concept basis/basis.safetensors";
     let report = home.json(&format!(
         "{measure} --direction 1 --pictures a.png b.png c.png --out m"
     ));
@@ -160,13 +159,23 @@ fn a_concept_is_measured_along_pictures() {
     assert!(at(2, "step") > 0.0 && at(2, "amount").abs() <= at(2, "step") + 1e-5);
     assert!((report["length"].as_f64().unwrap() - at(2, "step")).abs() < 1e-9);
     home.refused(
-        &format!("{measure} --direction 3 --pictures a.png"),
+        &format!("{measure} --direction 3 --pictures a.png b.png"),
         &["--direction", "0 to 2"],
+    );
+    // One picture is no path, and a file that says where it was found is
+    // measured there.
+    home.refused(
+        &format!("{measure} --pictures a.png"),
+        &["--pictures", "two"],
+    );
+    home.refused(
+        &format!("{measure} --at 0.3 --pictures a.png b.png"),
+        &["--at", "basis.safetensors", "timestep 600"],
     );
     write_picture(&home.path("small.png"), 4, 4);
     home.refused(
         &format!("{measure} --pictures a.png small.png"),
-        &["small.png", "8 × 8"],
+        &["small.png", "Crop and scale it to that size first"],
     );
     let alone = home.alice(measure);
     assert_eq!(alone.code, Some(2), "{alone:?}");
@@ -350,7 +359,7 @@ fn a_basis_of_another_model_is_refused() {
     for verb in [EDIT, "transport --model model --rank 4 --steps 10"] {
         home.refused(&format!("{verb} {basis}"), &["basis.safetensors", "a-cat"]);
     }
-    let concept = "--concept basis/basis.safetensors --pictures a.png --steps 10 --rank 4";
+    let concept = "--concept basis/basis.safetensors --pictures a.png a.png --steps 10 --rank 4";
     home.refused(&format!("measure --model model {concept}"), &["a-cat"]);
 }
 
@@ -395,10 +404,33 @@ fn a_direction_travels() {
         &["--direction", "0 to 2"],
     );
     write_tensors(&home.path("bad"), &[("left", &[1, 5][..], vec![1.0; 5])]);
-    let bad = "transport --model model --rank 4 --basis bad";
-    home.refused(bad, &["dimension", "5"]);
+    let bad = "transport --model model --rank 4 --basis bad --out none";
+    home.refused(bad, &["bad", "5 dimensions"]);
     let told = home.alice(bad).stderr;
     assert!(!told.contains("raise --rank"), "{told}");
+    // Directions of another space, and one that is none, are told at once.
+    home.json("discover --model model --basis-only --space pooled --rank 2 --steps 5 --out pooled");
+    let pooled = "pooled/basis.safetensors";
+    let words = [
+        "pooled/basis.safetensors",
+        "pooled bottleneck",
+        "--space full",
+    ];
+    home.refused(
+        &format!("transport --model model --basis {pooled} --out none"),
+        &words,
+    );
+    home.refused(
+        &format!("measure --model model --concept {pooled} --pictures a.png a.png --out none"),
+        &words,
+    );
+    let zero = vec![0.0; left.shape[1]];
+    write_tensors(
+        &home.path("bad"),
+        &[("left", &[1, left.shape[1]][..], zero)],
+    );
+    home.refused(bad, &["bad", "direction 0", "zero"]);
+    assert!(!home.path("none").exists());
     // The sample that a direction is of is walked at once.
     let twice = home.json(&format!("transport {walk} --from 2 --out twice"));
     let arrivals = twice["report"]["arrivals"].as_array().unwrap();

@@ -139,6 +139,21 @@ fn what_is_not_masked_stays() {
     }
     let rgb = |run: &str| read(&home, &format!("{run}/0000.png")).rgb().to_vec();
     assert_eq!(rgb("one"), rgb("other"));
+    // Half of the way is half of the steps, and none is said to be none.
+    for (strength, words) in [
+        (
+            "0.5",
+            ["in 5 of 10 DDIM steps", "of the pixels were drawn anew"],
+        ),
+        ("0", ["in 0 of 10 DDIM steps", "nothing was drawn anew"]),
+    ] {
+        let ran = home.alice(&format!(
+            "inpaint start/0000.png --mask mask32.png --steps 10 --count 1 --strength {strength}"
+        ));
+        for word in words {
+            assert!(ran.stdout.contains(word), "{strength}: {}", ran.stdout);
+        }
+    }
     home.refused(
         "inpaint start/0000.png --mask mask24.png --out bad",
         &["mask24.png", "32 × 32"],
@@ -260,6 +275,16 @@ fn texts_of_a_grid_are_replaced() {
     home.refused(
         &format!("grid --model {sd} --prompt cat --size 16x16 --x prompt:WHO=a|b --out bad"),
         &["WHO", "does not hold"],
+    );
+    // Nothing is a negative prompt too, and no place in another one.
+    let grid = format!("grid --model {sd} --prompt cat --size 16x16 --steps 1");
+    let report = home.json(&format!("{grid} --y negative=blue| --out none"));
+    assert_eq!(report["report"]["distinct"], 2);
+    let page = fs::read_to_string(home.path("none/report.html")).unwrap();
+    assert!(page.contains("<figcaption>none</figcaption>") || page.contains("<th>none</th>"));
+    home.refused(
+        &format!("{grid} --negative blue --y negative=|red --out bad"),
+        &["--negative", "negative:WHAT"],
     );
 }
 

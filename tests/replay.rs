@@ -152,3 +152,23 @@ fn other_bytes_are_no_success() {
     assert!(ran.stdout.contains("different: 0001.png"), "{}", ran.stdout);
     assert_eq!(ran.stderr, "");
 }
+
+/// A recipe that lies in its run stands for the run, and a file that only the
+/// replay has is named.
+#[test]
+fn the_recipe_of_a_run_is_compared_with_the_run() {
+    let home = Home::new();
+    home.tiny_model();
+    home.json("sample --model model --steps 2 --count 2 --out run");
+    fs::remove_file(home.path("run/0001.png")).unwrap();
+    for (folder, path) in [("", "run/recipe.json"), ("run", "recipe.json")] {
+        let again = home.json_in(folder, &format!("replay {path}"));
+        let replay = &again["replay"];
+        assert_eq!(replay["different"], serde_json::json!([]));
+        assert_eq!(replay["added"], serde_json::json!(["0001.png"]));
+        assert_eq!(replay["same"].as_array().unwrap().len(), 3);
+    }
+    assert!(!home.path("run/runs").exists());
+    let text = home.alice("replay run --out again").stdout;
+    assert!(text.contains("the original lacks 0001.png"), "{text}");
+}

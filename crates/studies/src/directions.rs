@@ -21,6 +21,50 @@ pub fn read_row(file: &InputFile, name: &str, index: usize) -> Result<Vec<f32>, 
     Ok(rows.data[index * rows.shape[1]..(index + 1) * rows.shape[1]].to_vec())
 }
 
+/// As [`read_row`], for a direction of an H of the extents `dims`, channels
+/// last.
+///
+/// # Errors
+/// Those of [`read_row`]; when the direction is of another H, or zero.
+pub fn read_hidden(
+    file: &InputFile,
+    name: &str,
+    index: usize,
+    dims: &[usize],
+) -> Result<Vec<f32>, StudyError> {
+    let row = read_row(file, name, index)?;
+    check_dimension(file, row.len(), dims)?;
+    if row.iter().all(|v| *v == 0.0) {
+        let why = format!("direction {index} of its {name} is zero, so it leads nowhere");
+        return Err(StudyError::argument(file.path.display().to_string(), why));
+    }
+    Ok(row)
+}
+
+/// Refuses a file of directions of another H than one of the extents `dims`,
+/// channels last.
+///
+/// # Errors
+/// Names the file and both dimensions.
+pub fn check_dimension(file: &InputFile, found: usize, dims: &[usize]) -> Result<(), StudyError> {
+    let expected: usize = dims.iter().product();
+    if found == expected {
+        return Ok(());
+    }
+    let why = if dims.last() == Some(&found) {
+        format!(
+            "its directions are of the pooled bottleneck ({found} numbers); this needs the whole \
+             one ({expected}): find them with discover --space full"
+        )
+    } else {
+        format!(
+            "its directions have {found} dimensions and the bottleneck has {expected}: they are \
+             of another model or size"
+        )
+    };
+    Err(StudyError::argument(file.path.display().to_string(), why))
+}
+
 /// Adds the rows of a block to a file of directions, as `[rows, dimension]`.
 ///
 /// # Errors

@@ -12,7 +12,10 @@ pub use mixture::Mixture;
 use crate::directions::require_same_model;
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
-use crate::invert::{ReconstructionError, difference, read_picture, steps_to, trajectory};
+use crate::invert::{
+    ReconstructionError, check_refinements, difference, read_picture, steps_to, trajectory,
+    usual_refinements,
+};
 use crate::mask::{cells, read_mask};
 use crate::pictures::numbers;
 use crate::pictures::{Tones, Zoom, to_picture};
@@ -74,8 +77,9 @@ pub struct EditArguments {
     /// Where to walk, as a share of the noise schedule
     #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
     pub at: f64,
-    /// Length of the walk to each end: root mean square change of a noisy pixel; of directions of
-    /// the bottleneck itself, a share of its length
+    /// Length of the walk to each end: root mean square change of a noisy pixel, which walks by
+    /// guidance have at first and lose as they turn; of directions of the bottleneck itself, a share
+    /// of its length
     #[arg(long, default_value_t = 0.3)]
     pub strength: f64,
     /// How the walk moves [default: guidance; linear with --mask, whose directions keep the rest only when walked along straight]
@@ -85,6 +89,11 @@ pub struct EditArguments {
     /// Steps from picture to noise, and back
     #[arg(long, default_value_t = 100)]
     pub steps: usize,
+    /// Fixed-point iterations per step of the way to noise [default: 3; 0 for latents, where they
+    /// take long]
+    #[arg(long, value_name = "N")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refine: Option<usize>,
     /// Updates from the picture to each end of the walk
     #[arg(long, default_value_t = 16)]
     pub iterations: usize,
@@ -115,8 +124,8 @@ pub struct EditReport {
     pub factor: Option<String>,
     /// The direction walked along.
     pub direction: Mixture,
-    /// Root mean square displacement of a noisy pixel at each end; of directions of H the length
-    /// of Δh as a share of ‖h‖.
+    /// What `--strength` asked for: root mean square displacement of a noisy pixel at each end, had
+    /// every update the length of the first; of directions of H the length of Δh as a share of ‖h‖.
     pub reach: f64,
     /// The singular values of its terms.
     pub singular_values: Vec<f64>,
@@ -269,6 +278,7 @@ impl EditArguments {
 /// Names the argument, or the file and what is wrong with it.
 pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     arguments.walk()?;
+    check_refinements(arguments.refine.unwrap_or(0))?;
     let inverse = DdimInverse::new(&model.schedule.invertible(), arguments.steps)?;
     steps_to(&inverse, arguments.at)?;
     Ddim::new(
@@ -286,7 +296,7 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
     }
     arguments.find_factor()?;
     arguments.reader(model)?;
-    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     if let Some(mask) = &arguments.mask {
         read_mask(mask, (picture.dims()[1], picture.dims()[2]))?;
     }
@@ -301,7 +311,7 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
         ];
         let candidates = Candidates::read(basis, &dims)?;
         let size = (dims[1], dims[2]);
-        candidates.check_space(basis, arguments.method(), || model.hidden_dimension(size))?;
+        candidates.check_space(basis, arguments.method(), || model.hidden_dims(size))?;
         candidates.check("--direction", &[arguments.direction.last()])?;
         candidates.check("--disentangle", &arguments.disentangle)?;
         candidates.mix(&arguments.direction, &arguments.disentangle, None, &dims)?;
@@ -323,7 +333,7 @@ pub fn run(
 ) -> Result<EditReport, StudyError> {
     let clock = Instant::now();
     let mut walk = arguments.walk()?;
-    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     let clean = model.state(picture.clone())?;
     let network = model.at((clean.dims()[1], clean.dims()[2]))?;
     let mut denoiser = network.denoiser()?;
@@ -331,7 +341,15 @@ pub fn run(
     let steps = steps_to(&inverse, arguments.at)?;
     let timestep = inverse.timesteps()[steps - 1];
     progress.begin("inverting", steps as u64);
-    let states = trajectory(&mut denoiser, &inverse, clean.data(), steps, 0, progress)?;
+    let refine = arguments.refine.unwrap_or(usual_refinements(model));
+    let states = trajectory(
+        &mut denoiser,
+        &inverse,
+        clean.data(),
+        steps,
+        refine,
+        progress,
+    )?;
     let noisy = Tensor::new(clean.dims(), states[steps].clone())?;
     progress.begin("finding the direction", 1);
     let pixels = (picture.dims()[1], picture.dims()[2]);

@@ -4,7 +4,7 @@
 
 use crate::drawing::{
     Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_some_step,
-    check_strength, decode, write_latents, write_pictures, write_sheet_beside,
+    check_strength, decode, gone, steps_gone, write_latents, write_pictures, write_sheet_beside,
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
@@ -66,12 +66,10 @@ impl fmt::Display for Img2imgReport {
         let mean = self.changes.iter().sum::<f64>() / self.changes.len().max(1) as f64;
         writeln!(
             f,
-            "{} of {w}×{h} by {} in {} of {} {} steps, {:.1} s",
+            "{} of {w}×{h} by {} in {}, {:.1} s",
             numbers::counted(self.changes.len() as u64, "picture"),
             self.model.name,
-            self.steps.1,
-            self.steps.0,
-            self.sampler,
+            steps_gone(self.steps, self.sampler),
             self.seconds
         )?;
         writeln!(
@@ -94,7 +92,7 @@ pub fn check(arguments: &Img2imgArguments, model: &DiffusionModel) -> Result<(),
     check_count(arguments.count)?;
     check_strength(arguments.strength)?;
     check_some_step(arguments.strength, arguments.drawing.build(model)?.as_ref())?;
-    read_picture(&arguments.picture, arguments.resize, model)?;
+    read_picture(&arguments.picture, Some(arguments.resize), model)?;
     Ok(())
 }
 
@@ -111,7 +109,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<Img2imgReport, StudyError> {
     let clock = Instant::now();
-    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     let clean = model.state(picture.clone())?;
     let size = (clean.dims()[1], clean.dims()[2]);
     let network = model.at(size)?;
@@ -146,13 +144,11 @@ pub fn run(
         (squares / drawn.item_len() as f64).sqrt()
     };
     let changes = (0..count).map(change).collect();
-    let whole = arguments.drawing.steps;
-    let gone = (first..sampler.times().len()).filter(|&i| sampler.begins_step(i));
     let report = Img2imgReport {
         model: model.reference.clone(),
         size: drawn.size,
         sampler: arguments.drawing.kind(model).name(),
-        steps: (whole, gone.count()),
+        steps: (arguments.drawing.steps, gone(sampler.as_ref(), first)),
         timestep: sampler.times().get(first).copied(),
         changes,
         cut: model.cut(),

@@ -7,7 +7,7 @@
 use crate::discover::findings::Pictures;
 use crate::drawing::{
     Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_some_step,
-    check_strength, decode, write_pictures, write_sheet_beside,
+    check_strength, decode, gone, steps_gone, write_pictures, write_sheet_beside,
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
@@ -53,8 +53,8 @@ pub struct InpaintReport {
     pub size: (usize, usize),
     /// The sampler's name.
     pub sampler: &'static str,
-    /// Steps of the whole way.
-    pub steps: usize,
+    /// Steps of the whole way, and those that were gone.
+    pub steps: (usize, usize),
     /// The share of the pixels that was drawn anew.
     pub share: f64,
     /// Whether the network was told the mask.
@@ -72,18 +72,21 @@ impl fmt::Display for InpaintReport {
         let (h, w) = self.size;
         writeln!(
             f,
-            "{} of {w}×{h} by {} in {} {} steps, {:.1} s",
+            "{} of {w}×{h} by {} in {}, {:.1} s",
             numbers::counted(self.pictures.len() as u64, "picture"),
             self.model.name,
-            self.steps,
-            self.sampler,
+            steps_gone(self.steps, self.sampler),
             self.seconds
         )?;
-        writeln!(
-            f,
-            "{:.0} % of the pixels were drawn anew; the others are those of the picture, bit by bit",
-            100.0 * self.share
-        )?;
+        if self.share > 0.0 {
+            writeln!(
+                f,
+                "{:.0} % of the pixels were drawn anew; the others are those of the picture, bit by bit",
+                100.0 * self.share
+            )?;
+        } else {
+            writeln!(f, "nothing was drawn anew: the pictures are the original")?;
+        }
         write!(f, "sheet.png (the original first) and single pictures")
     }
 }
@@ -97,7 +100,7 @@ pub fn check(arguments: &InpaintArguments, model: &DiffusionModel) -> Result<(),
     check_count(arguments.count)?;
     check_strength(arguments.strength)?;
     check_some_step(arguments.strength, arguments.drawing.build(model)?.as_ref())?;
-    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     read_mask(&arguments.mask, (picture.dims()[1], picture.dims()[2]))?;
     Ok(())
 }
@@ -115,7 +118,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<InpaintReport, StudyError> {
     let clock = Instant::now();
-    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     let pixels = (picture.dims()[1], picture.dims()[2]);
     let mask = read_mask(&arguments.mask, pixels)?;
     let clean = model.state(picture.clone())?;
@@ -130,12 +133,13 @@ pub fn run(
         )?;
     }
     let sampler = arguments.drawing.build(model)?;
+    let first = sampler.index_of_strength(arguments.strength);
     let held = inside.iter().flat_map(|inside| vec![!inside; channels]);
     let drawing = Drawing {
         network: &network,
         sampler: sampler.as_ref(),
         origin: Origin::Clean(&clean),
-        first: sampler.index_of_strength(arguments.strength),
+        first,
         held: Some(held.collect()),
         seed,
     };
@@ -160,7 +164,7 @@ pub fn run(
         model: model.reference.clone(),
         size: pixels,
         sampler: arguments.drawing.kind(model).name(),
-        steps: arguments.drawing.steps,
+        steps: (arguments.drawing.steps, gone(sampler.as_ref(), first)),
         share,
         told,
         cut: model.cut(),

@@ -20,9 +20,12 @@ pub struct InputFile {
 }
 
 impl FromStr for InputFile {
-    type Err = Infallible;
+    type Err = String;
 
-    fn from_str(path: &str) -> Result<Self, Infallible> {
+    fn from_str(path: &str) -> Result<Self, String> {
+        if path.is_empty() {
+            return Err("name a file".to_owned());
+        }
         Ok(Self {
             path: path.into(),
             hash: String::new(),

@@ -4,7 +4,7 @@ use crate::discover::findings::Pictures;
 use crate::input::InputFile;
 use crate::pictures::{Tones, numbers, to_picture};
 use crate::points::{check_share, nearest};
-use crate::raster::{from_picture, resize, sheet};
+use crate::raster::{self, from_picture, sheet};
 use crate::sampling::{pictures, run_steps};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
@@ -88,27 +88,42 @@ impl fmt::Display for InvertReport {
 /// Each is one more evaluation a step; few are enough.
 const MOST_REFINEMENTS: usize = 1000;
 
+/// Refuses more refinements than anyone waits for.
+pub(crate) fn check_refinements(refine: usize) -> Result<(), StudyError> {
+    if refine > MOST_REFINEMENTS {
+        let why = format!("{refine}; at most {MOST_REFINEMENTS}");
+        return Err(StudyError::argument("--refine", why));
+    }
+    Ok(())
+}
+
+/// Refinements of each step where a picture's noisy state is to be one that the
+/// model meets: unrefined, a state of timestep 600 has four fifths of the noise
+/// it should. None for latents, where an evaluation takes seconds.
+pub(crate) fn usual_refinements(model: &DiffusionModel) -> usize {
+    if model.is_latent() { 0 } else { 3 }
+}
+
 /// Refuses arguments that do not fit the model, and pictures that cannot be read.
 ///
 /// # Errors
 /// Names the argument, or the picture and what is wrong with it.
 pub fn check(arguments: &InvertArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     DdimInverse::new(&model.schedule.invertible(), arguments.steps)?;
-    if arguments.refine > MOST_REFINEMENTS {
-        let why = format!("{}; at most {MOST_REFINEMENTS}", arguments.refine);
-        return Err(StudyError::argument("--refine", why));
-    }
-    read_picture(&arguments.picture, arguments.resize, model)?;
+    check_refinements(arguments.refine)?;
+    read_picture(&arguments.picture, Some(arguments.resize), model)?;
     Ok(())
 }
 
-/// A picture as a model takes it, `[1, H, W, C]` in −1..1.
+/// A picture as a model takes it, `[1, H, W, C]` in −1..1. `resize` says
+/// whether one of another size is cropped and scaled, where the verb can be
+/// asked to.
 ///
 /// # Errors
 /// When the picture cannot be read or is not of the model's size.
 pub fn read_picture(
     file: &InputFile,
-    resizing: bool,
+    resize: Option<bool>,
     model: &DiffusionModel,
 ) -> Result<Tensor<f32>, StudyError> {
     let (mut found, _) = picture::decode_png(&file.path, &file.read()?)?;
@@ -118,16 +133,19 @@ pub fn read_picture(
     let wanted = model.known_size().map(|(h, w)| (h * scale, w * scale));
     let size = match wanted {
         Some(size) if size == own => size,
-        Some(size) if resizing => {
-            found = resize(&found, size)?;
+        Some(size) if resize == Some(true) => {
+            found = raster::resize(&found, size)?;
             size
         }
         Some((height, width)) => {
+            let help = match resize {
+                Some(_) => "Crop and scale it with --resize",
+                None => "Crop and scale it to that size first",
+            };
             return Err(StudyError::argument(
                 file.path.display().to_string(),
                 format!(
-                    "{} × {} pixels, and the model needs {width} × {height}. \
-                     Scale it (with --resize, edit, img2img, inpaint and invert crop and scale)",
+                    "{} × {} pixels, and the model needs {width} × {height}. {help}",
                     own.1, own.0
                 ),
             ));
@@ -201,7 +219,7 @@ pub fn run(
     progress: &mut dyn Progress,
 ) -> Result<InvertReport, StudyError> {
     let clock = Instant::now();
-    let picture = read_picture(&arguments.picture, arguments.resize, model)?;
+    let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     let clean = model.state(picture.clone())?;
     let size = (clean.dims()[1], clean.dims()[2]);
     let network = model.at(size)?;

@@ -1,11 +1,15 @@
 //! A diffusion model: its network, its noise schedule and where it is from.
 
+mod schedule;
+
+pub(crate) use schedule::{open_schedule, prediction};
+
 use crate::discover::findings::Pictures;
 use crate::latent_model::{LatentModel, Told};
 use crate::{Progress, StudyError};
 use alice_calculus::{Cpu, Device, Tensor};
-use alice_diffusion::{Network, PredictionType, SamplerKind, ScheduleConfig};
-use alice_networks::{ModelFolder, ModelLocation, Prediction, UNet2D};
+use alice_diffusion::{Network, SamplerKind, ScheduleConfig};
+use alice_networks::{ModelFolder, ModelLocation, UNet2D};
 use alice_pipelines::{guided, tell};
 use alice_runs::{ModelOptions, ModelReference, TensorFile, disk, hash};
 use std::path::Path;
@@ -19,6 +23,8 @@ pub struct DiffusionModel {
     pub reference: ModelReference,
     /// The noise schedule; diffusers' default where the folder names none.
     pub schedule: ScheduleConfig,
+    /// Whether nothing says what the schedule is.
+    assumed: bool,
     parts: Parts,
     /// Where its networks run.
     device: Arc<dyn Device>,
@@ -96,13 +102,15 @@ impl DiffusionModel {
             ("--lora", !options.lora.is_empty()),
             ("--control", !options.control.is_empty()),
         ];
-        let given = given.iter().find(|(_, given)| *given);
-        let name = given.map_or("--model", |(name, _)| name);
+        let Some((name, _)) = given.iter().find(|(_, given)| *given) else {
+            let why = format!("{} says itself what it predicts", self.reference.name);
+            return Err(StudyError::argument("--prediction", why));
+        };
         let why = format!(
             "is for models that read text, and {} does not. Name another with --model",
             self.reference.name
         );
-        Err(StudyError::argument(name, why))
+        Err(StudyError::argument(*name, why))
     }
 
     /// The same model, its U-Net and its autoencoder to run on `device` from
@@ -129,6 +137,7 @@ impl DiffusionModel {
                 ..model.reference.clone()
             },
             schedule: model.schedule.clone(),
+            assumed: false,
             parts: Parts::Latents(model, Box::new(told)),
             device,
         }
@@ -156,6 +165,7 @@ impl DiffusionModel {
                 options: ModelOptions::default(),
             },
             schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
+            assumed: false,
             parts: Parts::Pixels(Box::new(UNet2D::from_parts(bundled::CONFIG, weights)?)),
             device: Arc::new(Cpu),
         })
@@ -172,7 +182,9 @@ impl DiffusionModel {
         location: &ModelLocation,
         options: &ModelOptions,
     ) -> Result<Self, StudyError> {
-        let schedule = open_schedule(location, prediction(options)?)?;
+        let prediction = prediction(options)?;
+        let schedule = open_schedule(location, prediction)?;
+        let assumed = schedule.is_none();
         Ok(Self {
             reference: ModelReference {
                 name: name.display().to_string(),
@@ -182,7 +194,8 @@ impl DiffusionModel {
                     ..ModelOptions::default()
                 },
             },
-            schedule: schedule.unwrap_or_default(),
+            schedule: schedule.unwrap_or_else(|| schedule::assumed(prediction)),
+            assumed,
             parts: Parts::Pixels(Box::new(location.network("unet")?)),
             device: Arc::new(Cpu),
         })
@@ -263,6 +276,13 @@ impl DiffusionModel {
         if device != Cpu.name() {
             notes.push(format!("computed on {device}"));
         }
+        if self.assumed {
+            notes.push(format!(
+                "its folder has no scheduler_config.json, so diffusers' default is assumed: linear \
+                 betas, {} predicted",
+                self.schedule.prediction_type.name()
+            ));
+        }
         let Parts::Latents(model, told) = &self.parts else {
             return notes;
         };
@@ -301,10 +321,10 @@ impl DiffusionModel {
                 .map(|control| control.note(told.pixels)),
         );
         if told.positive.cut > 0 {
-            let cut = told.positive.cut;
-            notes.push(format!(
-                "the last {cut} tokens of the prompt did not fit and were left out"
-            ));
+            notes.push(match told.positive.cut {
+                1 => "the last token of the prompt did not fit and was left out".to_owned(),
+                cut => format!("the last {cut} tokens of the prompt did not fit and were left out"),
+            });
         }
         notes
     }
@@ -410,11 +430,11 @@ impl DiffusionModel {
         Ok(())
     }
 
-    /// Dimension of the bottleneck at states of `size`; no network is loaded.
+    /// Extents of the bottleneck, channels last, at states of `size`; no network is loaded.
     ///
     /// # Errors
     /// When the architecture does not allow the size.
-    pub(crate) fn hidden_dimension(&self, size: (usize, usize)) -> Result<usize, StudyError> {
+    pub(crate) fn hidden_dims(&self, size: (usize, usize)) -> Result<Vec<usize>, StudyError> {
         let graph = match &self.parts {
             Parts::Pixels(network) => network.graph(size)?,
             Parts::Latents(model, told) => {
@@ -423,7 +443,7 @@ impl DiffusionModel {
             }
         };
         let bottleneck = graph.find_output("bottleneck")?;
-        Ok(graph.dims(bottleneck).iter().product())
+        Ok(graph.dims(bottleneck).to_vec())
     }
 
     /// Tells a network that [`Self::at`] made what this model is told by now.
@@ -507,47 +527,15 @@ impl DiffusionModel {
     }
 }
 
-/// What the network predicts, if that is said.
-pub(crate) fn prediction(options: &ModelOptions) -> Result<Option<Prediction>, StudyError> {
-    let parse = |text: &String| {
-        let parsed = text.parse::<Prediction>();
-        parsed.map_err(|why| StudyError::argument("--prediction", why))
-    };
-    options.prediction.as_ref().map(parse).transpose()
-}
-
 /// Whether a model's U-Net is a conditional one.
 fn reads_text(location: &ModelLocation) -> Result<bool, StudyError> {
     let config = match location {
-        ModelLocation::File(_) => return Ok(true),
+        ModelLocation::File(_) | ModelLocation::Control(_) => return Ok(true),
         ModelLocation::Folder(folder) => ModelFolder::find(folder)?.config,
     };
     let config = serde_json::from_str(&disk::read_text(&config)?);
     let config: serde_json::Value = config.unwrap_or_default();
     Ok(config["_class_name"] == "UNet2DConditionModel")
-}
-
-/// The noise schedule of a model, with another prediction if one is given;
-/// `None` where it has none.
-///
-/// # Errors
-/// When its config is broken or not supported; the error names the file.
-pub(crate) fn open_schedule(
-    location: &ModelLocation,
-    prediction: Option<Prediction>,
-) -> Result<Option<ScheduleConfig>, StudyError> {
-    let Some((path, text)) = location.scheduler()? else {
-        return Ok(None);
-    };
-    let mut schedule = ScheduleConfig::from_json(&text)
-        .map_err(|e| StudyError::argument(path.display().to_string(), e.to_string()))?;
-    if let Some(prediction) = prediction {
-        schedule.prediction_type = match prediction {
-            Prediction::Epsilon => PredictionType::Epsilon,
-            Prediction::Velocity => PredictionType::VPrediction,
-        };
-    }
-    Ok(Some(schedule))
 }
 
 /// Refuses another model than a recipe's.

@@ -54,8 +54,23 @@ pub fn check_share(at: f64, argument: &str) -> Result<(), StudyError> {
     if at > 0.0 && at <= 1.0 {
         return Ok(());
     }
-    let why = format!("{at}; it must lie between 0 and 1");
+    let why = format!("{at}; it must lie above 0 and at most at 1");
     Err(StudyError::argument(argument, why))
+}
+
+/// Refuses a sample that is named twice.
+///
+/// # Errors
+/// Names the argument and the sample.
+pub fn check_distinct(samples: &[usize], argument: &str) -> Result<(), StudyError> {
+    let twice = |(i, sample): &(usize, &usize)| samples[..*i].contains(sample);
+    match samples.iter().enumerate().find(twice) {
+        Some((_, sample)) => {
+            let why = format!("{sample} is named twice");
+            Err(StudyError::argument(argument, why))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The sampler's step nearest to a share of the noise schedule.

@@ -16,6 +16,34 @@ pub fn job(path: &Path) -> Result<Job, StudyError> {
     Job::from_recipe(path, &Recipe::find(path)?)
 }
 
+/// Refuses the job of a recipe that would run another program: a picture or a
+/// folder that somebody sends must not.
+///
+/// # Errors
+/// Shows the program.
+pub fn require_no_program(job: &Job) -> Result<(), StudyError> {
+    let Some(command) = job.study.program() else {
+        return Ok(());
+    };
+    let why = format!(
+        "the recipe runs a program, and whoever wrote it chose which: {command:?}. Give \
+         --run-program if you trust it"
+    );
+    Err(StudyError::argument("replay", why))
+}
+
+/// What is replayed: a run, where its recipe.json was named.
+#[must_use]
+pub fn original(path: PathBuf) -> PathBuf {
+    let folder = path.parent().map(|folder| match folder.as_os_str() {
+        here if here.is_empty() => PathBuf::from("."),
+        _ => folder.to_path_buf(),
+    });
+    let is_recipe = path.file_name().is_some_and(|name| name == RECIPE);
+    let run = folder.filter(|run| is_recipe && RunFolder::state(run) == RunState::Complete);
+    run.unwrap_or(path)
+}
+
 /// How a replay compares with the original.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Comparison {
@@ -23,6 +51,8 @@ pub struct Comparison {
     pub same: Vec<String>,
     /// Those with other bytes, or missing in the replay.
     pub different: Vec<String>,
+    /// Those of the replay that the original run has not.
+    pub added: Vec<String>,
 }
 
 impl fmt::Display for Comparison {
@@ -38,7 +68,11 @@ impl fmt::Display for Comparison {
                 "same bytes: {same} of {all} pictures and tensor files; different: {}",
                 self.different.join(", ")
             ),
+        }?;
+        if self.added.is_empty() {
+            return Ok(());
         }
+        write!(f, "; the original lacks {}", self.added.join(", "))
     }
 }
 
@@ -49,18 +83,22 @@ impl fmt::Display for Comparison {
 /// When a folder or file cannot be read.
 pub fn compare(original: &Path, replayed: &Path) -> Result<Comparison, StudyError> {
     let mut comparison = Comparison::default();
+    let shown = |name: &Path| name.to_string_lossy().replace('\\', "/");
     if disk::is_folder(original) {
-        for name in results(original, 3)? {
-            let twin = replayed.join(&name);
+        let names = results(original, 3)?;
+        for name in &names {
+            let twin = replayed.join(name);
             let same =
-                disk::is_file(&twin) && hash::file(original.join(&name))? == hash::file(&twin)?;
-            let shown = name.to_string_lossy().replace('\\', "/");
+                disk::is_file(&twin) && hash::file(original.join(name))? == hash::file(&twin)?;
             if same {
-                comparison.same.push(shown);
+                comparison.same.push(shown(name));
             } else {
-                comparison.different.push(shown);
+                comparison.different.push(shown(name));
             }
         }
+        let mut added = results(replayed, 3)?;
+        added.retain(|name| !names.contains(name));
+        comparison.added = added.iter().map(|name| shown(name)).collect();
         if comparison == Comparison::default() && disk::is_file(original.join(REPORT)) {
             // A study of numbers: all of them but how long it took.
             let numbers = |run: &Path| -> Result<Value, StudyError> {
@@ -80,9 +118,7 @@ pub fn compare(original: &Path, replayed: &Path) -> Result<Comparison, StudyErro
         let wanted = hash::file(original)?;
         for name in results(replayed, 3)? {
             if hash::file(replayed.join(&name))? == wanted {
-                comparison
-                    .same
-                    .push(name.to_string_lossy().replace('\\', "/"));
+                comparison.same.push(shown(&name));
                 return Ok(comparison);
             }
         }
@@ -91,6 +127,8 @@ pub fn compare(original: &Path, replayed: &Path) -> Result<Comparison, StudyErro
     Ok(comparison)
 }
 
+/// What every run begins with.
+const RECIPE: &str = "recipe.json";
 /// What a run of numbers leaves.
 const REPORT: &str = "report.json";
 

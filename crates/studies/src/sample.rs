@@ -78,11 +78,10 @@ impl fmt::Display for SampleReport {
         let (h, w) = self.size;
         writeln!(
             f,
-            "{} of {w}×{h} by {} in {} {} steps, {:.1} s",
+            "{} of {w}×{h} by {} in {}, {:.1} s",
             numbers::counted(self.count as u64, "sample"),
             self.model.name,
-            self.steps,
-            self.sampler,
+            numbers::counted(self.steps as u64, &format!("{} step", self.sampler)),
             self.seconds
         )?;
         if self.pictures.is_empty() {
@@ -171,6 +170,10 @@ fn read_states(input: &InputFile, channels: usize) -> Result<Tensor<f32>, StudyE
     };
     let shape = [count, channels, height, width];
     let found = file.require(name, &shape)?;
+    if count == 0 {
+        let why = format!("{name} holds no sample, so there is nothing to draw");
+        return Err(StudyError::argument(input.path.display().to_string(), why));
+    }
     check_count(count)?;
     crate::model::channels_last(&shape, found.data.clone())
 }

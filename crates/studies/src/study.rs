@@ -144,6 +144,15 @@ impl Study {
         })
     }
 
+    /// The program that the study runs, which is not Alice's.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Evolve(arguments) => arguments.problem.as_deref()?.strip_prefix("cmd "),
+            _ => None,
+        }
+    }
+
     fn recipe(&self, seed: u64, model: Option<ModelReference>) -> Result<Recipe, StudyError> {
         let verb = self.verb();
         Ok(match self {
@@ -173,7 +182,7 @@ impl Study {
     pub fn resumes(&self) -> bool {
         match self {
             Self::Train(_) => true,
-            Self::Evolve(arguments) => arguments.problem.is_some() || arguments.study,
+            Self::Evolve(_) => true,
             _ => self.keeps_parts(),
         }
     }

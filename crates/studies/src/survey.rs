@@ -5,7 +5,7 @@
 
 use crate::drawing::{DrawingArguments, check_count, noised};
 use crate::pictures::numbers;
-use crate::points::index_at;
+use crate::points::{check_share, index_at};
 use crate::raster::{columns, sheet};
 use crate::reader::Reader;
 use crate::sampling::{pictures, run_steps};
@@ -108,9 +108,8 @@ pub struct SurveyReport {
 /// Naming the first argument that does not make sense.
 pub fn check(arguments: &SurveyArguments) -> Result<(), StudyError> {
     check_count(arguments.count)?;
-    if let Some(from) = arguments.from.filter(|&from| !(from > 0.0 && from <= 1.0)) {
-        let why = format!("{from} does not lie in 0..1");
-        return Err(StudyError::argument("--from", why));
+    if let Some(from) = arguments.from {
+        check_share(from, "--from")?;
     }
     show(arguments.haunted_share, &arguments.held)?;
     Ok(())
@@ -287,10 +286,10 @@ impl fmt::Display for SurveyReport {
         });
         writeln!(
             f,
-            "{} of {} in {} steps of {}{from}: {} sound (distance below {}: parts in place), {} valid (below {}: sharp too; {} by reading alone), median distance {}",
+            "{} of {} in {} of {}{from}: {} sound (distance below {}: parts in place), {} valid (below {}: sharp too; {} by reading alone), median distance {}",
             numbers::counted(self.count as u64, "sample"),
             self.model.name,
-            self.steps,
+            numbers::counted(self.steps as u64, "step"),
             self.sampler,
             percent(self.sound),
             numbers::figures(self.structural_threshold),

@@ -4,6 +4,7 @@ mod write;
 
 use crate::device::DeviceKind;
 use crate::model::{DiffusionModel, require};
+use crate::pictures::numbers;
 use crate::{Progress, StudyError};
 use alice_runs::{ModelReference, Recipe, RunFolder, RunState, disk};
 use alice_training::{Trainer, TrainingRecipe};
@@ -97,8 +98,11 @@ impl fmt::Display for TrainReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(
             f,
-            "{}: {} parameters, {} steps on {} pictures",
-            self.name, self.parameters, self.steps, self.pictures
+            "{}: {} parameters, {} on {} pictures",
+            self.name,
+            self.parameters,
+            numbers::counted(self.steps, "step"),
+            self.pictures
         )?;
         if self.resumed_at > 0 {
             write!(f, ", resumed at step {}", self.resumed_at)?;

@@ -4,11 +4,11 @@
 //! compared because H is nearly flat, and pulled back to X there (Park et al.,
 //! arXiv 2307.12868).
 
-use crate::directions::{file_for, read_row, require_same_model};
+use crate::directions::{file_for, read_hidden, require_same_model};
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
 use crate::pictures::numbers;
-use crate::points::{index_at, noisy_samples, spectrum_at};
+use crate::points::{check_distinct, check_share, index_at, noisy_samples, spectrum_at};
 use crate::progress::Within;
 use crate::raster::sheet;
 use crate::reader::Reader;
@@ -33,10 +33,10 @@ pub struct TransportArguments {
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     pub from: usize,
     /// Take the direction from a file instead: its `left` (basis.safetensors, global.safetensors)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
     pub basis: Option<InputFile>,
     /// Which rows of that file: left, or the matched of a global.safetensors
-    #[arg(long, value_name = "NAME", default_value = "left")]
+    #[arg(long, value_name = "NAME", default_value = "left", requires = "basis")]
     pub rows: String,
     /// The samples that it is carried to
     #[arg(long, value_name = "INDEX,…", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
@@ -116,25 +116,19 @@ pub fn check(arguments: &TransportArguments, model: &DiffusionModel) -> Result<(
     if arguments.to.is_empty() {
         return Err(StudyError::argument("--to", "must name a sample"));
     }
-    let twice = |(i, to): &(usize, &usize)| arguments.to[..*i].contains(to);
-    if let Some((_, sample)) = arguments.to.iter().enumerate().find(twice) {
-        let why = format!("{sample} is named twice");
-        return Err(StudyError::argument("--to", why));
-    }
+    check_distinct(&arguments.to, "--to")?;
     if let Some(far) = arguments.samples().iter().find(|s| **s > 4096) {
         let why = format!("{far}; samples are counted from 0 to 4096");
         return Err(StudyError::argument("--from and --to", why));
     }
-    if !(0.0..=1.0).contains(&arguments.at) {
-        return Err(StudyError::argument("--at", "must lie in 0..1"));
-    }
+    check_share(arguments.at, "--at")?;
     if arguments.basis.is_none() && arguments.direction >= arguments.rank {
         let why = format!("{}; the rank is {}", arguments.direction, arguments.rank);
         return Err(StudyError::argument("--direction", why));
     }
     if let Some(file) = &arguments.basis {
         require_same_model(file, model)?;
-        read_row(file, &arguments.rows, arguments.direction)?;
+        read_direction(file, arguments, model)?;
     }
     arguments.walk().check()
 }
@@ -168,7 +162,7 @@ pub fn run(
         Ok(spectrum_at(&network, state, timestep, arguments.rank, seed)?.into())
     };
     let left = match &arguments.basis {
-        Some(file) => read_row(file, &arguments.rows, arguments.direction)?,
+        Some(file) => read_direction(file, arguments, model)?,
         None => {
             let own = basis_at(arguments.from)?;
             own.left().row(arguments.direction).to_vec()
@@ -241,6 +235,16 @@ pub fn run(
         arrivals,
         seconds: clock.elapsed().as_secs_f64(),
     })
+}
+
+/// The direction of H that a file gives.
+fn read_direction(
+    file: &InputFile,
+    arguments: &TransportArguments,
+    model: &DiffusionModel,
+) -> Result<Vec<f32>, StudyError> {
+    let hidden = model.hidden_dims(model.size()?)?;
+    read_hidden(file, &arguments.rows, arguments.direction, &hidden)
 }
 
 /// ‖U uᵀ‖ / ‖u‖ for orthonormal rows U.

@@ -377,7 +377,8 @@ impl Walk {
 /// last triplets are others at the next point.
 ///
 /// # Errors
-/// When even the largest space holds next to nothing of it.
+/// When a space does not converge, or even the largest holds next to nothing of
+/// it.
 fn tangent_ranks(here: &dyn LinearMap, images: &Block) -> Result<Vec<usize>, StudyError> {
     let most = here.domain().min(here.codomain());
     let mut ranks = vec![0; images.rows()];
@@ -387,7 +388,16 @@ fn tangent_ranks(here: &dyn LinearMap, images: &Block) -> Result<Vec<usize>, Stu
             tolerance: 1e-3,
             ..GolubKahan::new(rank)
         };
-        left = method.decompose(here)?.left;
+        let found = method.decompose(here)?;
+        if !found.converged {
+            let why = format!(
+                "the tangent space of {rank} directions did not converge in {} products. Use \
+                 another method",
+                found.products.blocks()
+            );
+            return Err(StudyError::argument("--method geodesic", why));
+        }
+        left = found.left;
         let leading = if rank == most { rank } else { rank * 3 / 5 };
         for (found, part) in ranks.iter_mut().zip(parts_inside(&left, leading, images)?) {
             if *found == 0 && part >= HELD {

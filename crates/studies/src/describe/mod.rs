@@ -136,6 +136,7 @@ fn describe(name: &Path) -> Result<ModelDescription, StudyError> {
     }
     match ModelLocation::find(name)? {
         ModelLocation::File(checkpoint) => single::checkpoint(&checkpoint),
+        ModelLocation::Control(file) => Ok(single::control(&file)),
         ModelLocation::Folder(folder) => folder::describe(&folder),
     }
 }

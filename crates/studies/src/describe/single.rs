@@ -4,7 +4,7 @@ use super::folder::{count, part_of_config, scheduler};
 use super::{Licence, LoraDescription, ModelDescription, PartDescription};
 use crate::StudyError;
 use alice_diffusion::ScheduleConfig;
-use alice_networks::{Checkpoint, LoraSummary};
+use alice_networks::{Checkpoint, ControlFile, LoraSummary};
 use alice_runs::TensorReader;
 use std::collections::BTreeMap;
 
@@ -108,6 +108,22 @@ pub(super) fn checkpoint(checkpoint: &Checkpoint) -> Result<ModelDescription, St
         notes,
         ..ModelDescription::default()
     })
+}
+
+/// What the header of a file with a ControlNet tells.
+pub(super) fn control(file: &ControlFile) -> ModelDescription {
+    let mut part = part_of_config("controlnet", &file.config().to_json());
+    let reader = file.reader();
+    count(&mut part, reader, |name| name.starts_with(file.prefix()));
+    ModelDescription {
+        path: Some(file.path().to_path_buf()),
+        kind: "controlnet",
+        class: Some("ControlNetModel".to_owned()),
+        parts: vec![part],
+        licence: licence(reader),
+        notes: vec!["it steers a model: --control FILE=PICTURE".to_owned()],
+        ..ModelDescription::default()
+    }
 }
 
 fn licence(reader: &TensorReader) -> Option<Licence> {

@@ -1,5 +1,6 @@
 //! What `discover` found.
 
+use crate::pictures::numbers;
 use alice_runs::ModelReference;
 use serde::Serialize;
 use std::fmt;
@@ -53,6 +54,10 @@ pub struct DiscoverReport {
     pub timestep: usize,
     /// The same as a share of the schedule's length.
     pub timestep_share: f64,
+    /// The sample at which it was linearised, counted from 0; nothing where a
+    /// file gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<usize>,
     /// `full` or `pooled`.
     pub space: super::Space,
     /// Directions found.
@@ -164,6 +169,27 @@ pub struct Findings {
 
 impl fmt::Display for DiscoverReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&super::table::table(self))
+        let point = self.sample.map_or_else(
+            || "the first of the input".to_owned(),
+            |sample| format!("sample {sample}"),
+        );
+        writeln!(
+            f,
+            "directions of {point} at timestep {} ({} of the schedule)",
+            self.timestep,
+            numbers::percent(self.timestep_share)
+        )?;
+        f.write_str(&super::table::table(self))?;
+        let drawn = !self.walks.is_empty();
+        let sliders = self.sliders.as_ref().is_some_and(|found| !found.is_empty());
+        let files = [
+            (drawn, "report.html, sheet.png, "),
+            (sliders, "sliders.png, sliders.safetensors, "),
+            (true, "basis.safetensors"),
+        ];
+        for (_, names) in files.iter().filter(|(written, _)| *written) {
+            f.write_str(names)?;
+        }
+        write!(f, ", {:.1} s", self.total_seconds)
     }
 }

@@ -18,7 +18,7 @@ pub use basis::{Basis, Space, find_basis};
 
 use crate::directions::{file_for, insert_rows};
 use crate::drawing::check_bound;
-use crate::points::nearest;
+use crate::points::{check_share, nearest};
 use crate::reader::Reader;
 use crate::responses::strongest;
 use crate::sampling::{pictures, run_steps};
@@ -26,6 +26,7 @@ use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Draws, Eta, Network, Sampler, initial_noise};
+use alice_geometry::GolubKahan;
 use alice_runs::{RunFolder, TensorFile};
 use findings::{DiscoverReport, Findings, Pictures, WalkReport};
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ use std::time::Instant;
 #[serde(deny_unknown_fields)]
 pub struct DiscoverArguments {
     /// Noisy samples to start from (safetensors: `sample` [N,C,H,W], `timestep` [1] or [N]); the first is the point
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["at", "samples", "sample"])]
     pub input: Option<InputFile>,
     /// How many directions to find
     #[arg(long, default_value_t = 50)]
@@ -45,7 +46,7 @@ pub struct DiscoverArguments {
     /// The bottleneck as it is, or summed over its positions
     #[arg(long, value_enum, default_value_t = Space::Full)]
     pub space: Space,
-    /// Largest residual of a direction, relative to the first singular value
+    /// Largest residual of a direction, relative to the first singular value; at least 1e-6
     #[arg(long, default_value_t = 1e-4)]
     pub tolerance: f64,
     /// Memory that finding the directions may take, in MiB; without it, some
@@ -74,7 +75,8 @@ pub struct DiscoverArguments {
     /// How a walk moves
     #[arg(long, value_enum, default_value_t = Method::Guidance)]
     pub method: Method,
-    /// Length of a walk to each end: root mean square change of a noisy pixel
+    /// Length of a walk to each end: root mean square change of a noisy pixel, which walks by guidance
+    /// have at first and lose as they turn
     #[arg(long, default_value_t = 0.3)]
     pub reach: f64,
     /// Updates from the sample to each end of a walk
@@ -127,11 +129,13 @@ impl DiscoverArguments {
 /// # Errors
 /// Naming the first argument that does not make sense.
 pub fn check(arguments: &DiscoverArguments) -> Result<(), StudyError> {
-    if !(arguments.tolerance > 0.0 && arguments.tolerance.is_finite()) {
-        return Err(StudyError::argument(
-            "--tolerance",
-            "must be a positive number",
-        ));
+    if !(GolubKahan::FINEST..1.0).contains(&arguments.tolerance) {
+        let why = format!(
+            "{:e}; it must be at least {:e}, as networks compute in f32, and below 1",
+            arguments.tolerance,
+            GolubKahan::FINEST
+        );
+        return Err(StudyError::argument("--tolerance", why));
     }
     check_bound("--samples", arguments.samples)?;
     if arguments.samples == 0 {
@@ -151,9 +155,7 @@ pub fn check(arguments: &DiscoverArguments) -> Result<(), StudyError> {
             ),
         ));
     }
-    if !(0.0..=1.0).contains(&arguments.at) {
-        return Err(StudyError::argument("--at", "must lie in 0..1"));
-    }
+    check_share(arguments.at, "--at")?;
     arguments.walk().check()
 }
 
@@ -200,9 +202,9 @@ fn discover(
     progress: &mut dyn Progress,
 ) -> Result<Findings, StudyError> {
     let clock = Instant::now();
-    let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
+    let mut sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let (network, point) = match &arguments.input {
-        Some(file) => given_point(&file.path, model, &sampler, seed, arguments, progress)?,
+        Some(file) => given_point(&file.path, model, &mut sampler, seed, arguments, progress)?,
         None => drawn_point(model, &sampler, seed, arguments, progress)?,
     };
     progress.begin("finding directions", 1);
@@ -220,6 +222,7 @@ fn discover(
         model: model.reference.clone(),
         timestep: point.timestep as usize,
         timestep_share: point.timestep / train_steps as f64,
+        sample: arguments.input.is_none().then_some(arguments.sample),
         space: arguments.space,
         rank: arguments.rank,
         domain: basis.spectrum.right.dimension(),
@@ -248,7 +251,7 @@ fn discover(
             model,
             network: &network,
             sampler: &sampler,
-            index: sampler.index_at(point.timestep),
+            index: sampler.index_at(point.timestep.round()),
             timestep,
             state: &point.sample,
             seed,
@@ -331,11 +334,12 @@ fn drawn_point(
     Ok((network, point))
 }
 
-/// Reads the noisy samples of a file, and finishes them.
+/// Reads the noisy samples of a file, and finishes them; the sampler begins where
+/// they are.
 fn given_point(
     path: &Path,
     model: &DiffusionModel,
-    sampler: &Ddim,
+    sampler: &mut Ddim,
     seed: u64,
     arguments: &DiscoverArguments,
     progress: &mut dyn Progress,
@@ -348,6 +352,11 @@ fn given_point(
     let limit = model.schedule.num_train_timesteps as f32;
     if !(0.0..limit).contains(&at) {
         let why = format!("the timestep {at} is not in 0..{limit}");
+        return Err(StudyError::argument(name("timestep"), why));
+    }
+    let alike = timestep.data.iter().all(|t| *t == at);
+    if !alike || ![1, sample.shape[0]].contains(&timestep.data.len()) {
+        let why = "must be one for all samples, as they are finished together";
         return Err(StudyError::argument(name("timestep"), why));
     }
     if sample.shape[0] == 0 {
@@ -363,6 +372,11 @@ fn given_point(
         let why = format!("has {} channels and the model {channels}", sample.shape[1]);
         return Err(StudyError::argument(name("sample"), why));
     }
+    // A state is finished from the noise that it has.
+    let begin = at.round().min(limit - 1.0) as usize;
+    if !sampler.timesteps().contains(&begin) {
+        *sampler = sampler.clone().beginning_at(begin)?;
+    }
     let network = model.at(size)?;
     let all = Tensor::new(&sample.shape, sample.data.clone())?.to_channels_last()?;
     let count = all.batch();
@@ -371,8 +385,7 @@ fn given_point(
         Vec::new()
     } else {
         let mut denoiser = network.denoiser()?;
-        let grid = sampler.timesteps();
-        let steps = sampler.index_at(f64::from(at))..grid.len();
+        let steps = sampler.index_at(begin as f64)..sampler.timesteps().len();
         progress.begin("finishing samples", (count * steps.len()) as u64);
         let draws = Draws {
             seed,

@@ -86,7 +86,8 @@ pub(crate) fn rows(
     let Some((first, frames)) = walks.first() else {
         return Ok(None);
     };
-    let layout = Layout::new(first, frames, walks.len());
+    let mut layout = Layout::new(first, frames, walks.len());
+    layout.widen(facts);
     let mut canvas = Canvas::new(layout.width, layout.height, palette::GROUND);
     title(&mut canvas, heading, facts);
     header(&mut canvas, &layout, first);
@@ -151,7 +152,7 @@ impl Layout {
         let footer = if rows < walks { MARGIN } else { 0 };
         let across = columns.len() * (tile.1 + GAP) - GAP;
         Self {
-            // A title needs its width even where a walk has a single small frame.
+            // A heading needs its width even where a walk has a single small frame.
             width: (2 * MARGIN + LABEL + across).max(640),
             height: top + rows * (row + GAP) - GAP + MARGIN + footer,
             rows,
@@ -162,6 +163,12 @@ impl Layout {
             tile,
             row,
         }
+    }
+
+    /// Makes room for the line below the heading, where few frames are narrower.
+    fn widen(&mut self, facts: &str) {
+        let wanted = BODY.width(facts).ceil() as usize + 2 * MARGIN;
+        self.width = self.width.max(wanted.min(MOST_WIDTH));
     }
 
     fn step(&self) -> usize {

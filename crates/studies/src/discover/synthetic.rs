@@ -102,6 +102,7 @@ pub fn findings(shape: &Shape) -> Findings {
             },
             timestep: 600,
             timestep_share: 0.6,
+            sample: Some(0),
             space: super::Space::Full,
             rank: shape.rank,
             domain: shape.size * shape.size * 3,

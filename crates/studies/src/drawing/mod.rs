@@ -4,6 +4,7 @@ mod write;
 
 pub(crate) use write::{Made, write_latents, write_pictures, write_sheet, write_sheet_beside};
 
+use crate::pictures::numbers;
 use crate::sampling::{pictures, run_trajectory};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
@@ -120,11 +121,11 @@ impl DrawingArguments {
 
 /// Refuses numbers of pictures that nobody wants.
 pub(crate) fn check_count(count: usize) -> Result<(), StudyError> {
-    if count == 0 {
-        let why = format!("0 pictures; it must lie between 1 and {MOST}");
-        return Err(StudyError::argument("--count", why));
+    if (1..=MOST).contains(&count) {
+        return Ok(());
     }
-    check_bound("--count", count)
+    let why = format!("{count}; it must lie between 1 and {MOST}");
+    Err(StudyError::argument("--count", why))
 }
 
 /// More of anything is a slip of the keyboard.
@@ -135,7 +136,7 @@ pub(crate) fn check_bound(argument: &str, count: usize) -> Result<(), StudyError
     if count <= MOST {
         return Ok(());
     }
-    let why = format!("{count}; it must lie below {MOST}");
+    let why = format!("{count}; at most {MOST}");
     Err(StudyError::argument(argument, why))
 }
 
@@ -172,6 +173,18 @@ pub(crate) fn check_some_step(strength: f64, sampler: &dyn Sampler) -> Result<()
     }
     let why = format!("{strength} of {steps} evaluations is none");
     Err(StudyError::argument("--strength", why))
+}
+
+/// How many steps a sampler goes from an evaluation on.
+pub(crate) fn gone(sampler: &dyn Sampler, first: usize) -> usize {
+    let evaluations = first..sampler.times().len();
+    evaluations.filter(|&i| sampler.begins_step(i)).count()
+}
+
+/// Steps of the whole way and those that were gone, for people.
+pub(crate) fn steps_gone((whole, gone): (usize, usize), sampler: &str) -> String {
+    let whole = numbers::counted(whole as u64, &format!("{sampler} step"));
+    format!("{gone} of {whole}")
 }
 
 /// Where runs begin.

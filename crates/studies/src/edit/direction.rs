@@ -3,6 +3,7 @@
 use super::mixture::Mixture;
 use crate::bottleneck::Bottleneck;
 use crate::clean::{clean_jacobian, inside_and_rest};
+use crate::directions::check_dimension;
 use crate::discover::basis::decompose_fully;
 use crate::discover::findings::Pictures;
 use crate::injection::Injection;
@@ -120,26 +121,17 @@ impl Candidates {
         &self,
         basis: &InputFile,
         method: Method,
-        dimension: impl FnOnce() -> Result<usize, StudyError>,
+        hidden_dims: impl FnOnce() -> Result<Vec<usize>, StudyError>,
     ) -> Result<(), StudyError> {
         let Some(injection) = &self.hidden else {
             return Ok(());
         };
-        let name = || basis.path.display().to_string();
         if method != Method::Hspace {
             let why = "it holds directions of the bottleneck alone (left, and no right): add \
                        them to it with --method hspace";
-            return Err(StudyError::argument(name(), why));
+            return Err(StudyError::argument(basis.path.display().to_string(), why));
         }
-        let (found, expected) = (injection.dimension(), dimension()?);
-        if found != expected {
-            let why = format!(
-                "its directions have {found} dimensions and the bottleneck has {expected}: they \
-                 are of another model or size"
-            );
-            return Err(StudyError::argument(name(), why));
-        }
-        Ok(())
+        check_dimension(basis, injection.dimension(), &hidden_dims()?)
     }
 
     /// Refuses indices beyond the last.

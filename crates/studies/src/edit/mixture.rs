@@ -40,7 +40,13 @@ impl FromStr for Mixture {
                 )),
             }
         };
-        let terms = text.split(',').map(term).collect::<Result<_, _>>()?;
+        let terms: Vec<_> = text.split(',').map(term).collect::<Result<_, _>>()?;
+        let twice = |(i, (index, _)): &(usize, &(usize, f64))| {
+            terms[..*i].iter().any(|(before, _)| before == index)
+        };
+        if let Some((_, (index, _))) = terms.iter().enumerate().find(twice) {
+            return Err(format!("direction {index} is named twice"));
+        }
         Ok(Self { terms })
     }
 }
@@ -83,7 +89,7 @@ mod tests {
             assert_eq!(text.parse::<Mixture>().unwrap().to_string(), text);
         }
         assert_eq!("3:1, 7".parse::<Mixture>().unwrap().last(), 7);
-        for text in ["", "x", "3:", "3:0", "3:nan", "-1", "3,,4"] {
+        for text in ["", "x", "3:", "3:0", "3:nan", "-1", "3,,4", "3:1,3:2"] {
             assert!(text.parse::<Mixture>().is_err(), "{text}");
         }
     }

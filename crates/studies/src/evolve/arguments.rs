@@ -115,7 +115,7 @@ pub struct EvolveArguments {
     /// Individuals
     #[arg(long, default_value_t = 512)]
     pub population: usize,
-    /// Generations: everyone is evaluated once in each [default: 25; 10 for control tasks]
+    /// Generations: everyone is evaluated once in each, and moves between them [default: 25; 10 for control tasks]
     #[arg(long)]
     pub generations: Option<usize>,
     /// The algorithm
@@ -160,7 +160,7 @@ pub struct EvolveArguments {
     /// Seconds that another program has for a generation [default: 60]
     #[arg(long)]
     pub timeout: Option<f64>,
-    /// Bounds of another program's parameters, one pair for all or one for each; for --scaling and the measures they are ±4 [default: none]
+    /// Bounds of another program's parameters, one pair for all or one for each; for --scaling and the measures they are ±4; points may leave them unless --constraint says otherwise [default: none]
     #[arg(
         long,
         value_name = "LOW,HIGH…",
@@ -213,6 +213,10 @@ impl Default for EvolveArguments {
     }
 }
 
+fn default_generations(is_task: bool) -> usize {
+    if is_task { 10 } else { 25 }
+}
+
 /// Units of a layer of a policy, at most.
 const WIDEST: usize = 1 << 16;
 
@@ -227,8 +231,18 @@ impl EvolveArguments {
     }
 
     pub(super) fn generations(&self) -> usize {
-        let default = if self.task().is_some() { 10 } else { 25 };
-        self.generations.unwrap_or(default)
+        self.generations
+            .unwrap_or_else(|| default_generations(self.task().is_some()))
+    }
+
+    /// Whether all is as in the paper's experiments on functions.
+    pub(super) fn is_papers(&self) -> bool {
+        let default = Self {
+            problem: self.problem.clone(),
+            generations: self.generations,
+            ..Self::default()
+        };
+        *self == default && self.generations() == default_generations(false)
     }
 
     pub(super) fn scaling(&self) -> f64 {
@@ -386,6 +400,11 @@ impl EvolveArguments {
         }
         if map != MapName::Power {
             refuse(&["--exponent"], "belongs to --map power")?;
+        }
+        if self.continue_from.is_some() && self.generations() == 1 {
+            let why = "must be at least 2: a continued population is noised first, and a single \
+                       generation evaluates that and moves no one";
+            return Err(StudyError::argument("--generations", why));
         }
         match (&self.continue_from, self.rediffuse) {
             (Some(_), None) => Err(StudyError::argument(

@@ -2,7 +2,7 @@
 
 use super::curve;
 use super::paper::PaperReport;
-use super::report::EvolveReport;
+use super::report::{EvolveReport, OUTSIDE};
 use super::table::Table;
 use super::tour::TourReport;
 use crate::page::{again, document, png_uri};
@@ -92,6 +92,7 @@ pub(super) fn single(
             (curve::plot(fitness))
         }
         section #figures { h2 { "Figures" } (report.table().to_html("Figures of the run")) }
+        @if report.outside { p.note { (OUTSIDE) "." } }
         @if let Some(point) = report.shown_point() {
             section #best { h2 { "The best individual" } pre { code { (point) } } }
         }
@@ -123,9 +124,13 @@ pub(super) fn tour(
         @if diffuses { (method_section()) }
         (film_section(film))
         section #figures {
-            h2 { "Beside the released figures" }
+            h2 { @if report.comparable { "Beside the released figures" } @else { "Figures" } }
             p {
-                "One run each; the released figures (in the columns beside) are of Diffusion Evolution, means read off the paper’s plots. "
+                "One run each"
+                @if report.comparable {
+                    "; the released figures (in the columns beside) are of Diffusion Evolution, means read off the paper’s plots"
+                }
+                ". "
                 "Entropy is that of the cells of a tenth that hold the best 64, at most 6 bits; mean is over the whole final population; "
                 "QD adds up the best fitness of each unit cell."
             }

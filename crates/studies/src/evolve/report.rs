@@ -14,6 +14,10 @@ use alice_evolution::metrics;
 use serde::Serialize;
 use std::fmt;
 
+/// What is said where the best individual left the box.
+pub(super) const OUTSIDE: &str =
+    "the best point lies outside --bounds; --constraint clamp keeps all points inside";
+
 /// What one run found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvolveReport {
@@ -37,6 +41,9 @@ pub struct EvolveReport {
     pub best_fitness: f64,
     /// Its point, in the problem's own numbers.
     pub best_point: Vec<f64>,
+    /// Whether it lies outside `--bounds`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
     /// What controllers achieve, on control tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<ControlReport>,
@@ -63,6 +70,14 @@ impl EvolveReport {
             )?),
             _ => None,
         };
+        // Where the search sees them, both are exact.
+        let bounds = arguments.bounds.as_ref();
+        let bounds = bounds.and_then(|_| subject.problem().bounds());
+        let outside = bounds.is_some_and(|bounds| {
+            let sides = bounds.lower.iter().zip(&bounds.upper);
+            let mut values = best_point.iter().zip(sides);
+            values.any(|(x, (low, high))| !(low..=high).contains(&x))
+        });
         let generations = course.generations.len();
         Ok(Self {
             problem: arguments.problem.clone().unwrap_or_default(),
@@ -74,6 +89,7 @@ impl EvolveReport {
             measures,
             best_fitness: survivors.fitness[best],
             best_point: subject.own(&best_point),
+            outside,
             control,
         })
     }
@@ -146,10 +162,13 @@ impl fmt::Display for EvolveReport {
         let table = self.table().to_text();
         let (_, rows) = table.split_once('\n').unwrap_or_default();
         write!(f, "{}", rows.trim_end())?;
-        match self.shown_point() {
-            Some(point) => write!(f, "\nbest at {point}"),
-            None => Ok(()),
+        if let Some(point) = self.shown_point() {
+            write!(f, "\nbest at {point}")?;
         }
+        if self.outside {
+            write!(f, "\nnote: {OUTSIDE}")?;
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,16 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Takes out the columns under a heading.
+    pub fn remove(&mut self, heading: &str) {
+        let kept: Vec<bool> = self.headings.iter().map(|h| *h != heading).collect();
+        for row in &mut self.rows {
+            let mut kept = kept.iter();
+            row.retain(|_| kept.next() == Some(&true));
+        }
+        self.headings.retain(|h| *h != heading);
+    }
+
     /// For a terminal, without colour.
     pub fn to_text(&self) -> String {
         let columns: Vec<Column> = self

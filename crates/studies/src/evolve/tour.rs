@@ -16,6 +16,9 @@ use alice_runs::{Metadata, RunFolder};
 use serde::Serialize;
 use std::fmt;
 
+/// The heading of figures of the paper's runs.
+const RELEASED: &str = "released";
+
 /// What was found on every function.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TourReport {
@@ -23,6 +26,9 @@ pub struct TourReport {
     pub problems: Vec<EvolveReport>,
     /// Seconds of all generations.
     pub seconds: f64,
+    /// Whether the settings are those of the released figures.
+    #[serde(skip)]
+    pub(super) comparable: bool,
 }
 
 /// Evolves on every function, from where an earlier session stopped; writes the
@@ -40,6 +46,7 @@ pub(super) fn run(
     let mut report = TourReport {
         problems: Vec::new(),
         seconds: 0.0,
+        comparable: arguments.is_papers(),
     };
     for name in names {
         let arguments = EvolveArguments {
@@ -107,7 +114,8 @@ impl TourReport {
         self.problems.first().map_or("none", |run| run.method)
     }
 
-    /// One line per function, the released figures beside.
+    /// One line per function, the released figures beside where they are of
+    /// the same settings.
     pub(super) fn table(&self) -> Table {
         let fixed = |value: Option<f64>, decimals| {
             value.map_or_else(|| numbers::NONE.to_owned(), |v| numbers::fixed(v, decimals))
@@ -127,24 +135,30 @@ impl TourReport {
                 fixed(known.map(|k| k.qd), 1),
             ]
         };
-        Table {
+        let mut table = Table {
             headings: vec![
-                "function", "best", "best 64", "entropy", "released", "mean", "released", "QD",
-                "released",
+                "function", "best", "best 64", "entropy", RELEASED, "mean", RELEASED, "QD",
+                RELEASED,
             ],
             rows: self.problems.iter().map(row).collect(),
             words: 1,
+        };
+        if !self.comparable {
+            table.remove(RELEASED);
         }
+        table
     }
 }
 
 impl fmt::Display for TourReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}\n{}released: means of the paper's runs of Diffusion Evolution, where these are one run each\nfilm.png, sheet.png and report.html are",
-            self.method(),
-            self.table().to_text()
-        )
+        write!(f, "{}\n{}", self.method(), self.table().to_text())?;
+        if self.comparable {
+            writeln!(
+                f,
+                "released: means of the paper's runs of Diffusion Evolution, where these are one run each"
+            )?;
+        }
+        write!(f, "film.png, sheet.png and report.html are")
     }
 }

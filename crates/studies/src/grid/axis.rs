@@ -109,8 +109,7 @@ impl FromStr for Axis {
         }
         let (mut values, mut file) = (Vec::new(), None);
         if text.as_bytes()[at] == b'@' {
-            // Infallible: any text is a path.
-            file = rest.parse().ok();
+            file = Some(rest.parse()?);
         } else {
             values = split(rest)?;
         }
@@ -183,7 +182,9 @@ impl Axis {
         if values.len() > MOST {
             return Err(self.error(format!("more than {MOST} values, the most of an axis")));
         }
-        if let Some(empty) = values.iter().position(String::is_empty) {
+        // A negative prompt may well be none.
+        let empty = values.iter().position(String::is_empty);
+        if let Some(empty) = empty.filter(|_| self.parameter != Parameter::Negative) {
             let why = match values.len() {
                 1 => "its value is empty; write NAME=A,B,C".to_owned(),
                 count => format!(
@@ -243,9 +244,16 @@ impl Axis {
     ) -> Result<(), StudyError> {
         let what = self.replaces.as_deref().unwrap_or(first);
         match text {
-            Some(text) if text.contains(what) => *text = text.replace(what, value),
+            Some(text) if !what.is_empty() && text.contains(what) => {
+                *text = text.replace(what, value)
+            }
             // Without a text, the values are whole texts.
             None if self.replaces.is_none() => *text = Some(value.to_owned()),
+            _ if what.is_empty() => {
+                let name = self.parameter.name();
+                let why = format!("say what its values replace in --{name}: {name}:WHAT=A|B");
+                return Err(self.error(why));
+            }
             _ => {
                 let why = format!(
                     "the text of --{} does not hold {what:?}, which the values replace",

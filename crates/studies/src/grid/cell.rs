@@ -21,10 +21,13 @@ pub(super) struct Cell {
     pub options: ModelOptions,
 }
 
+/// How an empty text is labelled.
+const NO_TEXT: &str = "none";
+
 /// The cells of a grid, and the values along its sides.
 #[derive(Clone, Debug)]
 pub(super) struct Cells {
-    /// Values along x, y and z.
+    /// Values along x, y and z, as they are labelled.
     pub values: [Vec<String>; 3],
     /// Different cells, in order of appearance.
     pub distinct: Vec<Cell>,
@@ -59,7 +62,7 @@ impl Cells {
             }
         }
         let values = |axis: Option<&Axis>| axis.map_or(Ok(vec![String::new()]), Axis::values);
-        let values = [values(axes[0])?, values(axes[1])?, values(axes[2])?];
+        let mut values = [values(axes[0])?, values(axes[1])?, values(axes[2])?];
         let count: usize = values.iter().map(Vec::len).product();
         if count > MOST {
             let why = format!("{count} cells; there may be {MOST}");
@@ -91,6 +94,12 @@ impl Cells {
                     }
                     places.push(place);
                 }
+            }
+        }
+        for (axis, values) in axes.iter().zip(&mut values) {
+            let empty = values.iter_mut().filter(|value| value.is_empty());
+            if axis.is_some() {
+                empty.for_each(|value| NO_TEXT.clone_into(value));
             }
         }
         Ok(Self {

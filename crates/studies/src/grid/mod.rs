@@ -108,13 +108,19 @@ impl fmt::Display for GridReport {
             [] => "1 cell".to_owned(),
             sides => format!("{} cells", sides.join(" × ")),
         };
+        let different = match self.extents.iter().product() {
+            1 => String::new(),
+            _ => format!(", {} of them different", self.distinct),
+        };
         writeln!(
             f,
-            "{cells} by {}, {} of them different, {:.1} s",
-            self.model.name, self.distinct, self.seconds
+            "{cells} by {}{different}, {:.1} s",
+            self.model.name, self.seconds
         )?;
-        if self.found > 0 {
-            writeln!(f, "{} were there already", self.found)?;
+        match self.found {
+            0 => {}
+            1 => writeln!(f, "1 was there already")?,
+            found => writeln!(f, "{found} were there already")?,
         }
         let count = self.sheets.len();
         let sheets = match self.sheets.first() {
@@ -134,7 +140,7 @@ pub fn check(arguments: &GridArguments, model: &DiffusionModel) -> Result<(), St
     check_model(model)?;
     let cells = Cells::of(arguments, 0, &model.reference.options)?;
     if let Some(picture) = &arguments.picture {
-        read_picture(picture, arguments.resize, model)?;
+        read_picture(picture, Some(arguments.resize), model)?;
     }
     let (mut told, mut drawn) = (None, Vec::new());
     for cell in cells.order().into_iter().map(|i| &cells.distinct[i]) {
@@ -173,7 +179,7 @@ pub fn run(
     let clock = Instant::now();
     let cells = Cells::of(arguments, seed, &model.reference.options)?;
     let clean = match &arguments.picture {
-        Some(file) => Some(model.state(read_picture(file, arguments.resize, model)?)?),
+        Some(file) => Some(model.state(read_picture(file, Some(arguments.resize), model)?)?),
         None => None,
     };
     let size = match &clean {

@@ -19,7 +19,8 @@ pub(super) struct Found {
     pub(super) values: Vec<f64>,
     /// Share of the variance of h along them.
     pub(super) explained: Option<f64>,
-    /// Mean cosine between steps that follow each other.
+    /// Mean cosine between steps that follow each other; empty where there is
+    /// one step, or directions are the same at all.
     pub(super) steadiness: Vec<f64>,
 }
 
@@ -46,7 +47,7 @@ pub(super) fn principal(
     progress.begin("finding directions", (count * (steps.len() - 1)) as u64);
     let (mut timesteps, mut sets) = (Vec::new(), Vec::<Block>::new());
     let (mut values, mut explained) = (Vec::new(), None);
-    let mut steadiness = vec![0.0; rank];
+    let mut steadiness = vec![0.0; if steps.len() > 1 { rank } else { 0 }];
     for step in steps.clone() {
         if progress.is_cancelled() {
             return Err(StudyError::Cancelled);

@@ -19,7 +19,7 @@ use crate::discover::findings::WalkReport;
 use crate::discover::{report_walk, sheet, table};
 use crate::drawing::check_bound;
 use crate::pictures::numbers;
-use crate::points::index_at;
+use crate::points::{check_share, index_at};
 use crate::reader::Reader;
 use crate::sampling::{pictures, run_steps};
 use crate::walk::{LONGEST, Start, positions};
@@ -122,7 +122,8 @@ pub struct HspaceReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explained: Option<f64>,
     /// Of each direction, the mean cosine of what it is at two steps that
-    /// follow each other; empty where it is the same at all.
+    /// follow each other; empty where it is the same at all, or one step is
+    /// left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steadiness: Vec<f64>,
     /// The walks, strongest direction first; `reach` is a share of ‖h‖.
@@ -160,9 +161,7 @@ pub fn check(arguments: &HspaceArguments) -> Result<(), StudyError> {
         );
         return Err(StudyError::argument("--rank", why));
     }
-    if !(0.0..=1.0).contains(&arguments.at) {
-        return Err(StudyError::argument("--at", "must lie in 0..1"));
-    }
+    check_share(arguments.at, "--at")?;
     for (name, value, most) in [
         ("--walks", arguments.walks, MOST_WALKS),
         ("--frames", arguments.frames, MOST_WALKS),
@@ -334,8 +333,11 @@ impl fmt::Display for HspaceReport {
             self.kind()
         )?;
         if let Some(explained) = self.explained {
-            let (directions, share) = (self.singular_values.len(), numbers::percent(explained));
-            write!(f, "; {directions} hold {share} of the variance")?;
+            let share = numbers::percent(explained);
+            match self.singular_values.len() {
+                1 => write!(f, "; the first holds {share} of the variance")?,
+                count => write!(f, "; {count} hold {share} of the variance")?,
+            }
         }
         writeln!(f)?;
         f.write_str(&table::walked(&self.walks, "direction"))?;

@@ -5,10 +5,10 @@
 //! model sees it (Park et al., arXiv 2302.12469 and 2307.12868). Along the
 //! pictures, taken as the stops of a path, ⟨u, h⟩ says how much of it there is.
 
-use super::MeasureArguments;
+use super::{MeasureArguments, SHARES};
 use crate::bottleneck::Bottleneck;
-use crate::directions::{read_row, require_same_model};
-use crate::invert::{read_picture, steps_to, trajectory};
+use crate::directions::{read_hidden, require_same_model};
+use crate::invert::{read_picture, steps_to, trajectory, usual_refinements};
 use crate::pictures::numbers;
 use crate::points::spectrum_at;
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
@@ -54,6 +54,65 @@ pub struct ConceptReport {
     pub seconds: f64,
 }
 
+/// What the files hold.
+struct Given {
+    /// The concept, a unit vector of H.
+    direction: Block,
+    /// Where to measure it, as a share of the noise schedule.
+    at: f64,
+    /// `[1, H, W, C]` each.
+    pictures: Vec<Tensor<f32>>,
+}
+
+fn read(
+    concept: &InputFile,
+    arguments: &MeasureArguments,
+    model: &DiffusionModel,
+) -> Result<Given, StudyError> {
+    if arguments.pictures.len() < 2 {
+        let why = "must name at least two pictures: they are the stops of a path";
+        return Err(StudyError::argument("--pictures", why));
+    }
+    let found_at = require_same_model(concept, model)?;
+    if let Some(timestep) = found_at.filter(|_| arguments.at != SHARES) {
+        let why = format!(
+            "would not count, as the directions of {} were found at timestep {timestep}, and are \
+             measured there. Leave it out",
+            concept.path.display()
+        );
+        return Err(StudyError::argument("--at", why));
+    }
+    let pictures = arguments.pictures.iter();
+    let pictures = pictures.map(|file| read_picture(file, None, model));
+    let pictures: Vec<Tensor<f32>> = pictures.collect::<Result<_, _>>()?;
+    let [height, width] = [1, 2].map(|axis| pictures[0].dims()[axis] / model.scale());
+    let hidden = model.hidden_dims((height, width))?;
+    let row = read_hidden(concept, "left", arguments.direction, &hidden)?;
+    Ok(Given {
+        direction: Block::from_vec(1, row.len(), row)?.normalised(),
+        // Elsewhere than where it was found it may mean nothing.
+        at: found_at.map_or(arguments.at[0], |timestep| {
+            timestep as f64 / model.schedule.num_train_timesteps as f64
+        }),
+        pictures,
+    })
+}
+
+/// Refuses files that cannot be read, or do not fit the model or each other.
+///
+/// # Errors
+/// Names the argument, or the file and what is wrong with it.
+pub(super) fn check(
+    concept: &InputFile,
+    arguments: &MeasureArguments,
+    model: &DiffusionModel,
+) -> Result<(), StudyError> {
+    let given = read(concept, arguments, model)?;
+    let inverse = DdimInverse::new(&model.schedule.invertible(), arguments.steps)?;
+    steps_to(&inverse, given.at)?;
+    Ok(())
+}
+
 /// Measures the concept at each picture.
 ///
 /// # Errors
@@ -67,20 +126,13 @@ pub(super) fn run(
     progress: &mut dyn Progress,
 ) -> Result<ConceptReport, StudyError> {
     let clock = Instant::now();
-    let found_at = require_same_model(concept, model)?;
-    let row = read_row(concept, "left", arguments.direction)?;
-    let u = Block::from_vec(1, row.len(), row)?.normalised().into_vec();
-    let states = arguments.pictures.iter();
-    let states = states.map(|file| model.state(read_picture(file, false, model)?));
+    let given = read(concept, arguments, model)?;
+    let u = given.direction.into_vec();
+    let states = given.pictures.into_iter().map(|p| model.state(p));
     let states: Vec<Tensor<f32>> = states.collect::<Result<_, _>>()?;
     let network = model.at((states[0].dims()[1], states[0].dims()[2]))?;
     let inverse = DdimInverse::new(&model.schedule.invertible(), arguments.steps)?;
-    // Where the direction was found, if its file says so: elsewhere it may
-    // mean nothing.
-    let at = found_at.map_or(arguments.at[0], |timestep| {
-        timestep as f64 / model.schedule.num_train_timesteps as f64
-    });
-    let steps = steps_to(&inverse, at)?;
+    let steps = steps_to(&inverse, given.at)?;
     let timestep = inverse.timesteps()[steps - 1];
     let map = Bottleneck::new(&network, timestep as f64)?;
     let mut denoiser = network.denoiser()?;
@@ -88,7 +140,15 @@ pub(super) fn run(
     let mut stops: Vec<Stop> = Vec::with_capacity(states.len());
     let (mut before, mut first) = (Vec::new(), 0.0);
     for (file, clean) in arguments.pictures.iter().zip(&states) {
-        let way = trajectory(&mut denoiser, &inverse, clean.data(), steps, 0, progress)?;
+        let refine = usual_refinements(model);
+        let way = trajectory(
+            &mut denoiser,
+            &inverse,
+            clean.data(),
+            steps,
+            refine,
+            progress,
+        )?;
         let noisy = Tensor::new(clean.dims(), way[steps].clone())?;
         let spectrum = spectrum_at(&network, &noisy, timestep, arguments.rank, seed)?;
         let basis = TangentBasis::from(spectrum);

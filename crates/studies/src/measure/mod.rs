@@ -17,7 +17,7 @@ pub use walks::{Family, WalkRecord};
 
 use crate::drawing::check_bound;
 use crate::parts::kept;
-use crate::points::{index_at, indices_at, noisy_samples};
+use crate::points::{check_share, index_at, indices_at, noisy_samples};
 use crate::progress::Portion;
 use crate::reader::Reader;
 use crate::walk::{Method, Walk};
@@ -29,6 +29,9 @@ use std::fmt;
 use std::time::Instant;
 use walks::{Bench, Point};
 
+/// Where directions are measured when nothing is said.
+const SHARES: [f64; 4] = [0.8, 0.6, 0.4, 0.2];
+
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +40,7 @@ pub struct MeasureArguments {
     #[arg(long, default_value_t = 16)]
     pub samples: usize,
     /// Timesteps, as shares of the noise schedule, divided by commas; a concept is measured where its file says that it was found, else at the first
-    #[arg(long, value_delimiter = ',', default_values_t = [0.8, 0.6, 0.4, 0.2])]
+    #[arg(long, value_delimiter = ',', default_values_t = SHARES)]
     pub at: Vec<f64>,
     /// Directions at each sample and timestep
     #[arg(long, default_value_t = 50)]
@@ -51,7 +54,8 @@ pub struct MeasureArguments {
     /// How a walk moves
     #[arg(long, value_enum, default_value_t = Method::Guidance)]
     pub method: Method,
-    /// Length of a walk to each end: root mean square change of a noisy pixel
+    /// Length of a walk to each end: root mean square change of a noisy pixel, which walks by guidance
+    /// have at first and lose as they turn
     #[arg(long, default_value_t = 0.3)]
     pub reach: f64,
     /// Updates from the sample to each end of a walk
@@ -65,7 +69,12 @@ pub struct MeasureArguments {
     #[serde(default)]
     pub localize: bool,
     /// Measure a concept along pictures instead: a file with `left` (basis.safetensors, global.safetensors)
-    #[arg(long, value_name = "FILE", requires = "pictures")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "pictures",
+        conflicts_with_all = ["samples", "random", "method", "reach", "iterations", "frames", "localize", "puppets"]
+    )]
     #[serde(default)]
     pub concept: Option<InputFile>,
     /// Which direction of that file is the concept, counted from 0
@@ -119,17 +128,13 @@ pub fn check(arguments: &MeasureArguments, model: &DiffusionModel) -> Result<(),
             "must not be empty",
         ));
     }
-    if arguments.concept.is_some() && arguments.pictures.is_empty() {
-        return Err(StudyError::argument("--pictures", "must name a picture"));
-    }
-    if let Some(at) = arguments.at.iter().find(|at| !(0.0..=1.0).contains(*at)) {
-        return Err(StudyError::argument(
-            "--at",
-            format!("{at} does not lie in 0..1"),
-        ));
+    for at in &arguments.at {
+        check_share(*at, "--at")?;
     }
     check_bound("--samples", arguments.samples)?;
-    if arguments.concept.is_none() {
+    if let Some(concept) = &arguments.concept {
+        concept::check(concept, arguments, model)?;
+    } else {
         let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
         let train_steps = model.schedule.num_train_timesteps;
         indices_at(&sampler, &arguments.at, train_steps, "--at")?;
@@ -227,7 +232,10 @@ pub fn run(
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Walks(report) => f.write_str(&summary::markdown(report)),
+            Self::Walks(report) => {
+                writeln!(f, "{}", summary::markdown(report))?;
+                write!(f, "measure.md, {:.1} s", report.seconds)
+            }
             Self::Concept(report) => report.fmt(f),
         }
     }

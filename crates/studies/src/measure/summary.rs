@@ -61,7 +61,7 @@ fn is_visible(walk: &&&WalkRecord) -> bool {
 }
 
 fn is_pure(walk: &&&WalkRecord) -> bool {
-    is_visible(walk) && walk.purity >= PURE
+    is_visible(walk) && walk.purity >= PURE && walk.moves_its_aim()
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -154,7 +154,8 @@ pub(super) fn markdown(report: &MeasureReport) -> String {
     let _ = writeln!(
         text,
         "{} walks of {}. A walk moves one factor if |ρ| ≥ {MONOTONE}, its purity is at least \
-         {PURE} and its change at least {VISIBLE} standard deviations.\n",
+         {PURE} and its change at least {VISIBLE} standard deviations; an aimed walk must move \
+         the factor that it was aimed at.\n",
         report.walks.len(),
         report.model.name,
     );
@@ -221,7 +222,7 @@ mod tests {
             at: 0.6,
             sample: 0,
             family,
-            direction: 0,
+            direction: factor,
             factor: Some(FACTORS[factor].name.to_owned()),
             change: 2.0,
             spearman,
@@ -241,6 +242,11 @@ mod tests {
             walk(Family::Found, 3, 1.0, 0.4),
             walk(Family::Random, 4, 1.0, 0.3),
             walk(Family::Aimed, 5, 1.0, 0.7),
+            // Aimed at another factor than the one it moves.
+            WalkRecord {
+                direction: 7,
+                ..walk(Family::Aimed, 6, 1.0, 0.7)
+            },
         ];
         // Two more samples, at which nothing is moved alone.
         for sample in 1..=2 {
@@ -256,7 +262,7 @@ mod tests {
         };
         assert_eq!(of(Family::Found), (1, 0, 0.5));
         assert_eq!(of(Family::Random), (0, 0, 0.0));
-        assert_eq!(of(Family::Aimed), (1, 0, 1.0));
+        assert_eq!(of(Family::Aimed), (1, 0, 0.5));
         assert_eq!(of(Family::AimedAtRandom), (0, 0, 0.0));
         let factors = factors(&walks);
         assert_eq!(factors[1].pure_walks, [2, 0, 0, 0]);
@@ -270,7 +276,7 @@ mod tests {
         let groups = groups(&walks, &[0.6]);
         assert_eq!(
             groups.iter().map(|g| g.walks).collect::<Vec<_>>(),
-            [4, 3, 1, 0]
+            [4, 3, 2, 0]
         );
     }
 }

@@ -85,6 +85,20 @@ pub struct WalkRecord {
     pub sound: f64,
 }
 
+impl WalkRecord {
+    /// Whether the factor that changed most is the one aimed at; of walks that
+    /// are not aimed any is.
+    pub(super) fn moves_its_aim(&self) -> bool {
+        match self.family {
+            Family::Found | Family::Random => true,
+            Family::Aimed | Family::AimedAtRandom => {
+                let aim = FACTORS.get(self.direction).map(|spec| spec.name);
+                aim == self.factor.as_deref()
+            }
+        }
+    }
+}
+
 /// A sample at a timestep.
 pub(super) struct Point<'a> {
     pub(super) at: f64,
