@@ -121,7 +121,8 @@ pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), S
     if 2 * arguments.components() > arguments.learn {
         let why = format!(
             "{}; at most half of the {} samples, or every few of them stand apart",
-            arguments.components(), arguments.learn
+            arguments.components(),
+            arguments.learn
         );
         return Err(StudyError::argument("--components", why));
     }
