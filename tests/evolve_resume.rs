@@ -4,11 +4,10 @@
 
 mod common;
 
-use common::{Home, Ran, check_refusal};
+use common::{Home, Ran, check_refusal, kill_once};
 use serde_json::Value;
 use std::fs;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Gives 6 individuals fitness; at generation 4 it does what it is told unless
 /// the file `repaired` is there.
@@ -97,18 +96,8 @@ fn whatever_befalls_a_program_the_population_is_kept() {
 #[test]
 fn a_killed_run_goes_on() {
     let home = prepare();
-    let mut child = command(&home, "slow", "9", "run")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let clock = Instant::now();
-    while !home.path("run/fitness.history").exists() {
-        assert!(clock.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut command = command(&home, "slow", "9", "run");
+    kill_once(&mut command, &home.path("run/fitness.history"));
     fs::write(home.path("repaired"), "").unwrap();
     let resumed = report(&run(&home, "slow", "9", "run"));
     assert!(resumed["resumed_at"].as_u64() > Some(0));
@@ -123,19 +112,8 @@ fn a_killed_run_goes_on() {
 fn a_killed_tour_goes_on() {
     let home = Home::new();
     let arguments = "evolve --population 256 --generations 1000 --out";
-    let mut child = home
-        .command(&format!("{arguments} run"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let clock = Instant::now();
-    while !home.path("run/rosenbrock.history").exists() {
-        assert!(clock.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut command = home.command(&format!("{arguments} run"));
+    kill_once(&mut command, &home.path("run/rosenbrock.history"));
     let resumed = home.json(&format!("{arguments} run"));
     let whole = home.json(&format!("{arguments} whole"));
     let (resumed, whole) = (&resumed["problems"], &whole["problems"]);
@@ -223,20 +201,9 @@ fn a_program_does_not_outlive_its_run() {
     let home = Home::new();
     let script = "(while sleep 0.05; do echo >> alive; done) & wait";
     fs::write(home.path("fitness.sh"), script).unwrap();
-    let mut child = home
-        .command("evolve --population 6 --out run --problem")
-        .arg("cmd sh fitness.sh")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let clock = Instant::now();
-    while !home.path("alive").exists() {
-        assert!(clock.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let mut command = home.command("evolve --population 6 --out run --problem");
+    command.arg("cmd sh fitness.sh");
+    kill_once(&mut command, &home.path("alive"));
     std::thread::sleep(Duration::from_millis(500));
     let written = || fs::metadata(home.path("alive")).unwrap().len();
     let before = written();

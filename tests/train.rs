@@ -3,7 +3,7 @@
 mod common;
 
 use alice_runs::TensorFile;
-use common::{Home, files};
+use common::{Home, files, wait_for};
 use serde_json::json;
 use std::fs;
 
@@ -110,7 +110,6 @@ fn a_longer_run_goes_on_where_a_shorter_one_ended() {
 #[test]
 fn an_interrupted_run_equals_an_uninterrupted_one() {
     use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
     let home = Home::new();
     write_recipe(&home, 400);
     home.json("train --recipe tiny.json --out whole");
@@ -120,11 +119,7 @@ fn an_interrupted_run_equals_an_uninterrupted_one() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let clock = Instant::now();
-    while !home.path("parts/checkpoint.safetensors").is_file() {
-        assert!(clock.elapsed() < Duration::from_secs(60), "no checkpoint");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for(&home.path("parts/checkpoint.safetensors"));
     let id = child.id().to_string();
     assert!(
         Command::new("kill")

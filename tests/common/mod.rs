@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A folder that a test runs the command in.
@@ -29,6 +30,25 @@ impl From<Output> for Ran {
             stderr: text(output.stderr),
         }
     }
+}
+
+/// Waits until a command that runs has written a file.
+pub fn wait_for(path: &Path) {
+    let clock = Instant::now();
+    while !path.exists() {
+        let limit = Duration::from_secs(60);
+        assert!(clock.elapsed() < limit, "no {}", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs a command and kills it when it has written a file.
+pub fn kill_once(command: &mut Command, path: &Path) {
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    wait_for(path);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 impl Home {

@@ -133,7 +133,7 @@ impl Components {
         members: &[bool],
     ) -> Result<Concept, GeometryError> {
         let raw = self.along(direction);
-        let (inside, outside) = self.scores(direction, members);
+        let (inside, outside) = sides(&raw, members);
         // In units of those without it: mean 0, deviation 1.
         let centre = mean(&outside);
         let spread = variance(&outside, centre).sqrt().max(f64::MIN_POSITIVE);
@@ -232,20 +232,12 @@ impl Components {
                 ..self.clone()
             };
             let separations = noise.groups(largest).into_iter().map(|group| {
-                let (inside, outside) = noise.scores(&noise.discriminant(&group), &group);
+                let (inside, outside) = sides(&noise.along(&noise.discriminant(&group)), &group);
                 standard_distance(&inside, &outside)
             });
             separations.collect::<Vec<_>>()
         });
         found.fold(0.0, f64::max)
-    }
-
-    /// yᵢ · w of the members of a group, and of the others.
-    fn scores(&self, direction: &[f64], members: &[bool]) -> (Vec<f64>, Vec<f64>) {
-        let all = self.along(direction).into_iter().zip(members);
-        let (inside, outside): (Vec<_>, Vec<_>) = all.partition(|(_, member)| **member);
-        let values = |side: Vec<(f64, &bool)>| side.into_iter().map(|(v, _)| v).collect();
-        (values(inside), values(outside))
     }
 
     /// All states, at most `largest`, that show what the marked ones have in
@@ -400,6 +392,17 @@ impl Concept {
     pub fn score(&self, state: &[f32]) -> f64 {
         dot(&self.weights, state) + self.offset
     }
+}
+
+/// The values of the members of a group, and of the others.
+fn sides(values: &[f64], members: &[bool]) -> (Vec<f64>, Vec<f64>) {
+    let side = |inside: bool| {
+        let both = values.iter().zip(members);
+        both.filter(|(_, m)| **m == inside)
+            .map(|(v, _)| *v)
+            .collect()
+    };
+    (side(true), side(false))
 }
 
 /// `n` draws of `m` independent normal numbers, whitened: mean 0, variance 1,

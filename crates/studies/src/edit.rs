@@ -13,7 +13,7 @@ use crate::directions::require_same_model;
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::input::InputFile;
 use crate::invert::{
-    ReconstructionError, check_refinements, difference, read_picture, steps_to, trajectory,
+    ReconstructionError, check_refinements, difference, noised, read_picture, steps_to,
     usual_refinements,
 };
 use crate::mask::{cells, read_mask};
@@ -25,7 +25,6 @@ use crate::responses::{is_moved, rises_alone, share};
 use crate::walk::{LONGEST, Method, Start, Walk};
 use crate::world::find_factor;
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, DdimInverse, Eta};
 use alice_runs::{Metadata, ModelReference, RunFolder, picture};
 use direction::{Candidates, Direction, Last, local_directions, own_directions, own_slider};
@@ -342,15 +341,7 @@ pub fn run(
     let timestep = inverse.timesteps()[steps - 1];
     progress.begin("inverting", steps as u64);
     let refine = arguments.refine.unwrap_or(usual_refinements(model));
-    let states = trajectory(
-        &mut denoiser,
-        &inverse,
-        clean.data(),
-        steps,
-        refine,
-        progress,
-    )?;
-    let noisy = Tensor::new(clean.dims(), states[steps].clone())?;
+    let noisy = noised(&mut denoiser, &inverse, &clean, steps, refine, progress)?;
     progress.begin("finding the direction", 1);
     let pixels = (picture.dims()[1], picture.dims()[2]);
     let mask = arguments.mask.as_ref();

@@ -88,6 +88,29 @@ impl fmt::Display for InvertReport {
 /// Each is one more evaluation a step; few are enough.
 const MOST_REFINEMENTS: usize = 1000;
 
+/// The noisy state that a clean one has after `steps` of an inversion.
+///
+/// # Errors
+/// Those of [`trajectory`].
+pub(crate) fn noised(
+    denoiser: &mut NetworkDenoiser,
+    inverse: &DdimInverse,
+    clean: &Tensor<f32>,
+    steps: usize,
+    refinements: usize,
+    progress: &mut dyn Progress,
+) -> Result<Tensor<f32>, StudyError> {
+    let mut states = trajectory(
+        denoiser,
+        inverse,
+        clean.data(),
+        steps,
+        refinements,
+        progress,
+    )?;
+    Ok(Tensor::new(clean.dims(), states.swap_remove(steps))?)
+}
+
 /// Refuses more refinements than anyone waits for.
 pub(crate) fn check_refinements(refine: usize) -> Result<(), StudyError> {
     if refine > MOST_REFINEMENTS {

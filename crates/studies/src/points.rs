@@ -63,14 +63,20 @@ pub fn check_share(at: f64, argument: &str) -> Result<(), StudyError> {
 /// # Errors
 /// Names the argument and the sample.
 pub fn check_distinct(samples: &[usize], argument: &str) -> Result<(), StudyError> {
-    let twice = |(i, sample): &(usize, &usize)| samples[..*i].contains(sample);
-    match samples.iter().enumerate().find(twice) {
-        Some((_, sample)) => {
+    match repeated(samples) {
+        Some(sample) => {
             let why = format!("{sample} is named twice");
             Err(StudyError::argument(argument, why))
         }
         None => Ok(()),
     }
+}
+
+/// The first index that stands there a second time.
+pub(crate) fn repeated(indices: &[usize]) -> Option<usize> {
+    let twice = |(i, index): &(usize, &usize)| indices[..*i].contains(index);
+    let found = indices.iter().enumerate().find(twice);
+    found.map(|(_, &index)| index)
 }
 
 /// The sampler's step nearest to a share of the noise schedule.

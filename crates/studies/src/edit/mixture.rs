@@ -1,5 +1,6 @@
 //! Which directions to walk along, and with which weights.
 
+use crate::points::repeated;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -41,10 +42,8 @@ impl FromStr for Mixture {
             }
         };
         let terms: Vec<_> = text.split(',').map(term).collect::<Result<_, _>>()?;
-        let twice = |(i, (index, _)): &(usize, &(usize, f64))| {
-            terms[..*i].iter().any(|(before, _)| before == index)
-        };
-        if let Some((_, (index, _))) = terms.iter().enumerate().find(twice) {
+        let indices: Vec<usize> = terms.iter().map(|(index, _)| *index).collect();
+        if let Some(index) = repeated(&indices) {
             return Err(format!("direction {index} is named twice"));
         }
         Ok(Self { terms })

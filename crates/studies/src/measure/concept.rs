@@ -8,7 +8,7 @@
 use super::{MeasureArguments, SHARES};
 use crate::bottleneck::Bottleneck;
 use crate::directions::{read_hidden, require_same_model};
-use crate::invert::{read_picture, steps_to, trajectory, usual_refinements};
+use crate::invert::{noised, read_picture, steps_to, usual_refinements};
 use crate::pictures::numbers;
 use crate::points::spectrum_at;
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
@@ -141,15 +141,7 @@ pub(super) fn run(
     let (mut before, mut first) = (Vec::new(), 0.0);
     for (file, clean) in arguments.pictures.iter().zip(&states) {
         let refine = usual_refinements(model);
-        let way = trajectory(
-            &mut denoiser,
-            &inverse,
-            clean.data(),
-            steps,
-            refine,
-            progress,
-        )?;
-        let noisy = Tensor::new(clean.dims(), way[steps].clone())?;
+        let noisy = noised(&mut denoiser, &inverse, clean, steps, refine, progress)?;
         let spectrum = spectrum_at(&network, &noisy, timestep, arguments.rank, seed)?;
         let basis = TangentBasis::from(spectrum);
         let vector = transport(&u, &basis)?;
