@@ -9,6 +9,7 @@ use crate::points::{check_share, index_at};
 use crate::raster::{columns, sheet};
 use crate::reader::Reader;
 use crate::sampling::{pictures, run_steps};
+use crate::statistics::Estimate;
 use crate::world::show;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Draws, initial_noise};
@@ -85,11 +86,17 @@ pub struct SurveyReport {
     pub steps: usize,
     /// Share of the samples whose re-rendered reading is close to them.
     pub validity: f64,
+    /// Its 95 % interval (Wilson).
+    pub validity_interval: [f64; 2],
     /// Share of the samples closer than nearly every picture with a wrong
     /// part: one puppet, its parts in place, though perhaps not sharp.
     pub sound: f64,
-    /// The same by the rougher test of reading alone.
+    /// Its 95 % interval (Wilson).
+    pub sound_interval: [f64; 2],
+    /// The same as validity by the rougher test of reading alone.
     pub quick_validity: f64,
+    /// Its 95 % interval (Wilson).
+    pub quick_validity_interval: [f64; 2],
     /// Distances of the re-renderings at the quantiles 0.1, 0.25, 0.5, 0.75, 0.9.
     pub distances: Vec<f64>,
     /// The bound of a valid picture's distance.
@@ -202,16 +209,23 @@ pub fn run(
     distances.sort_by(f64::total_cmp);
     let quantile = |q: f64| distances[((distances.len() - 1) as f64 * q).round() as usize];
     let structural = reader.structural_threshold();
-    let share = |n: usize| n as f64 / arguments.count as f64;
+    let share = |n: usize| Estimate::share(n, arguments.count).unwrap_or(Estimate::alone(0.0));
+    let ends = |share: Estimate| [share.low, share.high];
+    let valid = share(valid);
+    let sound = share(distances.iter().filter(|d| **d <= structural).count());
+    let quick = share(quick);
     Ok(SurveyReport {
         model: model.reference.clone(),
         count: arguments.count,
         from: arguments.from.map(|_| sampler.times()[begin]),
         sampler: arguments.drawing.kind(model).name(),
         steps: arguments.drawing.steps,
-        validity: share(valid),
-        sound: share(distances.iter().filter(|d| **d <= structural).count()),
-        quick_validity: share(quick),
+        validity: valid.value,
+        validity_interval: ends(valid),
+        sound: sound.value,
+        sound_interval: ends(sound),
+        quick_validity: quick.value,
+        quick_validity_interval: ends(quick),
         distances: [0.1, 0.25, 0.5, 0.75, 0.9].map(quantile).to_vec(),
         threshold: reader.threshold(),
         structural_threshold: structural,
@@ -281,6 +295,10 @@ impl Histograms {
 impl fmt::Display for SurveyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let ranged = |share: f64, [low, high]: [f64; 2]| {
+            let numbers = [share, low, high].map(|share| numbers::fixed(100.0 * share, 1));
+            format!("{} % ({}–{})", numbers[0], numbers[1], numbers[2])
+        };
         let from = self.from.map_or_else(String::new, |t| {
             format!(" from true pictures at timestep {t}")
         });
@@ -291,11 +309,11 @@ impl fmt::Display for SurveyReport {
             self.model.name,
             numbers::counted(self.steps as u64, "step"),
             self.sampler,
-            percent(self.sound),
+            ranged(self.sound, self.sound_interval),
             numbers::figures(self.structural_threshold),
-            percent(self.validity),
+            ranged(self.validity, self.validity_interval),
             numbers::figures(self.threshold),
-            percent(self.quick_validity),
+            ranged(self.quick_validity, self.quick_validity_interval),
             numbers::figures(self.distances[2]),
         )?;
         for factor in &self.factors {
