@@ -1,7 +1,7 @@
 //! From what was typed to a job, and from its outcome to text.
 
 use crate::cli::{Cli, Command, ModelOption, PlaceOptions, RunOptions};
-use crate::{device, interrupt, progress};
+use crate::{device, download, interrupt, progress};
 use alice_studies::study::{Job, Outcome, Study};
 use alice_studies::{
     DeviceKind, DiffusionModel, ModelOptions, Progress, StudyError, describe, predict, replay,
@@ -26,6 +26,8 @@ pub fn run(cli: Cli) -> Result<Answer, StudyError> {
     let progress = progress.as_mut();
     let (value, text) = match cli.command {
         Command::Model { study } => {
+            let options = ModelOptions::default();
+            download::what_is_missing(study.path.as_deref(), &options, progress)?;
             let model = describe::run(&study)?;
             (
                 json!({ "verb": "model", "model": model }),
@@ -34,7 +36,9 @@ pub fn run(cli: Cli) -> Result<Answer, StudyError> {
         }
         Command::Predict { study, model } => {
             let device = device::open(model.device)?;
-            let model = DiffusionModel::open(model.model.as_deref(), &model.options())?.on(device);
+            let (name, options) = (model.model.as_deref(), model.options());
+            download::what_is_missing(name, &options, progress)?;
+            let model = DiffusionModel::open(name, &options)?.on(device);
             let report = predict::run(&study, &model, progress)?;
             (
                 json!({ "verb": "predict", "report": report }),
@@ -76,7 +80,9 @@ pub fn run(cli: Cli) -> Result<Answer, StudyError> {
         }
         command => {
             let device = device_of(&command);
-            let outcome = run_job(job(command)?, device, progress)?;
+            let job = job(command)?;
+            download::what_is_missing(job.model.as_deref(), &job.options, progress)?;
+            let outcome = run_job(job, device, progress)?;
             (to_json(&outcome), to_text(&outcome))
         }
     };

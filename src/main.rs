@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod device;
+mod download;
 mod interrupt;
 mod progress;
 

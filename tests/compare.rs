@@ -240,7 +240,10 @@ fn surveys_read_what_was_drawn() {
     for share in ["sound", "validity", "quick_validity"] {
         let value = number(&report[share]);
         let [low, high] = [0, 1].map(|end| number(&report[format!("{share}_interval")][end]));
-        assert!(0.0 <= low && low <= value && value <= high && high <= 1.0, "{share}");
+        assert!(
+            0.0 <= low && low <= value && value <= high && high <= 1.0,
+            "{share}"
+        );
         // Six samples say little.
         assert!(high - low > 0.3, "{share}: {low} to {high}");
     }

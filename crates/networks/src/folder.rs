@@ -90,40 +90,55 @@ fn beside_unet(path: &Path) -> Option<PathBuf> {
     Some(pipeline.join("scheduler").join(SCHEDULER))
 }
 
-/// The file of this name, its shards, or a variant of either.
-fn find_weights(folder: &Path, name: &str) -> Result<Option<Vec<PathBuf>>, NetworkError> {
-    let whole = folder.join(name);
-    if is_file(&whole) {
-        return Ok(Some(vec![whole]));
-    }
-    let index = format!("{name}.index.json");
-    if is_file(folder.join(&index)) {
-        return shards(folder, &index).map(Some);
-    }
-    let stem = name.trim_end_matches("safetensors");
-    let mut files = Vec::new();
-    let mut indices = Vec::new();
-    for path in disk::list(folder)? {
-        let Some(file) = path.file_name().and_then(|file| file.to_str()) else {
-            continue;
-        };
-        let Some(rest) = file.strip_prefix(stem) else {
-            continue;
-        };
-        let variant = |end: &str| rest.strip_suffix(end).filter(|v| !v.contains(['-', '.']));
-        if variant(".safetensors").is_some() && is_file(&path) {
-            files.push((rank(rest), file.to_owned()));
-        } else if rest.starts_with("safetensors.index.") && rest.ends_with(".json")
-            || rest.ends_with(".safetensors.index.json")
-        {
-            indices.push((rank(rest), file.to_owned()));
+/// What holds a network's weights, by its name in the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WeightsFile {
+    /// The one file.
+    Whole(String),
+    /// The index of the files that they are split into.
+    Index(String),
+}
+
+impl WeightsFile {
+    /// Of the names of a folder's files, what holds the weights called `name`:
+    /// the file of this name, the index of its shards, or a variant of either.
+    #[must_use]
+    pub fn choose<'a>(names: impl IntoIterator<Item = &'a str>, name: &str) -> Option<Self> {
+        let index = format!("{name}.index.json");
+        let stem = name.trim_end_matches("safetensors");
+        let (mut files, mut indices) = (Vec::new(), Vec::new());
+        for file in names {
+            let Some(rest) = file.strip_prefix(stem) else {
+                continue;
+            };
+            let variant = |end: &str| rest.strip_suffix(end).filter(|v| !v.contains(['-', '.']));
+            if file == name || variant(".safetensors").is_some() {
+                files.push((file != name, rank(rest), file));
+            } else if rest.starts_with("safetensors.index.") && rest.ends_with(".json")
+                || rest.ends_with(".safetensors.index.json")
+            {
+                indices.push((file != index, rank(rest), file));
+            }
+        }
+        let (file, index) = (files.into_iter().min(), indices.into_iter().min());
+        match (file, index) {
+            // Shards of the plain weights come before a variant in one file.
+            (Some((true, ..)), Some((false, _, index))) => Some(Self::Index(index.to_owned())),
+            (Some((_, _, file)), _) => Some(Self::Whole(file.to_owned())),
+            (None, Some((_, _, index))) => Some(Self::Index(index.to_owned())),
+            (None, None) => None,
         }
     }
-    if let Some((_, file)) = files.iter().min() {
-        return Ok(Some(vec![folder.join(file)]));
-    }
-    match indices.iter().min() {
-        Some((_, index)) => shards(folder, index).map(Some),
+}
+
+/// The file of this name, its shards, or a variant of either.
+fn find_weights(folder: &Path, name: &str) -> Result<Option<Vec<PathBuf>>, NetworkError> {
+    let listed = disk::list(folder)?;
+    let files = listed.iter().filter(|path| is_file(path));
+    let names = files.filter_map(|path| path.file_name()?.to_str());
+    match WeightsFile::choose(names, name) {
+        Some(WeightsFile::Whole(file)) => Ok(Some(vec![folder.join(file)])),
+        Some(WeightsFile::Index(index)) => shards(folder, &index).map(Some),
         None => Ok(None),
     }
 }
@@ -136,14 +151,16 @@ fn rank(variant: &str) -> usize {
     known.unwrap_or(if variant.contains("non_ema") { 9 } else { 2 })
 }
 
-/// The files that an index names.
-fn shards(folder: &Path, index: &str) -> Result<Vec<PathBuf>, NetworkError> {
-    let path = folder.join(index);
+/// The names of the files that an index names, all beside it.
+///
+/// # Errors
+/// When it is no index, or names something else.
+pub fn shard_names(index: &Path) -> Result<BTreeSet<String>, NetworkError> {
     let wrong = |why: &str| NetworkError::Folder {
-        path: path.clone(),
+        path: index.to_path_buf(),
         why: why.to_owned(),
     };
-    let json: serde_json::Value = disk::read_json(&path)?;
+    let json: serde_json::Value = disk::read_json(index)?;
     let Some(map) = json["weight_map"].as_object() else {
         return Err(wrong("it has no weight_map. Download it again"));
     };
@@ -156,17 +173,27 @@ fn shards(folder: &Path, index: &str) -> Result<Vec<PathBuf>, NetworkError> {
                 "its weight_map must name safetensors files beside it. Download it again",
             ));
         }
-        names.insert(name);
+        names.insert(name.to_owned());
     }
     if names.is_empty() || names.len() > MOST_SHARDS {
         return Err(wrong("it names no file, or too many. Download it again"));
     }
+    Ok(names)
+}
+
+/// The files that an index names.
+fn shards(folder: &Path, index: &str) -> Result<Vec<PathBuf>, NetworkError> {
+    let path = folder.join(index);
+    let names = shard_names(&path)?;
     let files: Vec<_> = names.into_iter().map(|name| folder.join(name)).collect();
     match files.iter().find(|file| !is_file(file)) {
-        Some(missing) => Err(wrong(&format!(
-            "{} is missing. Download all parts",
-            missing.file_name().unwrap_or_default().display()
-        ))),
+        Some(missing) => Err(NetworkError::Folder {
+            path,
+            why: format!(
+                "{} is missing. Download all parts",
+                missing.file_name().unwrap_or_default().display()
+            ),
+        }),
         None => Ok(files),
     }
 }

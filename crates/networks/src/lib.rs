@@ -38,7 +38,7 @@ pub use checkpoint::{Checkpoint, ControlFile, Family, Prediction};
 pub use clip_text::{ClipText, ClipTextConfig};
 pub use controlnet::{ControlNet, ControlNetConfig, controlled_graph};
 pub use error::{Mismatch, NetworkError};
-pub use folder::ModelFolder;
+pub use folder::{ModelFolder, WeightsFile, shard_names};
 pub use initialise::initialise;
 pub use location::{ModelLocation, refuse_pickle};
 pub use lora::{Lora, LoraFile, LoraLayout, LoraReport, LoraSummary, LoraTarget};

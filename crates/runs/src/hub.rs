@@ -2,14 +2,14 @@
 //!
 //! Their cache holds `models--OWNER--NAME/` with `refs/REVISION`, a file that
 //! names a commit, and `snapshots/COMMIT/`, the files of that commit. Nothing
-//! here opens a connection.
+//! here opens a connection; the crate `alice-hub` does.
 
 use crate::{Error, Result, disk};
 use std::env;
 use std::path::{Path, PathBuf};
 
 /// The revision that is meant when none is named.
-const MAIN: &str = "main";
+pub const MAIN: &str = "main";
 
 /// Whether a text can be the name of a model on the hub: `owner/name`, and
 /// perhaps `@` and a revision.
@@ -64,7 +64,7 @@ pub fn find_in(cache: &Path, id: &str) -> Result<PathBuf> {
         ));
     }
     let (name, revision) = split(id);
-    let model = cache.join(format!("models--{}", name.replace('/', "--")));
+    let model = cache.join(folder_name(name));
     if !disk::is_folder(&model) {
         return Err(missing(cache, id, "it is not in this cache"));
     }
@@ -88,7 +88,15 @@ pub fn find_in(cache: &Path, id: &str) -> Result<PathBuf> {
     ))
 }
 
-fn split(id: &str) -> (&str, Option<&str>) {
+/// The name of a model's folder in a cache.
+#[must_use]
+pub fn folder_name(name: &str) -> String {
+    format!("models--{}", name.replace('/', "--"))
+}
+
+/// The name and the revision, if the id names one.
+#[must_use]
+pub fn split(id: &str) -> (&str, Option<&str>) {
     match id.split_once('@') {
         Some((id, revision)) => (id, Some(revision)),
         None => (id, None),
@@ -102,7 +110,7 @@ fn missing(path: &Path, id: &str, why: &str) -> Error {
         path,
         format!("no model {id:?} here: {why}"),
         format!(
-            "Alice opens no connection. Check the path for a typing error, or download the model with: hf download {name}{revision}"
+            "Check the path for a typing error, or download the model where there is a network, with: alice model {id}, or: hf download {name}{revision}"
         ),
     )
 }
