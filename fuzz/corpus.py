@@ -4,6 +4,7 @@
     python corpus.py
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -79,6 +80,17 @@ def tokenizer(to):
     shutil.copyfile(CRATES / "text/tests/fixtures/clip_fast/tokenizer.json", to / "clip")
 
 
+def vocabulary(to):
+    files = ["vocab.json", "merges.txt"]
+    clip = [(CRATES / "text/tests/fixtures/clip" / name).read_bytes() for name in files]
+    (to / "clip").write_bytes(b"\0".join(clip))
+    special = ["<|startoftext|>", "<|endoftext|>"]
+    letters = ["a", "a</w>", "c", "t</w>", "ca", "cat</w>"]
+    for name, tokens, merges in (("small", special + letters, "c a\nca t</w>\n"), ("stranger", special, "c a\n")):
+        ids = json.dumps({token: i for i, token in enumerate(tokens)}, separators=(",", ":"))
+        (to / name).write_bytes(f"{ids}\0#version: 0.2\n{merges}".encode())
+
+
 def picture(to):
     text = PngImagePlugin.PngInfo()
     text.add_text("parameters", "cat\nSteps: 4, Sampler: DDIM, CFG scale: 7.5")
@@ -90,5 +102,5 @@ def picture(to):
 if __name__ == "__main__":
     torch.manual_seed(0)
     shutil.rmtree(HERE, ignore_errors=True)
-    for make in (tensors, configs, checkpoint, lora, tokenizer, picture):
+    for make in (tensors, configs, checkpoint, lora, tokenizer, vocabulary, picture):
         make(folder(make.__name__))

@@ -256,7 +256,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   alice treat
-  alice treat --mark 12,40,77        after a look at the learn.png of an earlier run")]
+  alice treat --mark 12,40,77        after a look at the learnt.png of an earlier run")]
     Treat {
         #[command(flatten)]
         study: TreatArguments,
@@ -303,7 +303,7 @@ Examples:
   alice evolve --problem rastrigin --method cma-es
   alice evolve --problem cart-pole --latent 2
   alice evolve --study --seeds 10
-  alice evolve --problem 'cmd python3 fitness.py' --dim 10 --bounds 0,1")]
+  alice evolve --problem 'cmd python3 fitness.py' --dim 10 --bounds 0,1 --constraint reflect")]
     Evolve {
         #[command(flatten)]
         study: EvolveArguments,
@@ -344,8 +344,8 @@ Examples:
 /// Which model.
 #[derive(Args, Clone, Debug)]
 pub struct ModelPath {
-    /// A diffusers folder, a .safetensors checkpoint, or OWNER/NAME in the
-    /// Hugging Face cache [default: the bundled puppets-32]
+    /// A diffusers folder, a .safetensors checkpoint, or OWNER/NAME of the
+    /// Hugging Face hub, downloaded if need be [default: the bundled puppets-32]
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     pub model: Option<PathBuf>,
     /// What it predicts, epsilon or v_prediction, if its files do not say it or are wrong

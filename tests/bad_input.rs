@@ -454,16 +454,26 @@ fn a_full_disk() {
 fn a_disk_that_fills_up_in_the_middle_of_a_run() {
     let (home, _, _) = with_model();
     let program = env!("CARGO_BIN_EXE_alice");
-    let sample = "sample --model model --steps 2 --count 64 --out run";
-    // In blocks of 512 bytes: pictures fit, the latents of all samples do not.
-    let script = format!("trap '' XFSZ; ulimit -f 32; exec {program} {sample}");
-    let mut command = std::process::Command::new("sh");
-    command.args(["-c", &script]).current_dir(home.path("."));
-    let ran = command.output().unwrap().into();
-    check_refusal(sample, &ran, &["run", "latents.safetensors"]);
+    let fill = |sample: &str, out: &str| {
+        // In blocks of 512 bytes: pictures fit, the latents of all samples do not.
+        let script = format!("trap '' XFSZ; ulimit -f 32; exec {program} {sample}");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &script]).current_dir(home.path("."));
+        let ran = command.output().unwrap().into();
+        check_refusal(sample, &ran, &[out, "latents.safetensors"]);
+        assert!(temporary_files(&home.path(out)).is_empty());
+    };
+    // The run that was to be replaced is back.
+    home.json("sample --model model --steps 2 --count 1 --seed 5 --out kept");
+    let contents = || files(&home.path("kept")).into_iter().map(fs::read);
+    let before: Vec<_> = contents().map(Result::unwrap).collect();
+    let sample = "sample --model model --steps 2 --count 64";
+    fill(&format!("{sample} --out kept --overwrite"), "kept");
+    assert!(contents().map(Result::unwrap).eq(before));
+    let sample = &format!("{sample} --out run");
+    fill(sample, "run");
     assert!(!home.path("run/latents.safetensors").exists());
     assert!(!home.path("run/report.json").exists());
-    assert!(temporary_files(&home.path("run")).is_empty());
     // What was written before is whole, and the folder can be used again.
     for path in files(&home.path("run")) {
         if path.extension().is_some_and(|e| e == "png") {
@@ -473,22 +483,31 @@ fn a_disk_that_fills_up_in_the_middle_of_a_run() {
     home.json(&format!("{sample} --overwrite"));
 }
 
-#[cfg(unix)]
+/// Nobody makes folders there, not even root.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_folder_of_someone_else() {
+    let home = Home::new();
+    home.refused("world --size 8 --count 1 --out /sys/run", &["/sys/run"]);
+    assert!(!fs::exists("/sys/run").unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_without_permission() {
     use std::os::unix::fs::PermissionsExt;
-    let (home, _, _) = with_model();
+    let home = Home::new();
     let folder = home.path("theirs");
     fs::create_dir(&folder).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
-    // Root may write anywhere.
-    if fs::write(folder.join("probe"), "").is_err() {
-        home.refused(
-            "world --size 8 --count 1 --out theirs/run",
-            &["permission denied"],
-        );
-    }
+    let probe = fs::write(folder.join("probe"), "");
+    let ran = home.alice("world --size 8 --count 1 --out theirs/run");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    match probe {
+        Err(_) => check_refusal("theirs", &ran, &["permission denied"]),
+        // Root may write anywhere.
+        Ok(()) => assert_eq!(ran.code, Some(0), "{ran:?}"),
+    }
 }
 
 #[test]

@@ -222,7 +222,14 @@ fn edit_walks_both_ways() {
         "edit a.png --model model --steps 10 --iterations 4 --frames 2 --direction 1 --out run",
     );
     assert_eq!(report["report"]["positions"].as_array().unwrap().len(), 5);
-    for name in ["strip.png", "walk.png", "walk.gif", "direction.safetensors"] {
+    for name in [
+        "strip.png",
+        "walk.png",
+        "walk.gif",
+        "direction.safetensors",
+        "frames/00.png",
+        "frames/04.png",
+    ] {
         assert!(home.path("run").join(name).is_file(), "{name}");
     }
     let direction = TensorFile::read(home.path("run/direction.safetensors")).unwrap();

@@ -38,6 +38,7 @@ fn the_contract_holds_on_every_function() {
         let again: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(again["best_point"], found["best_point"], "{problem}");
         assert_eq!(again["qd"], found["qd"], "{problem}");
+        assert_eq!(again["outside_share"], found["outside_share"], "{problem}");
     }
     let replay = home.json("replay beale --out replayed");
     assert_eq!(replay["replay"]["different"], serde_json::json!([]));
@@ -74,6 +75,70 @@ fn without_a_problem_all_functions_are_shown() {
     assert!(!text.stdout.contains("released"), "{}", text.stdout);
     let text = home.alice("evolve --out papers").stdout;
     assert!(text.contains("released") && text.contains("35.5"), "{text}");
+}
+
+/// `population.csv`: its headings, and its numbers in rows.
+fn table(home: &Home, path: &str) -> (Vec<String>, Vec<Vec<f64>>) {
+    let text = fs::read_to_string(home.path(path)).unwrap();
+    let mut lines = text.lines().map(|line| line.split(','));
+    let headings = lines.next().unwrap().map(str::to_owned).collect();
+    let rows = lines.map(|line| line.map(|v| v.parse().unwrap()).collect());
+    (headings, rows.collect())
+}
+
+/// The table of the last population has what the report was made of.
+#[test]
+fn every_run_leaves_its_population() {
+    let home = Home::new();
+    for method in ["diffusion", "cma-es", "pepg", "open-es", "map-elites"] {
+        let found = home.json(&format!(
+            "{SMALL} --problem rosenbrock --method {method} --out {method}"
+        ));
+        let (headings, rows) = table(&home, &format!("{method}/population.csv"));
+        let expected: &[&str] = match method {
+            "diffusion" => &["x_1", "x_2", "fitness", "x0_1", "x0_2"],
+            _ => &["x_1", "x_2", "fitness"],
+        };
+        assert_eq!(headings, expected, "{method}");
+        assert_eq!(rows.len() == 64, method != "map-elites", "{method}");
+        let best = number(&found, "best_fitness");
+        assert!(rows.iter().all(|row| row[2] <= best), "{method}");
+        let leads =
+            |row: &Vec<f64>| row[2] == best && serde_json::json!(row[..2]) == found["best_point"];
+        assert!(rows.iter().any(leads), "{method}");
+        let mean = rows.iter().map(|row| row[2]).sum::<f64>() / rows.len() as f64;
+        assert!(
+            (mean - number(&found, "mean_fitness")).abs() < 1e-12,
+            "{method}"
+        );
+        let far = |row: &&Vec<f64>| row[..2].iter().any(|x| x.abs() > 4.0);
+        let share = rows.iter().filter(far).count() as f64 / rows.len() as f64;
+        assert_eq!(number(&found, "outside_share"), share, "{method}");
+        assert_eq!(share > 0.0, method == "diffusion", "{method}: {share}");
+    }
+    home.json(&format!("{SMALL} --out tour"));
+    assert_eq!(table(&home, "tour/ackley.population.csv").1.len(), 64);
+    home.json("evolve --problem cart-pole --population 8 --generations 2 --out policies");
+    let (headings, rows) = table(&home, "policies/population.csv");
+    assert_eq!((headings.len(), rows.len()), (58 + 1 + 58, 8));
+}
+
+/// Points outside are worth nothing beyond the published two dimensions, so
+/// that the search ends inside.
+#[test]
+fn rosenbrock_in_many_dimensions_is_searched_inside() {
+    let home = Home::new();
+    for dim in [3, 10] {
+        let arguments = format!("evolve --problem rosenbrock --dim {dim}");
+        let found = home.json(&format!("{arguments} --out {dim}"));
+        assert!(number(&found, "outside_share") < 0.1, "{dim}");
+        assert!(found.get("outside").is_none(), "{dim}");
+    }
+    let text = home.alice("evolve --problem rosenbrock --out plane").stdout;
+    assert!(text.contains("outside the box"), "{text}");
+    let kept = "evolve --problem rosenbrock --constraint reflect --out kept";
+    let text = home.alice(kept).stdout;
+    assert!(!text.contains("outside"), "{text}");
 }
 
 #[test]
@@ -128,14 +193,25 @@ fn a_finished_run_can_be_continued() {
     assert_eq!(found["evaluations"], 64 * 5);
     for (options, words) in [
         ("--population 32", ["population", "64"]),
-        ("--population 64 --mutation 0.3", ["mutation", "0.1"]),
         ("--population 64 --dim 3", ["2 parameters", "3"]),
+        ("--population 64 --latent 2", ["latent", "none"]),
+        ("--population 64 --problem beale", ["ackley", "beale"]),
     ] {
+        let problem = match options.contains("--problem") {
+            true => "",
+            false => "--problem ackley",
+        };
         home.refused(
-            &format!("evolve --problem ackley {on} {options} --out none"),
+            &format!("evolve {problem} {on} {options} --out none"),
             &words,
         );
     }
+    // What one changes when one goes on.
+    let other = "--seed 9 --schedule linear --mutation 0.5 --scaling 2 --map power --exponent 2";
+    let changed = home.json(&format!(
+        "evolve --population 64 --problem ackley {on} {other} --out third"
+    ));
+    assert_ne!(changed["best_point"], found["best_point"]);
     // One generation would return the noised population.
     home.refused(
         &format!(
@@ -189,7 +265,6 @@ fn bad_arguments_are_refused() {
         assert!(!home.path("none").exists(), "{arguments}");
     }
     for (options, words) in [
-        ("", ["false", "ended"]),
         ("--bounds 1,1", ["--bounds", "1,1"]),
         ("--bounds 0,1,2", ["3 numbers", "4 numbers"]),
         ("--bounds 0,NaN", ["--bounds", "NaN"]),
@@ -198,6 +273,7 @@ fn bad_arguments_are_refused() {
         let mut command = home.command(&format!("evolve {options} --out none --problem"));
         let output = command.arg("cmd false").output().unwrap();
         common::check_refusal(options, &output.into(), &words);
+        assert!(!home.path("none").exists(), "{options}");
     }
 }
 
@@ -216,4 +292,65 @@ fn the_study_has_its_tables_and_goes_on() {
     assert!(home.path("whole/functions.svg").is_file());
     let again = home.alice(&format!("{study} --seeds 2 --out whole"));
     assert!(again.stderr.contains("--overwrite"), "{}", again.stderr);
+    let found = home.json("evolve --study --parts control,schedules --seeds 1 --out others");
+    // Five tasks and three methods; twelve schedules.
+    assert_eq!(found["rows"].as_array().map(Vec::len), Some(5 * 3 + 12));
+    let tables = tables("others");
+    for words in ["cart-pole", "pendulum", "(92.5)", "DDPM", "500"] {
+        assert!(tables.contains(words), "{words}: {tables}");
+    }
+}
+
+/// The program that the document shows, in its own place.
+#[test]
+#[cfg(unix)]
+fn the_documented_program_works() {
+    let python = std::process::Command::new("python3").arg("-V").output();
+    if python.is_err() {
+        return;
+    }
+    let home = Home::new();
+    let document = include_str!("../docs/evolution.md");
+    let (_, program) = document.split_once("```python\n").unwrap();
+    let (program, _) = program.split_once("```").unwrap();
+    fs::write(home.path("fitness.py"), program).unwrap();
+    let mut command = home.command(
+        "evolve --population 64 --generations 8 --dim 10 --bounds 0,1 --constraint reflect \
+         --json --out run --problem",
+    );
+    let output = command.arg("cmd python3 fitness.py").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(number(&found, "outside_share"), 0.0);
+    let (_, rows) = table(&home, "run/population.csv");
+    // Estimates too are in the program's numbers.
+    let (points, estimates): (Vec<_>, Vec<_>) =
+        rows.iter().map(|row| (&row[..10], &row[11..])).unzip();
+    for point in [points, estimates].concat() {
+        assert!(point.iter().all(|x| (0.0..=1.0).contains(x)), "{point:?}");
+    }
+}
+
+/// Fitness at the end of the numbers has means too.
+#[test]
+#[cfg(unix)]
+fn huge_fitness_has_figures() {
+    let home = Home::new();
+    let script =
+        "while read -r l; do echo '{\"fitness\": [1e308, 1e308, 1.5e308, 1e308, 0, 1e308]}'; done";
+    fs::write(home.path("huge.sh"), script).unwrap();
+    for method in ["diffusion", "pepg", "cma-es"] {
+        let mut command = home.command(&format!(
+            "evolve --population 6 --generations 4 --method {method} --json --out {method} --problem"
+        ));
+        let output = command.arg("cmd sh huge.sh").output().unwrap();
+        assert!(output.status.success(), "{method}: {output:?}");
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for key in ["top64_fitness", "mean_fitness"] {
+            assert!((number(&found, key) / 1e308 - 5.5 / 6.0).abs() < 1e-9);
+        }
+        assert!(number(&found, "qd") >= 1.5e308, "{method}");
+        let page = fs::read_to_string(home.path(method).join("report.html")).unwrap();
+        assert!(!page.contains("NaN") && !page.contains("inf,"), "{method}");
+    }
 }

@@ -93,6 +93,79 @@ fn whatever_befalls_a_program_the_population_is_kept() {
     }
 }
 
+/// What is kept is there, for every method and from the first generation on.
+#[test]
+fn what_is_said_to_be_kept_is_there() {
+    let home = Home::new();
+    // It fails at the first generation or at the third, or not.
+    let script = r#"
+while read -r line; do
+  g=${line#*generation\":}
+  g=${g%%,*}
+  [ "$g" = "$1" ] && [ ! -e repaired ] && exit 3
+  echo "{\"fitness\": [$g, 2.5, 3, 1, 0.5, 4]}"
+done
+"#;
+    fs::write(home.path("fitness.sh"), script).unwrap();
+    let run = |method: &str, fails: u64, out: &str| -> Ran {
+        let mut command = home.command(&format!(
+            "evolve --population 6 --generations 4 --method {method} --json --out {out} --problem"
+        ));
+        let program = format!("cmd sh fitness.sh {fails}");
+        command.arg(program).output().unwrap().into()
+    };
+    for method in ["diffusion", "cma-es", "pepg", "open-es", "map-elites"] {
+        for fails in [0, 2] {
+            let out = format!("{method}-{fails}");
+            let _ = fs::remove_file(home.path("repaired"));
+            let named = format!("{out}/population.csv");
+            let generation = format!("generation {}", fails + 1);
+            let next = ["begins again", "goes on"][usize::from(fails > 0)];
+            let ran = run(method, fails, &out);
+            check_refusal(method, &ran, &[&generation, "kept", &named, next]);
+            let table = fs::read_to_string(home.path(&named)).unwrap();
+            let fitness: Vec<&str> = table
+                .lines()
+                .skip(1)
+                .map(|line| line.split(',').nth(2).unwrap())
+                .collect();
+            match (fails, method) {
+                (0, _) => assert_eq!(fitness, [""; 6], "{method}"),
+                (_, "map-elites") => assert!(fitness.contains(&"4.0"), "{fitness:?}"),
+                _ => assert_eq!(fitness, ["1.0", "2.5", "3.0", "1.0", "0.5", "4.0"]),
+            }
+            fs::write(home.path("repaired"), "").unwrap();
+            let found = report(&run(method, fails, &out));
+            assert_eq!(found["resumed_at"], fails, "{method}");
+            let whole = format!("whole-{out}");
+            report(&run(method, fails, &whole));
+            let table = |run: &str| fs::read(home.path(run).join("population.csv")).unwrap();
+            assert_eq!(table(&out), table(&whole), "{method}");
+        }
+    }
+}
+
+/// A population on its way is none to continue with.
+#[test]
+fn an_unfinished_run_is_not_continued() {
+    let home = prepare();
+    check_refusal(
+        "crash",
+        &run(&home, "crash", "9", "broken"),
+        &["generation 5"],
+    );
+    let mut command = home.command(
+        "evolve --population 6 --continue-from broken/population.evolution --rediffuse 0.5 \
+         --out on --problem",
+    );
+    let ran = command.arg("cmd sh fitness.sh crash").output().unwrap();
+    check_refusal(
+        "unfinished",
+        &ran.into(),
+        &["unfinished", "generation 4 of 9", "--out"],
+    );
+}
+
 #[test]
 fn a_killed_run_goes_on() {
     let home = prepare();

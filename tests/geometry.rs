@@ -5,7 +5,7 @@ mod common;
 
 use alice_runs::TensorFile;
 use common::{Home, write_picture, write_tensors};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 
 fn with_picture() -> Home {
@@ -35,6 +35,13 @@ fn every_method_edits_and_leaves_the_middle_alone() {
             let change = end["root_mean_square"].as_f64().unwrap();
             assert!(change > 0.0, "{method}");
         }
+        let held = report["held"].as_f64();
+        assert_eq!(held.is_some(), method == "geodesic", "{report}");
+        assert!(
+            held.is_none_or(|held| (0.3..1.0001).contains(&held)),
+            "{report}"
+        );
+        assert!(report["carried"].is_null());
         strips.push(fs::read(home.path(method).join("strip.png")).unwrap());
     }
     for i in 0..strips.len() {
@@ -127,6 +134,10 @@ fn frames_share_their_noise_and_can_keep_their_tones() {
     let steady = home.json(&format!("{EDIT} --steady --out steady"));
     assert!(change(&plain) > 0.0 && change(&steady) > 0.0);
     assert_ne!(strip("plain"), strip("steady"));
+    for run in ["bent", "bent-steady --steady"] {
+        home.json(&format!("{EDIT} --method geodesic --out {run}"));
+    }
+    assert_ne!(strip("bent"), strip("bent-steady"));
     home.refused(
         &format!("{EDIT} --steady --method hspace"),
         &["--steady", "guidance"],
@@ -168,6 +179,23 @@ fn a_concept_is_measured_along_pictures() {
         &format!("{measure} --pictures a.png"),
         &["--pictures", "two"],
     );
+    // Where the steps do not have that timestep, both are said.
+    assert_eq!(
+        (&report["timestep"], &report["found_at"]),
+        (&json!(600), &json!(600))
+    );
+    let seven = measure.replace("--steps 10", "--steps 7");
+    let near = home.json(&format!("{seven} --pictures a.png c.png --out near"));
+    let at = &near["report"]["timestep"];
+    assert!(at != 600 && near["report"]["found_at"] == 600, "{near}");
+    let text = home.alice(&format!("{seven} --pictures a.png c.png --out near-text"));
+    let both = format!("at timestep {at} (found at 600");
+    assert!(text.stdout.contains(&both), "{}", text.stdout);
+    // The frames of an edit are such pictures.
+    home.json(&format!("{EDIT} --out walk"));
+    let frames = "walk/frames/00.png walk/frames/02.png walk/frames/04.png";
+    let followed = home.json(&format!("{measure} --pictures {frames} --out followed"));
+    assert!(followed["report"]["length"].as_f64().unwrap() > 0.0);
     home.refused(
         &format!("{measure} --at 0.3 --pictures a.png b.png"),
         &["--at", "basis.safetensors", "timestep 600"],
@@ -364,6 +392,110 @@ fn a_basis_of_another_model_is_refused() {
 }
 
 #[test]
+fn a_basis_that_did_not_converge_is_refused_where_it_is_used() {
+    let home = with_picture();
+    home.json("discover --model model --basis-only --rank 3 --steps 10 --out basis");
+    home.json("global --model model --samples 2 --rank 3 --steps 10 --out global");
+    home.json(
+        "hspace --model model --by jacobian --samples 2 --rank 2 --walks 1 --steps 4 --out h",
+    );
+    home.json(&format!("{EDIT} --out own"));
+    let read = |name: &str| TensorFile::read(home.path(name)).unwrap();
+    for name in ["basis/basis", "global/global", "h/basis", "own/direction"] {
+        let about = read(&format!("{name}.safetensors")).metadata;
+        let number = |key: &str| about[key].parse::<f64>().unwrap();
+        assert!(
+            number("residual") <= number("tolerance"),
+            "{name}: {about:?}"
+        );
+    }
+    let mut file = read("basis/basis.safetensors");
+    let write = |file: &TensorFile, name: &str| {
+        fs::write(home.path(name), file.to_bytes(name).unwrap()).unwrap();
+    };
+    file.metadata.insert("residual".into(), "3e-3".into());
+    write(&file, "rough");
+    let words = [
+        "rough",
+        "did not converge",
+        "3.0e-3",
+        "1e-4",
+        "--tolerance 6e-3",
+    ];
+    for verb in [
+        &format!("{EDIT} --basis rough"),
+        "transport --model model --rank 4 --steps 10 --basis rough",
+        "measure --model model --steps 10 --rank 4 --concept rough --pictures a.png a.png",
+    ] {
+        home.refused(&format!("{verb} --out none"), &words);
+    }
+    // It is enough for who says so, and old files say nothing.
+    file.metadata.insert("tolerance".into(), "6e-3".into());
+    write(&file, "accepted");
+    home.json(&format!("{EDIT} --basis accepted --out accepted-run"));
+    file.metadata.remove("residual");
+    write(&file, "old");
+    home.json(&format!("{EDIT} --basis old --out old-run"));
+}
+
+/// What global and transport make are directions of H: at a picture, they are
+/// carried into its own tangent space.
+#[test]
+fn directions_of_the_bottleneck_are_carried_to_a_picture() {
+    let home = with_picture();
+    home.json("global --model model --samples 4 --rank 3 --steps 10 --out global");
+    home.json(
+        "transport --model model --rank 4 --steps 10 --iterations 2 --frames 1 --to 1,2 --out t",
+    );
+    let file = TensorFile::read(home.path("t/transported.safetensors")).unwrap();
+    file.require("right", &[3, 192]).unwrap();
+    file.require("left", &[3, 192]).unwrap();
+    let lengths = &file.require("singular_values", &[3]).unwrap().data;
+    assert!(lengths.iter().all(|length| *length > 0.0));
+    for basis in ["global/global", "t/transported"] {
+        let edit = format!("{EDIT} --basis {basis}.safetensors --direction 2");
+        for method in ["guidance", "linear", "geodesic"] {
+            let report = home.json(&format!("{edit} --method {method} --out e --overwrite"));
+            let report = &report["report"];
+            let share = report["carried"].as_f64().unwrap();
+            assert!(share > 0.0 && share < 1.0001, "{basis} {method}: {report}");
+            for end in report["ends"].as_array().unwrap() {
+                assert!(end["root_mean_square"].as_f64().unwrap() > 0.0);
+            }
+        }
+        let text = home.alice(&format!("{edit} --out e --overwrite"));
+        let said = "carried into the picture's tangent space";
+        assert!(text.stdout.contains(said), "{text:?}");
+    }
+    // The basis of a sample is walked as it is.
+    home.json("discover --model model --basis-only --rank 3 --steps 10 --out basis");
+    let report = home.json(&format!(
+        "{EDIT} --basis basis/basis.safetensors --out as-it-is"
+    ));
+    assert!(report["report"]["carried"].is_null());
+}
+
+/// Latents have cells of several pixels: a mask that touches all of them is told
+/// before the picture is inverted.
+#[test]
+fn a_mask_that_leaves_no_cell_is_refused() {
+    let home = Home::new();
+    write_picture(&home.path("a.png"), 16, 16);
+    let rgb = (0..16 * 16).flat_map(|i| [if i % 2 == 0 { 255 } else { 0 }; 3]);
+    let mask = alice_runs::picture::Picture::new(16, 16, rgb.collect()).unwrap();
+    let png = alice_runs::picture::encode_png("m.png", &mask, &Default::default()).unwrap();
+    fs::write(home.path("m.png"), png).unwrap();
+    let sd = common::checkout("crates/pipelines/tests/fixtures/sd");
+    home.refused(
+        &format!(
+            "edit a.png --model {} --prompt cat --size 16x16 --steps 2 --mask m.png --out none",
+            sd.display()
+        ),
+        &["m.png", "cell of 2 × 2 pixels"],
+    );
+}
+
+#[test]
 fn a_direction_travels() {
     let home = with_picture();
     let global = home.json("global --model model --samples 4 --rank 3 --steps 10 --out global");
@@ -390,6 +522,9 @@ fn a_direction_travels() {
     let own = home.json(&format!("transport {walk} --direction 1 --out own"));
     let arrivals = own["report"]["arrivals"].as_array().unwrap();
     assert_eq!(arrivals.len(), 3);
+    let elsewhere = "--basis global/global.safetensors --at 0.3 --out elsewhere";
+    let told = home.alice(&format!("transport {walk} {elsewhere}")).stdout;
+    assert!(told.contains("it was found at 600"), "{told}");
     // At its own sample the direction lies wholly inside its tangent space.
     assert!((arrivals[0]["inside"].as_f64().unwrap() - 1.0).abs() < 1e-4);
     for rows in ["left", "matched"] {

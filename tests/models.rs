@@ -112,6 +112,7 @@ fn descriptions_tell_what_a_model_holds() {
     assert_eq!(found["parts"][0]["part"], "controlnet");
     assert_eq!(found["parts"][0]["supported"], true);
     let text = home.alice("model sdxl-folder");
+    assert!(text.stdout.contains("\n  hash: not computed (--hash)\n"));
     assert!(
         text.stdout
             .contains("unet: UNet2DConditionModel, channels 4 → 8 16"),
@@ -135,6 +136,53 @@ fn descriptions_tell_what_a_model_holds() {
         assert_eq!(found["lora"]["methods"], methods, "{name}");
         assert!(found["lora"]["layers"]["unet"].as_u64().unwrap() > 0);
     }
+}
+
+/// The layout of google/ddpm-*: everything at the top. It is described and
+/// hashed as it is drawn, and says that its scheduler is not what draws.
+#[test]
+fn a_network_at_the_top_of_its_pipeline_is_described() {
+    let home = Home::new();
+    let from = home.copy("crates/networks/tests/fixtures/half", "pipeline");
+    fs::create_dir(home.path("flat")).unwrap();
+    for (name, part) in [
+        ("model_index.json", ""),
+        ("config.json", "unet"),
+        ("diffusion_pytorch_model.safetensors", "unet"),
+        ("scheduler_config.json", "scheduler"),
+    ] {
+        fs::copy(from.join(part).join(name), home.path("flat").join(name)).unwrap();
+    }
+    let found = describe(&home, "flat --hash");
+    assert_eq!(found["kind"], "pipeline");
+    assert_eq!(found["class"], "DDPMPipeline");
+    let parts = found["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 1, "{found}");
+    assert_eq!(
+        (&parts[0]["part"], &parts[0]["class"]),
+        (&json!("unet"), &json!("UNet2DModel"))
+    );
+    assert_eq!(parts[0]["supported"], true);
+    assert!(parts[0]["parameters"].as_u64().unwrap() > 0);
+    let files = json!(["diffusion_pytorch_model.safetensors"]);
+    assert_eq!(parts[0]["files"], files);
+    assert_eq!(found["scheduler"]["class"], "DDPMScheduler");
+    assert_eq!(found["notes"], json!([]));
+    let run = home.json("sample --model flat --steps 1 --count 1 --out run");
+    assert_eq!(found["hash"], run["report"]["model"]["hash"]);
+    assert_eq!(found["hash"], describe(&home, "pipeline --hash")["hash"]);
+
+    let notes = run["notes"].to_string();
+    for word in ["DDPMScheduler", "DDIM", "--sampler ddpm --steps 1000"] {
+        assert!(notes.contains(word), "{word}: {notes}");
+    }
+    let path = home.path("flat/scheduler_config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("DDPMScheduler", "DDIMScheduler")).unwrap();
+    fs::remove_file(home.path("flat/model_index.json")).unwrap();
+    let run = home.json("sample --model flat --steps 1 --count 1 --out ddim");
+    assert_eq!(run.get("notes"), None);
+    assert_eq!(describe(&home, "flat")["kind"], "network");
 }
 
 #[test]

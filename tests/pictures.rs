@@ -3,8 +3,8 @@
 
 mod common;
 
-use alice_runs::{Metadata, Picture, picture};
-use common::Home;
+use alice_runs::{Metadata, Picture, TensorFile, picture};
+use common::{Home, ramp};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -26,6 +26,25 @@ fn write(home: &Home, name: &str, width: u32, height: u32, pixel: impl Fn(u32, u
     let picture = Picture::new(width, height, rgb).unwrap();
     let bytes = picture::encode_png(name, &picture, &Metadata::new()).unwrap();
     fs::write(home.path(name), bytes).unwrap();
+}
+
+/// Stable Diffusion made for inpainting, in `model`: its first layer takes a
+/// mask and the masked picture's latents too.
+fn inpainting_model(home: &Home) -> &'static str {
+    let folder = home.copy("crates/pipelines/tests/fixtures/sd", "model");
+    let path = folder.join("unet/config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["in_channels"] = json!(9);
+    fs::write(&path, config.to_string()).unwrap();
+    let path = folder.join("unet/diffusion_pytorch_model.safetensors");
+    let mut file = TensorFile::read(&path).unwrap();
+    let narrow = file.take("conv_in.weight", &[8, 4, 3, 3]).unwrap();
+    let (old, new) = (narrow.chunks(4 * 9), ramp(8 * 5 * 9));
+    let wide = old.zip(new.chunks(5 * 9));
+    let wide = wide.flat_map(|(old, new)| [old, new].concat()).collect();
+    file.insert("conv_in.weight", &[8, 9, 3, 3], wide).unwrap();
+    file.write(&path).unwrap();
+    "model"
 }
 
 /// What cannot be meant is told before anything runs, with code 2.
@@ -90,6 +109,7 @@ fn what_is_not_masked_stays() {
         if x == 7 && y > 2 { [255; 3] } else { [0; 3] }
     });
     let sd = pipeline("sd");
+    let nine = inpainting_model(&home);
     for (picture, mask, options) in [
         ("start/0000.png", "mask32.png", "--sampler ddim".to_owned()),
         (
@@ -102,11 +122,22 @@ fn what_is_not_masked_stays() {
             "mask24.png",
             format!("--model {sd} --prompt cat --size 24x16"),
         ),
+        (
+            "cat.png",
+            "mask24.png",
+            format!("--model {nine} --prompt cat --size 24x16"),
+        ),
+        (
+            "cat.png",
+            "mask24.png",
+            format!("--model {nine} --prompt cat --size 24x16 --strength 0.5"),
+        ),
     ] {
         let report = home.json(&format!(
             "inpaint {picture} --mask {mask} --steps 6 --count 2 --out run --overwrite {options}"
         ));
-        assert_eq!(report["report"]["told"], json!(false));
+        let made_for_it = options.contains(&format!("--model {nine} "));
+        assert_eq!(report["report"]["told"], json!(made_for_it), "{options}");
         let (before, mask) = (read(&home, picture), read(&home, mask));
         let mut new = 0;
         for name in ["run/0000.png", "run/0001.png"] {
@@ -160,6 +191,125 @@ fn what_is_not_masked_stays() {
     );
 }
 
+/// What an inpainting network is told counts, and what it draws is its own
+/// from noise to picture: what lies under the mask leaves no trace.
+#[test]
+fn inpainting_networks_are_told() {
+    let home = Home::new();
+    let nine = inpainting_model(&home);
+    let cat = |x: u32, y: u32| [(9 * x) as u8, (15 * y) as u8, 90];
+    let masked = |x: u32, y: u32| x < 10 && y > 2;
+    write(&home, "cat.png", 24, 16, cat);
+    write(&home, "blot.png", 24, 16, |x, y| match masked(x, y) {
+        true => [250, 0, 0],
+        false => cat(x, y),
+    });
+    write(&home, "other.png", 24, 16, |x, y| match masked(x, y) {
+        true => cat(x, y),
+        false => [0, 200, 250],
+    });
+    write(&home, "mask.png", 24, 16, |x, y| {
+        if masked(x, y) { [255; 3] } else { [0; 3] }
+    });
+    let inside = |run: &str| -> Vec<u8> {
+        let found = read(&home, &format!("{run}/0000.png"));
+        let pixels = found.rgb().chunks(3).enumerate();
+        let chosen = pixels.filter(|(i, _)| masked(*i as u32 % 24, *i as u32 / 24));
+        chosen.flat_map(|(_, rgb)| rgb.to_vec()).collect()
+    };
+    let model = format!("--model {nine} --prompt cat --size 24x16 --steps 4");
+    for name in ["cat", "blot", "other"] {
+        home.json(&format!(
+            "inpaint {name}.png --mask mask.png {model} --count 1 --out {name}"
+        ));
+    }
+    assert_eq!(inside("cat"), inside("blot"));
+    assert_ne!(inside("cat"), inside("other"));
+    let replay = home.json("replay cat --out again");
+    assert_eq!(replay["replay"]["different"], json!([]));
+
+    // In all other verbs the whole picture is drawn anew.
+    home.json(&format!("sample {model} --count 2 --out sample"));
+    home.json(&format!("img2img cat.png {model} --count 1 --out like"));
+    home.json(&format!("edit cat.png {model} --direction 1 --out edit"));
+    home.json(&format!("invert cat.png {model} --out invert"));
+    home.json(&format!(
+        "discover {model} --rank 3 --walks 1 --samples 1 --out found"
+    ));
+    home.json(&format!(
+        "grid {model} --x seed=0..2 --y guidance=1,5 --out grid"
+    ));
+    for run in ["sample", "found"] {
+        let replay = home.json(&format!("replay {run} --out {run}-again"));
+        assert_eq!(replay["replay"]["different"], json!([]), "{run}");
+    }
+    let drawn = read(&home, "sample/0000.png");
+    assert_ne!(drawn, read(&home, "sample/0001.png"));
+    let cell = format!("sample {model} --guidance 5 --seed 1 --count 1 --out cell");
+    home.json(&cell);
+    assert_eq!(
+        read(&home, "grid/cells/00003.png"),
+        read(&home, "cell/0000.png")
+    );
+}
+
+/// A mask of the picture that is cropped and scaled is cropped and scaled with
+/// it, and what is kept is told truly.
+#[test]
+fn a_mask_is_scaled_with_its_picture() {
+    let home = Home::new();
+    let at = |x: u32, y: u32| [(2 * x) as u8, (3 * y) as u8, 90];
+    write(&home, "wide.png", 128, 64, at);
+    let left = |edge: u32| move |x: u32, _: u32| if x < edge { [255; 3] } else { [0; 3] };
+    write(&home, "mask.png", 128, 64, left(64));
+    write(&home, "small.png", 32, 32, left(16));
+    write(&home, "strange.png", 64, 64, left(32));
+    for mask in ["mask", "small"] {
+        let ran = home.alice(&format!(
+            "inpaint wide.png --mask {mask}.png --resize --steps 3 --count 1 --out {mask}"
+        ));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let said = "50 % of the pixels were drawn anew; the others are those of the scaled picture, bit by bit";
+        assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    }
+    assert_eq!(read(&home, "mask/0000.png"), read(&home, "small/0000.png"));
+    home.refused(
+        "inpaint wide.png --mask strange.png --resize --out bad",
+        &["strange.png", "32 × 32"],
+    );
+    home.refused(
+        "inpaint wide.png --mask mask.png --out bad",
+        &["wide.png", "--resize"],
+    );
+}
+
+/// Large cells have thumbnails on the page, which lead to them; those that are
+/// missing when a grid goes on are made again.
+#[test]
+fn large_cells_have_thumbnails() {
+    let home = Home::new();
+    let sd = pipeline("sd");
+    let grid =
+        format!("grid --model {sd} --prompt cat --size 320x32 --steps 1 --x seed=0..3 --out run");
+    home.json(&grid);
+    let page = fs::read_to_string(home.path("run/report.html")).unwrap();
+    for i in 0..3 {
+        let thumbnail = format!("thumbnails/{i:05}.png");
+        assert!(page.contains(&format!("src=\"{thumbnail}\"")), "{page}");
+        assert!(page.contains(&format!("href=\"cells/{i:05}.png\"")));
+        let found = read(&home, &format!("run/{thumbnail}"));
+        assert_eq!((found.width(), found.height()), (256, 26));
+    }
+    let before = read(&home, "run/thumbnails/00001.png");
+    for name in ["report.json", "thumbnails/00001.png", "report.html"] {
+        fs::remove_file(home.path("run").join(name)).unwrap();
+    }
+    assert_eq!(home.json(&grid)["report"]["found"], 3);
+    assert_eq!(read(&home, "run/thumbnails/00001.png"), before);
+    let replay = home.json("replay run --out again");
+    assert_eq!(replay["replay"]["different"], json!([]));
+}
+
 /// Equal cells are drawn once; an interrupted grid goes on; the sheet and the
 /// page show all of them.
 #[test]
@@ -173,6 +323,7 @@ fn a_grid_has_every_combination() {
     assert_eq!(sheets, 2);
     let page = fs::read_to_string(home.path("run/report.html")).unwrap();
     assert_eq!(page.matches("<img").count(), 12);
+    assert!(!home.path("run/thumbnails").exists());
     assert!(page.contains("loading=\"lazy\"") && page.contains("seed 5"));
     // The cell is the picture that `sample` draws.
     home.json("sample --seed 5 --steps 3 --count 1 --sampler dpm++-2m --out one");

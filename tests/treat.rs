@@ -31,9 +31,12 @@ fn treating_touches_only_who_needs_it() {
     assert!(home.path("found/learn.png").is_file());
     let beyond = candidates.len() + 1;
     home.refused(
-        &format!("{treat} --concept {beyond} --out none"),
+        &format!("{treat} --concept {beyond} --out beyond"),
         &["--concept", "rare concepts were found"],
     );
+    // Who is refused after samples were drawn can look at them.
+    let learnt = |run: &str| picture_of(&home, &format!("{run}/learnt.png"));
+    assert!(learnt("beyond") == learnt("found"));
     let report = home.json(&format!("{treat} --mark 3,7 --out marked"));
     let marked = &report["report"]["learnt"]["candidates"][0];
     assert!(marked["share"].as_f64().unwrap() > 1.9 / 24.0);
@@ -77,15 +80,18 @@ fn prompted_models_are_treated() {
         assert_eq!(report["side_effects"], json!([]));
         let learnt = picture_of(&home, &format!("{name}/learn.png"));
         assert!(learnt.width() > 12 * 24);
+        let all = picture_of(&home, &format!("{name}/learnt.png"));
+        assert!(all.width() > 16 * 24 && all.height() > 2 * 16);
         let replay = home.json(&format!("replay {name} --out {name}-again"));
         assert_eq!(replay["replay"]["different"], json!([]));
         home.refused(
             &format!(
-                "{} --out none",
+                "{} --out {name}-none",
                 treat.replace("--components 6", "--components 12")
             ),
-            &["pure noise", "--mark"],
+            &["pure noise", "--mark", &format!("{name}-none/learnt.png")],
         );
+        assert!(home.path(&format!("{name}-none/learnt.png")).is_file());
         let ran = home.alice(&format!("{treat} --mark 3,7 --out {name}-told"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stdout.contains("no instrument"), "{}", ran.stdout);
@@ -128,6 +134,13 @@ fn treatment_is_measured_in_the_bottleneck() {
         for share in [change("nearest").0, change("nearest").1] {
             assert!((0.0..=1.0).contains(&share));
         }
+        let showing = &evidence["renoised_showing"];
+        let count_of = |side: &str| showing[side].as_u64().unwrap();
+        assert!(count_of("before") <= count && count_of("after") <= count);
+        let share = |end: &str| showing["share"][end].as_f64().unwrap();
+        assert!((share("value") - count_of("after") as f64 / count as f64).abs() < 1e-12);
+        assert!(share("low") <= share("value") && share("value") <= share("high"));
+        assert!(share("high") > share("low"));
         assert!(change("renoised").0.is_finite() && change("renoised").1.is_finite());
         assert!(evidence["picture_change"].as_f64().unwrap() > 0.0);
     }

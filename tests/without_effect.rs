@@ -47,6 +47,23 @@ fn options_without_effect_are_refused() {
     }
 }
 
+/// MAP-Elites begins evenly spread in a box, whatever the scaling.
+#[test]
+fn a_scaling_without_effect_is_refused() {
+    let home = Home::new();
+    let refused = |options: &str| {
+        let run = format!("evolve --method map-elites --scaling 2 --out none {options}");
+        home.refused(&run, &["--scaling", "MAP-Elites"]);
+    };
+    refused("");
+    refused("--problem beale");
+    // A control task has no box: there the scaling is its half width.
+    home.json(
+        "evolve --method map-elites --scaling 2 --problem cart-pole --population 8 \
+         --generations 2 --out run",
+    );
+}
+
 #[test]
 fn what_is_named_twice_is_refused() {
     let home = Home::new();

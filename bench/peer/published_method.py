@@ -12,12 +12,13 @@ anew from its description: forward mode for J V, reverse mode row by row for
 Uᵀ J, a singular value decomposition, until V stands still element by element.
 
 Prints JSON: seconds of the basis, of a U-Net forward pass and of a training
-step. --basis FILE also writes singular_values [K], right [K, C·H·W] and
+step, and the process's peak memory at its end. --basis FILE also writes singular_values [K], right [K, C·H·W] and
 left [K, dim H], as `alice discover` does, to compare both.
 """
 
 import argparse
 import json
+import resource
 import statistics
 import time
 from pathlib import Path
@@ -232,6 +233,8 @@ def main():
         report["basis"], tensors = basis(f, sample[0], options)
         if options.basis:
             save_file(tensors, options.basis)
+    # Linux counts it in KiB.
+    report["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(report, indent=2))
 
 

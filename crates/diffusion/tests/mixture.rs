@@ -58,7 +58,9 @@ impl<const DIM: usize> Mixture<DIM> {
             seed: 3,
             first_item: 0,
         };
+        let deviation = sampler.initial_deviation() as f32;
         let noise = initial_noise(draws, count, DIM);
+        let noise = noise.into_iter().map(|z| deviation * z).collect();
         Trajectory::new(sampler, draws)
             .run(
                 &mut self.denoiser(sampler.schedule()),
@@ -136,7 +138,11 @@ fn ks_distance(mixture: &Mixture<1>, samples: &[f32]) -> f64 {
 fn samples_follow_the_mixture_on_a_line() {
     let mixture = line();
     let config = unclipped(TimestepSpacing::Trailing);
-    let samplers: [(&str, Box<dyn Sampler>); 4] = [
+    let ancestral = |kind: SamplerKind, steps| {
+        kind.build(&config, steps, Eta::Constant(0.0), false)
+            .unwrap()
+    };
+    let samplers: [(&str, Box<dyn Sampler>); 6] = [
         (
             "ddim",
             Box::new(Ddim::new(&config, 250, Eta::Constant(0.0)).unwrap()),
@@ -160,6 +166,8 @@ fn samples_follow_the_mixture_on_a_line() {
             ),
         ),
         ("ddpm", Box::new(Ddpm::new(&config, 1000).unwrap())),
+        ("euler a", ancestral(SamplerKind::EulerAncestral, 250)),
+        ("dpm++ sde", ancestral(SamplerKind::DpmMultistepSde, 250)),
     ];
     let count = 4_000;
     for (name, sampler) in samplers {
@@ -171,6 +179,49 @@ fn samples_follow_the_mixture_on_a_line() {
             distance < 1.95 / (count as f64).sqrt(),
             "{name}: {distance}"
         );
+    }
+}
+
+/// LCM's network is no score: from any level it leads to the end of the flow,
+/// which for one Gaussian is known in closed form. What LCM draws with it is
+/// right in any number of steps.
+#[test]
+fn lcm_follows_what_a_consistent_network_says() {
+    let (mean, deviation) = (1.5, 0.6);
+    let mixture = Mixture {
+        parts: vec![(1.0, [mean], deviation)],
+    };
+    let config = unclipped(TimestepSpacing::Leading);
+    let count = 4_000;
+    for steps in [1, 2, 4] {
+        let eta = Eta::Constant(0.0);
+        let sampler = SamplerKind::Lcm.build(&config, steps, eta, false).unwrap();
+        let draws = Draws {
+            seed: 3,
+            first_item: 0,
+        };
+        let mut network = |x: &[f32], _: usize, t: f64| -> Result<_, alice_diffusion::BoxError> {
+            let alpha_bar = sampler.schedule().alphas_cumprod()[t as usize];
+            let (signal, noise) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
+            let width = (alpha_bar * deviation * deviation + 1.0 - alpha_bar).sqrt();
+            let epsilon = |x: &f32| {
+                let x = f64::from(*x);
+                let end = mean + deviation * (x - signal * mean) / width;
+                ((x - signal * end) / noise) as f32
+            };
+            Ok(x.iter().map(epsilon).collect())
+        };
+        let samples = Trajectory::new(sampler.as_ref(), draws)
+            .run(
+                &mut network,
+                initial_noise(draws, count, 1),
+                count,
+                &mut quiet,
+            )
+            .unwrap();
+        let distance = ks_distance(&mixture, &samples);
+        println!("lcm in {steps}: KS {distance:.4}");
+        assert!(distance < 1.95 / (count as f64).sqrt(), "{distance}");
     }
 }
 
@@ -328,8 +379,11 @@ fn order(kind: SamplerKind, solver: &SolverConfig, counts: &[usize]) -> f64 {
     slope
 }
 
-/// A run's first steps have few evaluations to build on, which bounds what
-/// multistep methods reach in all at second order.
+/// The order that each method is due. DPM++'s first step is Euler's, whose error
+/// is of second order once, so that order 3 is not reached from the start of a
+/// run on. UniPC corrects every step, the first too, and gains an order. PNDM's
+/// transfer is of second order, whatever its multistep formula is (Liu et al.,
+/// arXiv 2202.09778).
 #[test]
 fn solvers_have_their_order() {
     let solver = |order: usize, skip_prk_steps: bool| SolverConfig {
@@ -338,19 +392,19 @@ fn solvers_have_their_order() {
         lower_order_final: false,
         ..SolverConfig::default()
     };
-    for (kind, solver, counts, declared) in [
+    for (kind, solver, counts, due) in [
         (SamplerKind::Euler, solver(2, false), [64, 512], 1.0),
         (SamplerKind::Heun, solver(2, false), [64, 256], 2.0),
         (SamplerKind::DpmMultistep, solver(1, false), [64, 512], 1.0),
         (SamplerKind::DpmMultistep, solver(2, false), [64, 256], 2.0),
         (SamplerKind::DpmMultistep, solver(3, false), [64, 256], 2.0),
         (SamplerKind::UniPc, solver(1, false), [64, 256], 2.0),
-        (SamplerKind::UniPc, solver(2, false), [64, 256], 2.0),
+        (SamplerKind::UniPc, solver(2, false), [64, 256], 3.0),
         (SamplerKind::Pndm, solver(2, true), [64, 256], 2.0),
         (SamplerKind::Pndm, solver(2, false), [64, 256], 2.0),
     ] {
         let slope = order(kind, &solver, &counts);
-        assert!(slope > declared - 0.35, "{} {slope}", kind.name());
+        assert!((slope - due).abs() < 0.15, "{} {slope}", kind.name());
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Evolution {
     dimension: usize,
     bounds: Option<Bounds>,
     latent: Option<Latent>,
+    /// The seed that its projection was drawn with.
+    projection: u64,
     /// α of the generations of this pass, noisiest first.
     levels: Vec<f64>,
     /// Generations of this pass that were told.
@@ -66,6 +68,7 @@ impl Evolution {
             dimension,
             bounds,
             latent,
+            projection: options.seed,
             told: 0,
             generation: 0,
             population: vec![0.0; options.population * dimension],
@@ -93,7 +96,12 @@ impl Evolution {
     /// the result.
     #[must_use]
     pub fn ask(&self) -> Vec<f64> {
-        self.in_problem_units(&self.population)
+        let mut points = self.in_problem_units(&self.population);
+        if let (Some(bounds), Some(_)) = (&self.bounds, self.options.constraint) {
+            // Products round, and the sides belong to the box.
+            Constraint::Clamp.apply(bounds, 1.0, &mut points);
+        }
+        points
     }
 
     /// The last estimate x̂₀ `[n, d]` of every individual, in the problem's

@@ -27,11 +27,26 @@ pub fn best(fitness: &[f64], count: usize) -> Vec<usize> {
     order
 }
 
+/// The mean; 0 of nothing. Finite where all values are, however large.
+#[must_use]
+pub fn mean(values: &[f64]) -> f64 {
+    let count = values.len().max(1) as f64;
+    let sum: f64 = values.iter().sum();
+    if sum.is_finite() {
+        return sum / count;
+    }
+    // Shares round upward; a mean lies between the values.
+    let shares: f64 = values.iter().map(|value| value / count).sum();
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    shares.max(low).min(high)
+}
+
 /// Mean fitness of the best 64.
 #[must_use]
 pub fn elite_fitness(fitness: &[f64]) -> f64 {
     let best = best(fitness, ELITE);
-    best.iter().map(|i| fitness[*i]).sum::<f64>() / best.len().max(1) as f64
+    mean(&best.iter().map(|i| fitness[*i]).collect::<Vec<_>>())
 }
 
 /// Shannon entropy, in bits, of the cells round(10 x) that hold the 64 points
@@ -60,7 +75,7 @@ pub fn entropy(points: &[f64], dimension: usize, rank: &[f64]) -> f64 {
 /// ±4 are in the nearest cell at its side. Of ten definitions that were tried
 /// this one reproduces the five published scores (docs/evolution.md). They are
 /// also the cells in which [`MapElites`](crate::baselines::MapElites) keeps its
-/// elites.
+/// elites. A sum beyond the largest number is that number.
 #[must_use]
 pub fn quality_diversity(points: &[f64], dimension: usize, fitness: &[f64]) -> f64 {
     let mut cells: HashMap<Vec<i64>, f64> = HashMap::new();
@@ -76,7 +91,7 @@ pub fn quality_diversity(points: &[f64], dimension: usize, fitness: &[f64]) -> f
     }
     let mut scores: Vec<f64> = cells.into_values().collect();
     scores.sort_by(f64::total_cmp);
-    scores.iter().sum()
+    scores.iter().sum::<f64>().clamp(f64::MIN, f64::MAX)
 }
 
 #[cfg(test)]
@@ -118,6 +133,17 @@ mod tests {
         let fitness = [0.2, 0.7, 0.1, 0.4, 0.3, 0.05, 0.06, 9.0];
         let score = quality_diversity(&points, 2, &fitness);
         assert!((score - (0.7 + 0.1 + 0.4 + 0.06)).abs() < 1e-12, "{score}");
+    }
+
+    #[test]
+    fn huge_values_have_a_mean_and_a_score() {
+        let huge = [1e308; 100];
+        assert!((elite_fitness(&huge) / 1e308 - 1.0).abs() < 1e-12);
+        assert_eq!(mean(&[f64::MAX; 3]), f64::MAX);
+        assert_eq!(mean(&[f64::MIN; 7]), f64::MIN);
+        assert_eq!((mean(&[]), mean(&[1.0, 2.0])), (0.0, 1.5));
+        let points: Vec<f64> = (0..8).map(f64::from).collect();
+        assert_eq!(quality_diversity(&points, 2, &huge[..4]), f64::MAX);
     }
 
     #[test]

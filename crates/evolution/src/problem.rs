@@ -43,6 +43,24 @@ impl Bounds {
         Ok(())
     }
 
+    /// Whether a point `[d]` lies in the box, its sides included.
+    #[must_use]
+    pub fn contains(&self, point: &[f64]) -> bool {
+        let sides = self.lower.iter().zip(&self.upper);
+        point
+            .iter()
+            .zip(sides)
+            .all(|(x, (low, high))| (low..=high).contains(&x))
+    }
+
+    /// The share of points `[n, d]` that lie outside of the box.
+    #[must_use]
+    pub fn share_outside(&self, points: &[f64]) -> f64 {
+        let rows = points.chunks_exact(self.lower.len().max(1));
+        let count = rows.len().max(1);
+        rows.filter(|point| !self.contains(point)).count() as f64 / count as f64
+    }
+
     /// Mirrors a point at the sides of the box, as often as it takes.
     pub(crate) fn reflect(&self, point: &mut [f64]) {
         for (x, (&low, &high)) in point.iter_mut().zip(self.lower.iter().zip(&self.upper)) {

@@ -161,10 +161,15 @@ impl hf_hub::api::Progress for Told<'_> {
 }
 
 /// Whether a name that is nothing on this disk can mean a model of the hub: not
-/// if it begins with a folder that is here, as a mistyped path would.
+/// if it begins with a folder that is here or ends as a file of weights does, as
+/// mistyped paths would.
 #[must_use]
 pub fn may_be_on_the_hub(name: &Path) -> bool {
+    const FILES: [&str; 5] = ["safetensors", "ckpt", "bin", "pt", "pth"];
     let is_id = name.to_str().is_some_and(hub::is_id);
     let owner = name.components().next();
-    is_id && !name.exists() && !owner.is_some_and(|folder| Path::new(folder.as_os_str()).exists())
+    let is_path = owner.is_some_and(|folder| Path::new(folder.as_os_str()).exists());
+    let extension = name.extension().and_then(|e| e.to_str());
+    let is_file = extension.is_some_and(|e| FILES.contains(&e));
+    is_id && !is_path && !is_file
 }

@@ -1,8 +1,9 @@
 //! Between latents and pictures.
 
 use crate::PipelineError;
+use crate::pass::Pass;
 use crate::tiling::Tiling;
-use alice_calculus::{Device, Interpreter, Parameters, Tensor, Value};
+use alice_calculus::{Device, Parameters, Tensor};
 use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +11,8 @@ use std::path::Path;
 /// An autoencoder as diffusion models use it: latents are centred and scaled.
 #[derive(Clone, Debug)]
 pub struct Latents {
-    config: AutoencoderKLConfig,
-    parameters: Parameters<f32>,
+    pub(crate) config: AutoencoderKLConfig,
+    pub(crate) parameters: Parameters<f32>,
 }
 
 impl Latents {
@@ -66,11 +67,23 @@ impl Latents {
         latents: &Tensor<f32>,
         tiling: Tiling,
     ) -> Result<Tensor<f32>, PipelineError> {
+        self.decode_by(device, latents, tiling, &mut None)
+    }
+
+    /// The same, by the network that is kept where it is of the right size.
+    pub(crate) fn decode_by(
+        &self,
+        device: &dyn Device,
+        latents: &Tensor<f32>,
+        tiling: Tiling,
+        kept: &mut Option<Pass>,
+    ) -> Result<Tensor<f32>, PipelineError> {
         let (scaling, shift) = self.scaling_and_shift();
         let values = latents.data().iter().map(|v| v / scaling + shift).collect();
         let latents = Tensor::new(latents.dims(), values)?;
         let scales = [1, self.scale()];
-        self.run(device, &latents, ("latent", "decoded"), scales, tiling)
+        let names = ("latent", "decoded");
+        self.run(device, &latents, names, scales, tiling, kept)
     }
 
     /// Latents `[N, h, w, L]` of pictures `[N, H, W, 3]` in -1..1: the means
@@ -86,7 +99,8 @@ impl Latents {
         tiling: Tiling,
     ) -> Result<Tensor<f32>, PipelineError> {
         let scales = [self.scale(), 1];
-        let moments = self.run(device, pictures, ("picture", "moments"), scales, tiling)?;
+        let names = ("picture", "moments");
+        let moments = self.run(device, pictures, names, scales, tiling, &mut None)?;
         let (scaling, shift) = self.scaling_and_shift();
         let channels = self.channels();
         let means = moments.data().chunks_exact(2 * channels);
@@ -95,6 +109,54 @@ impl Latents {
             .collect();
         let dims = moments.dims();
         Ok(Tensor::new(&[dims[0], dims[1], dims[2], channels], values)?)
+    }
+
+    /// What an inpainting network is told, `[1, h, w, 1 + L]`: by latent pixel
+    /// whether it is drawn anew, 1 or 0, and the latents of `picture`
+    /// `[1, H, W, 3]`, which is grey (0) where it is.
+    ///
+    /// # Errors
+    /// As [`Latents::encode`]; when `anew` is of another size.
+    pub fn inpainting(
+        &self,
+        device: &dyn Device,
+        picture: &Tensor<f32>,
+        anew: &[bool],
+        tiling: Tiling,
+    ) -> Result<Tensor<f32>, PipelineError> {
+        let rest = self.encode(device, picture, tiling)?;
+        let channels = self.channels();
+        let (height, width) = (rest.dims()[1], rest.dims()[2]);
+        if rest.batch() != 1 || height * width != anew.len() {
+            let why = format!(
+                "it has {} cells, and the latents {height}×{width}",
+                anew.len()
+            );
+            return Err(PipelineError::part("the mask", why));
+        }
+        let mut values = Vec::with_capacity(anew.len() * (1 + channels));
+        for (cell, anew) in rest.data().chunks_exact(channels).zip(anew) {
+            values.push(f32::from(u8::from(*anew)));
+            values.extend_from_slice(cell);
+        }
+        Ok(Tensor::new(&[1, height, width, 1 + channels], values)?)
+    }
+
+    /// What an inpainting network is told where all is drawn anew, at latents
+    /// of `size` = (height, width).
+    ///
+    /// # Errors
+    /// As [`Latents::encode`].
+    pub fn all_anew(
+        &self,
+        device: &dyn Device,
+        size: (usize, usize),
+        tiling: Tiling,
+    ) -> Result<Tensor<f32>, PipelineError> {
+        let (scale, colours) = (self.scale(), self.config.in_channels);
+        let (height, width) = (size.0 * scale, size.1 * scale);
+        let grey = Tensor::zeros(&[1, height, width, colours]);
+        self.inpainting(device, &grey, &vec![true; size.0 * size.1], tiling)
     }
 
     fn scaling_and_shift(&self) -> (f32, f32) {
@@ -108,9 +170,10 @@ impl Latents {
         &self,
         device: &dyn Device,
         items: &Tensor<f32>,
-        names: (&str, &str),
+        names: (&'static str, &'static str),
         scales: [usize; 2],
         tiling: Tiling,
+        kept: &mut Option<Pass>,
     ) -> Result<Tensor<f32>, PipelineError> {
         let &[count, height, width, _] = items.dims() else {
             let why = format!("needs [N, H, W, C], not {:?}", items.dims());
@@ -123,7 +186,7 @@ impl Latents {
         }
         let size = (height / scale, width / scale);
         let Some(tiles) = tiling.cut(self.scale(), size)? else {
-            let pass = Pass::new(self, device, size, names)?;
+            let pass = Pass::keep(kept, self, device, size, names)?;
             let mut values = Vec::new();
             for i in 0..count {
                 values.extend(pass.run(&items.items(i..i + 1))?.into_data());
@@ -133,7 +196,7 @@ impl Latents {
         // A network for each size of tile, one after the other to bound memory.
         let mut done: Vec<_> = (0..count).map(|_| BTreeMap::new()).collect();
         for (size, places) in tiles.by_size() {
-            let pass = Pass::new(self, device, size, names)?;
+            let pass = Pass::keep(kept, self, device, size, names)?;
             for (i, done) in done.iter_mut().enumerate() {
                 let item = items.items(i..i + 1);
                 for &place in &places {
@@ -157,38 +220,5 @@ impl Latents {
         }
         let dims = [count, size.0 * scales[1], size.1 * scales[1], channels];
         Ok(Tensor::new(&dims, values)?)
-    }
-}
-
-/// One way through the autoencoder at one size.
-struct Pass<'a> {
-    model: Box<dyn Interpreter>,
-    input: &'a str,
-    output: Value,
-}
-
-impl<'a> Pass<'a> {
-    fn new(
-        latents: &Latents,
-        device: &dyn Device,
-        size: (usize, usize),
-        (input, output): (&'a str, &str),
-    ) -> Result<Self, PipelineError> {
-        let graph = latents.config.graph(size)?;
-        let output = graph.find_output(output)?;
-        Ok(Self {
-            model: device.load(graph.into(), &latents.parameters)?,
-            input,
-            output,
-        })
-    }
-
-    fn dims(&self, count: usize) -> Vec<usize> {
-        [&[count], self.model.graph().dims(self.output)].concat()
-    }
-
-    fn run(&self, item: &Tensor<f32>) -> Result<Tensor<f32>, PipelineError> {
-        let mut found = self.model.evaluate(&[(self.input, item)], &[self.output])?;
-        Ok(found.swap_remove(0))
     }
 }

@@ -8,11 +8,13 @@
 mod error;
 mod guided;
 mod latents;
+mod pass;
 mod text;
 mod tiling;
 
 pub use error::PipelineError;
 pub use guided::{Control, guided, tell};
 pub use latents::Latents;
+pub use pass::Decoder;
 pub use text::{Condition, TextEncoders};
 pub use tiling::Tiling;

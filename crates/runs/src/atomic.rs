@@ -79,6 +79,13 @@ pub fn shut_down() {
     std::mem::forget(unfinished);
 }
 
+/// Until it is dropped, [`shut_down`] waits, as do other writes; nothing may be
+/// written by this thread.
+#[must_use]
+pub(crate) fn uninterrupted() -> impl Drop {
+    unfinished()
+}
+
 /// Removes temporary files that an earlier, killed process left in `folder`.
 /// Only for a folder that no other process is writing to.
 ///

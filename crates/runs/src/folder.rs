@@ -3,14 +3,17 @@
 //! `recipe.json` is written first and `report.json` last, so a folder with the
 //! first and without the second is a run that was interrupted. The hidden file
 //! `.alice-run` lists what was written, one name per line, and each name is
-//! there before its file is; overwriting a run removes these files and no
-//! others. The list is locked while a run writes: two never share a folder.
+//! there before its file is; overwriting a run replaces these files and no
+//! others, and keeps them aside until the new run is complete (`aside.rs`).
+//! The list is locked while a run writes: two never share a folder.
 
+mod aside;
 mod list;
 mod room;
 
 use crate::picture::{self, Metadata, Picture};
 use crate::{Error, Recipe, Result, TensorFile, atomic, disk};
+use aside::Replaced;
 use list::{List, refuse_busy};
 use room::{is_inside, listed, make_room, next_free};
 use serde::Serialize;
@@ -46,21 +49,25 @@ pub struct RunFolder {
     written: BTreeSet<String>,
     /// Where the names are written, from the first one on.
     list: Option<List>,
+    /// The run that this one replaces, until it is complete.
+    replaced: Option<Replaced>,
 }
 
 impl RunFolder {
     /// Creates the folder for a run and writes its recipe.
     ///
     /// A folder that holds an earlier run is refused unless `overwrite`; then
-    /// the files of that run are removed, and only those.
+    /// the files of that run, and only those, are kept aside. They are removed
+    /// by [`RunFolder::finish`]; a run that ends otherwise gives way to them,
+    /// unless it has results and [`RunFolder::give_way`] was not called.
     ///
     /// # Errors
     /// When the folder holds something that is not a run, holds a run and not
     /// `overwrite`, or cannot be written.
     pub fn create(path: &Path, overwrite: bool, recipe: Recipe) -> Result<Self> {
         refuse_busy(path)?;
-        make_room(path, overwrite)?;
-        Self::begin(path.to_path_buf(), recipe)
+        let replaced = make_room(path, overwrite)?;
+        Self::begin(path.to_path_buf(), recipe, replaced)
     }
 
     /// As [`RunFolder::create`], in the next free `<root>/<verb>-<number>`.
@@ -68,15 +75,16 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn create_next(root: &Path, recipe: Recipe) -> Result<Self> {
-        Self::begin(next_free(root, &recipe.verb)?, recipe)
+        Self::begin(next_free(root, &recipe.verb)?, recipe, None)
     }
 
-    fn begin(path: PathBuf, recipe: Recipe) -> Result<Self> {
+    fn begin(path: PathBuf, recipe: Recipe, replaced: Option<Replaced>) -> Result<Self> {
         let mut run = Self {
             path,
             recipe,
             written: BTreeSet::new(),
             list: None,
+            replaced,
         };
         let text = run.recipe.to_json();
         run.write(RECIPE, text.as_bytes())?;
@@ -89,14 +97,20 @@ impl RunFolder {
     /// When the folder holds no run or its recipe cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let replaced = Replaced::recover(path, true)?;
         let recipe = Recipe::find(path)?;
         let list = List::open(path)?;
         atomic::sweep(path)?;
+        let written = listed(path)?.into_iter().collect();
+        if let Some(replaced) = &replaced {
+            replaced.watch();
+        }
         Ok(Self {
             path: path.to_path_buf(),
             recipe,
-            written: listed(path)?.into_iter().collect(),
+            written,
             list: Some(list),
+            replaced,
         })
     }
 
@@ -120,11 +134,15 @@ impl RunFolder {
     }
 
     /// Leaves nothing of a run that failed before it wrote more than its
-    /// recipe; a run with results stays, as an interrupted one.
+    /// recipe; a run with results stays, as an interrupted one. A run that it
+    /// was to replace comes back first of all.
     ///
     /// # Errors
-    /// When a file cannot be removed.
-    pub fn discard_if_empty(self) -> Result<()> {
+    /// When a file cannot be moved or removed.
+    pub fn discard_if_empty(mut self) -> Result<()> {
+        if let Some(replaced) = self.replaced.take() {
+            return replaced.end();
+        }
         let has_results = |name: &str| name != RECIPE && self.path.join(name).exists();
         if self.written().any(has_results) {
             return Ok(());
@@ -143,6 +161,27 @@ impl RunFolder {
         };
         let entries = disk::list(path).unwrap_or_default();
         !entries.is_empty() && entries.into_iter().all(bare) && remove_marks(path).is_ok()
+    }
+
+    /// Says that no later command goes on with the run that this process
+    /// writes here: unless it is finished, the run that it replaces comes back.
+    pub fn give_way(path: impl AsRef<Path>) {
+        aside::give_way(path.as_ref());
+    }
+
+    /// Brings back the runs that unfinished ones of this process were to
+    /// replace; returns their folders. For a process that is about to end,
+    /// after [`atomic::shut_down`].
+    #[must_use]
+    pub fn put_back_all() -> Vec<PathBuf> {
+        aside::end_all()
+    }
+
+    /// Where the run lies that the one in this folder replaces once it is
+    /// complete.
+    #[must_use]
+    pub fn replaced(path: impl AsRef<Path>) -> Option<PathBuf> {
+        aside::find(path.as_ref())
     }
 
     /// How far the run in this folder came.
@@ -244,13 +283,17 @@ impl RunFolder {
         self.write(name, &bytes)
     }
 
-    /// Ends the run by writing `report.json`.
+    /// Ends the run by writing `report.json`; a run that it replaces goes.
     ///
     /// # Errors
-    /// As [`RunFolder::write_json`].
+    /// As [`RunFolder::write_json`], and when the replaced run cannot be removed.
     pub fn finish(mut self, report: &impl Serialize) -> Result<PathBuf> {
         let text = pretty(&self.path.join(REPORT), report)?;
-        self.write(REPORT, text.as_bytes())
+        let path = self.write(REPORT, text.as_bytes())?;
+        if let Some(replaced) = self.replaced.take() {
+            replaced.end()?;
+        }
+        Ok(path)
     }
 
     /// Checks a name and puts it on the list, for a file that is then written
@@ -276,6 +319,16 @@ impl RunFolder {
             self.written.insert(name.to_owned());
         }
         Ok(self.path.join(name))
+    }
+}
+
+/// A run that ends by an error or a panic: what it was to replace is not lost.
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        if let Some(replaced) = self.replaced.take() {
+            // What cannot be moved now is found by the next who opens the folder.
+            let _ = replaced.end();
+        }
     }
 }
 

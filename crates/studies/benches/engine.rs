@@ -3,10 +3,12 @@
 //! `bench/peer/published_method.py models/puppets-32` times the same work in
 //! PyTorch on the same weights.
 
-use alice_calculus::{Linearization, Model, Tensor, gradient};
+use alice_calculus::{Linearization, Model, Tensor};
 use alice_random::Stream;
 use alice_studies::DiffusionModel;
 use alice_studies::discover::{DiscoverArguments, find_basis};
+use alice_training::{Trainer, TrainingRecipe};
+use alice_worlds::{PuppetShow, render_batch};
 use divan::{Bencher, black_box};
 
 #[global_allocator]
@@ -42,16 +44,20 @@ fn forward(bencher: Bencher, batch: usize) {
     });
 }
 
+/// Pictures, loss, gradients, Muon and AdamW, averages.
 #[divan::bench]
 fn training_step_of_16(bencher: Bencher) {
-    let (mut model, sample, time) = (model(), pictures(16), timestep());
-    let prediction = model.graph().find_output("prediction").expect("a U-Net");
-    bencher.bench_local(|| {
-        // Training packs the weights anew at every step.
-        model.parameters_mut();
-        let inputs = [("sample", &sample), ("timestep", &time)];
-        black_box(gradient(&model, &inputs, prediction, |y| (0.0, y.clone())))
-    });
+    let recipe = include_str!("../../../models/puppets-32/training.json");
+    let recipe: TrainingRecipe = serde_json::from_str(recipe).expect("the bundled recipe");
+    assert_eq!(recipe.batch, 16);
+    let mut trainer = Trainer::new(&recipe).expect("its parts fit");
+    bencher.bench_local(|| black_box(trainer.advance()).is_ok());
+}
+
+#[divan::bench(args = [32, 64])]
+fn world_pictures_256(bencher: Bencher, side: usize) {
+    let show = PuppetShow::default();
+    bencher.bench_local(|| black_box(render_batch(&show, 0, 0..256, side)).is_ok());
 }
 
 #[divan::bench(args = [1, 8])]

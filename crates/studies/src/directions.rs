@@ -1,8 +1,9 @@
 //! Directions in files.
 
 use crate::{DiffusionModel, InputFile, StudyError};
-use alice_geometry::Block;
+use alice_geometry::{Block, Spectrum};
 use alice_runs::{ModelReference, Recipe, TensorFile, TensorReader};
+use std::collections::BTreeMap;
 
 /// One row of a tensor of a file of directions, such as `left` of a
 /// basis.safetensors.
@@ -75,11 +76,68 @@ pub fn insert_rows(file: &mut TensorFile, name: &str, block: &Block) -> Result<(
     Ok(())
 }
 
-/// A file for directions, which says of which model they are and where on the
-/// schedule they were found.
+/// How exactly directions are known, as shares of the first singular value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Precision {
+    /// The largest residual of a direction.
+    pub residual: f64,
+    /// What it may be.
+    pub tolerance: f64,
+}
+
+impl Precision {
+    /// Of the triplets that a method with this tolerance found.
+    #[must_use]
+    pub fn of(spectrum: &Spectrum, tolerance: f64) -> Self {
+        let residual = spectrum.residuals.iter().copied().fold(0.0, f64::max);
+        Self {
+            residual,
+            // Once the whole space is spanned, what is left is rounding.
+            tolerance: if spectrum.converged {
+                tolerance.max(residual)
+            } else {
+                tolerance
+            },
+        }
+    }
+
+    /// What is known of directions that both were used for.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            residual: self.residual.max(other.residual),
+            tolerance: self.tolerance.max(other.tolerance),
+        }
+    }
+
+    /// What a file says of its directions; older ones say nothing.
+    #[must_use]
+    pub fn read(about: &BTreeMap<String, String>) -> Option<Self> {
+        let number = |key| about.get(key)?.parse().ok();
+        Some(Self {
+            residual: number(RESIDUAL)?,
+            tolerance: number(TOLERANCE)?,
+        })
+    }
+}
+
+/// A file for directions, which says of which model they are, where on the
+/// schedule they were found, and how exactly where they were iterated for.
 #[must_use]
-pub fn file_for(model: &ModelReference, timestep: usize) -> TensorFile {
+pub fn file_for(
+    model: &ModelReference,
+    timestep: usize,
+    precision: Option<Precision>,
+) -> TensorFile {
     let mut file = TensorFile::new();
+    if let Some(precision) = precision {
+        let numbers = [
+            (RESIDUAL, precision.residual),
+            (TOLERANCE, precision.tolerance),
+        ];
+        let numbers = numbers.map(|(key, value)| (key.to_owned(), format!("{value:e}")));
+        file.metadata.extend(numbers);
+    }
     let about = [
         (NAME, model.name.clone()),
         (HASH, model.hash.clone()),
@@ -93,12 +151,30 @@ pub fn file_for(model: &ModelReference, timestep: usize) -> TensorFile {
 const NAME: &str = "model";
 const HASH: &str = "model_hash";
 const TIMESTEP: &str = "timestep";
+const RESIDUAL: &str = "residual";
+const CARRIED: &str = "carried";
+const TOLERANCE: &str = "tolerance";
+
+/// Says of a file that its `right` belongs to other samples than its `left`
+/// means something at: each was carried to a sample of its own.
+pub fn mark_carried(file: &mut TensorFile) {
+    file.metadata.insert(CARRIED.to_owned(), "yes".to_owned());
+}
+
+/// Whether a file holds what means something as directions of H only, whatever
+/// the sample: it has no `right`, or says that it was carried.
+#[must_use]
+pub fn is_of_hidden(file: &TensorFile) -> bool {
+    let alone = file.get("right").is_none() || file.metadata.contains_key(CARRIED);
+    alone && file.get("left").is_some()
+}
 
 /// Refuses directions of another model, by what their file says, or the recipe
-/// beside it. Returns the timestep at which they were found, if the file says.
+/// beside it, and those that did not converge. Returns the timestep at which
+/// they were found, if the file says.
 ///
 /// # Errors
-/// Naming both models; when the file cannot be read.
+/// Naming both models, or the residual; when the file cannot be read.
 pub fn require_same_model(
     file: &InputFile,
     model: &DiffusionModel,
@@ -114,15 +190,57 @@ pub fn require_same_model(
                 .map(|model| (model.name, model.hash))
         }
     };
+    let refuse = |why| {
+        let file = file.path.display().to_string();
+        Err(StudyError::argument(file, why))
+    };
     match made {
-        Some((name, hash)) if hash != model.reference.hash => Err(StudyError::argument(
-            file.path.display().to_string(),
-            format!(
+        Some((name, hash)) if hash != model.reference.hash => {
+            return refuse(format!(
                 "its directions are of model {name}, and this is {}. Directions of one model mean \
                  nothing to another: name the right one with --model, or find new ones",
                 model.reference.name
-            ),
-        )),
-        _ => Ok(about.get(TIMESTEP).and_then(|text| text.parse().ok())),
+            ));
+        }
+        _ => {}
+    }
+    if let Some(Precision {
+        residual,
+        tolerance,
+    }) = Precision::read(about)
+        && residual > tolerance
+    {
+        return refuse(format!(
+            "its directions did not converge: their residual is {residual:.1e} of the first \
+             singular value, and {tolerance:.0e} was asked for. Find them again with a smaller \
+             --rank, or with --tolerance {:.0e} if that is enough",
+            2.0 * residual
+        ));
+    }
+    Ok(about.get(TIMESTEP).and_then(|text| text.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alice_geometry::{GolubKahan, Matrix};
+
+    #[test]
+    fn a_file_says_how_exactly_its_directions_are_known() {
+        let values = (0..60 * 60).map(|i| ((i * 7919 % 1009) as f32) / 500.0 - 1.0);
+        let map = Matrix::from_vec(60, 60, values.collect()).unwrap();
+        let few = GolubKahan {
+            max_block_products: 2,
+            ..GolubKahan::new(6)
+        };
+        for (method, fine) in [(few, false), (GolubKahan::new(6), true)] {
+            let found = method.decompose(&map).unwrap();
+            let precision = Precision::of(&found, method.tolerance);
+            let file = file_for(&ModelReference::default(), 7, Some(precision));
+            assert_eq!(Precision::read(&file.metadata), Some(precision));
+            assert_eq!(precision.residual <= precision.tolerance, fine);
+        }
+        let old = file_for(&ModelReference::default(), 7, None);
+        assert_eq!(Precision::read(&old.metadata), None);
     }
 }

@@ -11,6 +11,7 @@ pub use mixture::Mixture;
 
 use crate::directions::require_same_model;
 use crate::discover::findings::{FactorResponse, Pictures};
+use crate::drawing::drawn_by;
 use crate::input::InputFile;
 use crate::invert::{
     ReconstructionError, check_refinements, difference, noised, read_picture, steps_to,
@@ -22,11 +23,11 @@ use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::reader::Reader;
 use crate::responses::{is_moved, rises_alone, share};
-use crate::walk::{LONGEST, Method, Start, Walk};
+use crate::walk::{LEAST_HELD, LONGEST, Method, Start, Walk};
 use crate::world::find_factor;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, DdimInverse, Eta};
-use alice_runs::{Metadata, ModelReference, RunFolder, picture};
+use alice_runs::{ModelReference, RunFolder, picture};
 use direction::{Candidates, Direction, Last, local_directions, own_directions, own_slider};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -70,7 +71,9 @@ pub struct EditArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "basis")]
     #[serde(default)]
     pub mask: Option<InputFile>,
-    /// A basis that `alice discover` found, or `alice hspace` for --method hspace [default: that of the picture itself]
+    /// Directions of a file: the basis of discover as it is; directions of the bottleneck, which global
+    /// and transport make, carried into the picture's own tangent space, or with --method hspace, as
+    /// those of hspace, added to it [default: the directions of the picture itself]
     #[arg(long, value_name = "FILE")]
     pub basis: Option<InputFile>,
     /// Where to walk, as a share of the noise schedule
@@ -103,7 +106,7 @@ pub struct EditArguments {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     #[serde(default)]
     pub stochastic: f64,
-    /// Keep the mean and the contrast of the predicted picture at every update
+    /// Keep the mean and the contrast of the predicted picture at every update (guidance, linear and geodesic)
     #[arg(long)]
     #[serde(default)]
     pub steady: bool,
@@ -133,6 +136,14 @@ pub struct EditReport {
     /// The timestep at which the directions of a file were found, if it says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found_at: Option<usize>,
+    /// Of a direction of H that was carried to the picture, the share that lies
+    /// in the tangent space there, in 0..1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried: Option<f64>,
+    /// Of a geodesic, the least share of its direction in H that lay in the
+    /// tangent space on the way, in 0..1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<f64>,
     /// How far the middle of the strip is from the picture: what inversion
     /// and sampling lose before any edit.
     pub unedited: ReconstructionError,
@@ -166,6 +177,27 @@ impl fmt::Display for EditReport {
                 Some(found) if found != at => writeln!(f, "; it was found at {found}")?,
                 _ => writeln!(f)?,
             }
+            if let Some(inside) = self.carried {
+                let share = numbers::percent(inside);
+                write!(
+                    f,
+                    "carried into the picture's tangent space, {share} of it inside"
+                )?;
+                let little = inside < LEAST_HELD;
+                let more = if little {
+                    "; --method hspace adds all of it"
+                } else {
+                    ""
+                };
+                writeln!(f, "{more}")?;
+            }
+            if let Some(held) = self.held {
+                let share = numbers::percent(held);
+                writeln!(
+                    f,
+                    "at least {share} of it inside the tangent space on the way"
+                )?;
+            }
         }
         writeln!(
             f,
@@ -189,12 +221,13 @@ impl fmt::Display for EditReport {
                 "  {:26} {} sd, ρ {}",
                 numbers::factor_label(&response.factor),
                 numbers::signed(response.change, 2),
-                numbers::signed(response.spearman, 2)
+                response.rho()
             )?;
         }
         write!(
             f,
-            "strip.png, walk.png (animated), walk.gif, {:.1} s",
+            "strip.png, frames/ ({}), walk.png (animated), walk.gif, {:.1} s",
+            self.positions.len(),
             self.seconds
         )
     }
@@ -297,7 +330,16 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
     arguments.reader(model)?;
     let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     if let Some(mask) = &arguments.mask {
-        read_mask(mask, (picture.dims()[1], picture.dims()[2]))?;
+        let size = (picture.dims()[1], picture.dims()[2]);
+        let inside = cells(&read_mask(mask, size)?, size, model.scale());
+        if !inside.contains(&false) {
+            let scale = model.scale();
+            let why = format!(
+                "some of every cell of {scale} × {scale} pixels is bright, and the model works on \
+                 whole cells: nothing would be kept. Leave a cell dark"
+            );
+            return Err(StudyError::argument(mask.path.display().to_string(), why));
+        }
     }
     if let Some(basis) = &arguments.basis {
         require_same_model(basis, model)?;
@@ -310,7 +352,7 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
         ];
         let candidates = Candidates::read(basis, &dims)?;
         let size = (dims[1], dims[2]);
-        candidates.check_space(basis, arguments.method(), || model.hidden_dims(size))?;
+        candidates.check_space(basis, || model.hidden_dims(size))?;
         candidates.check("--direction", &[arguments.direction.last()])?;
         candidates.check("--disentangle", &arguments.disentangle)?;
         candidates.mix(&arguments.direction, &arguments.disentangle, None, &dims)?;
@@ -377,8 +419,15 @@ pub fn run(
         ),
     };
     let positions = walk.positions();
-    let frames = direction.draw(&walk, start, progress)?;
-    write(folder, &frames, &positions, &direction, clean.dims())?;
+    let (frames, held) = direction.draw(&walk, start, progress)?;
+    write(folder, &frames, &positions)?;
+    // What was carried is of the picture's own timestep.
+    let found_at = match direction.carried {
+        Some(_) => timestep,
+        None => basis_timestep.unwrap_or(timestep),
+    };
+    let found = direction.tensors(clean.dims(), &model.reference, found_at)?;
+    folder.write_tensors("direction.safetensors", &found)?;
     let middle = frames.get(arguments.frames);
     let last = frames.get(frames.len() - 1);
     let factors = match reader {
@@ -393,6 +442,8 @@ pub fn run(
         singular_values: direction.singular_values,
         timestep,
         found_at: basis_timestep,
+        carried: direction.carried,
+        held,
         unedited: difference(picture.data(), middle),
         ends: [frames.get(0), last].map(|end| difference(middle, end)),
         positions,
@@ -428,7 +479,11 @@ fn find_direction(
         Some(basis) => Candidates::read(basis, dims)?,
         None => own_directions(start, last)?,
     };
-    candidates.mix(mixture, without, None, dims)
+    let direction = candidates.mix(mixture, without, None, dims)?;
+    if arguments.method() == Method::Hspace {
+        return Ok(direction);
+    }
+    direction.carried(start)
 }
 
 /// The share of the squared difference of two pictures, channels last, that
@@ -444,33 +499,28 @@ fn share_inside(mask: &[bool], a: &[f32], b: &[f32]) -> f64 {
     if all > 0.0 { inside / all } else { 1.0 }
 }
 
-/// The strip, the animations there and back, and the direction.
-fn write(
-    folder: &mut RunFolder,
-    frames: &Pictures,
-    positions: &[f64],
-    direction: &Direction,
-    dims: &[usize],
-) -> Result<(), StudyError> {
+/// The strip, the frames and the animations there and back.
+fn write(folder: &mut RunFolder, frames: &Pictures, positions: &[f64]) -> Result<(), StudyError> {
     let labels: Vec<_> = positions.iter().map(|&p| label(p)).collect();
     let strip = sheet(frames, frames.len(), &labels)?;
-    folder.write_png("strip.png", &strip, &Metadata::new())?;
+    let metadata = drawn_by(folder.recipe(), frames.size);
+    folder.write_png("strip.png", &strip, &metadata)?;
     let (zoom, tones) = (Zoom::fit(frames.size, (256, 256)), Tones::of(frames));
+    let digits = (frames.len() - 1).to_string().len().max(2);
+    for i in 0..frames.len() {
+        let frame = to_picture(frames, i, tones)?;
+        let name = format!("frames/{i:0digits$}.png");
+        folder.write_png(&name, &frame, &metadata)?;
+    }
     let there = 0..frames.len();
     let back = (1..frames.len().saturating_sub(1)).rev();
     let animation = there
         .chain(back)
         .map(|i| zoom.apply(&to_picture(frames, i, tones)?))
         .collect::<Result<Vec<_>, _>>()?;
-    folder.write_apng(
-        "walk.png",
-        &animation,
-        MILLISECONDS_PER_FRAME,
-        &Metadata::new(),
-    )?;
+    folder.write_apng("walk.png", &animation, MILLISECONDS_PER_FRAME, &metadata)?;
     let gif = picture::encode_gif("walk.gif", &animation, MILLISECONDS_PER_FRAME)?;
     folder.write("walk.gif", &gif)?;
-    folder.write_tensors("direction.safetensors", &direction.tensors(dims)?)?;
     Ok(())
 }
 

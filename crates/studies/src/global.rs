@@ -9,7 +9,7 @@
 
 use crate::directions::{file_for, insert_rows};
 use crate::drawing::check_bound;
-use crate::points::{check_share, index_at, noisy_samples, spectrum_at};
+use crate::points::{check_share, index_at, noisy_samples, precision_of, spectrum_at};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
 use alice_geometry::grassmann::{distance, frechet_mean, matched_mean};
@@ -128,7 +128,7 @@ pub fn run(
     let lefts: Vec<Block> = spectra.iter().map(|s| s.left.clone()).collect();
     let matched = matched_mean(&lefts)?;
     let (directions, singular_values) = order(&mean.span.orthonormal(), &spectra)?;
-    let mut file = file_for(&model.reference, timestep);
+    let mut file = file_for(&model.reference, timestep, precision_of(&spectra));
     for (name, block) in [("left", &directions), ("matched", &matched.directions)] {
         insert_rows(&mut file, name, block)?;
     }

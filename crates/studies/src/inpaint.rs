@@ -2,7 +2,10 @@
 //!
 //! The states of what is kept follow the picture, made noisy to the level that
 //! is due (RePaint without resampling); a network made for inpainting is told
-//! the mask and the rest of the picture instead, and follows too.
+//! the mask and the rest of the picture instead, and its states are its own, as
+//! in diffusers. Either way the pixels outside the mask are the picture's.
+
+mod header;
 
 use crate::discover::findings::Pictures;
 use crate::drawing::{
@@ -11,11 +14,13 @@ use crate::drawing::{
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
-use crate::mask::{cells, read_mask};
+use crate::mask::{cells, read_mask_of};
 use crate::pictures::numbers;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
+use alice_diffusion::{Draws, added_noise};
 use alice_runs::{ModelReference, RunFolder};
+use header::Header;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -27,7 +32,8 @@ pub struct InpaintArguments {
     /// The picture to change (PNG)
     #[arg(value_name = "PICTURE")]
     pub picture: InputFile,
-    /// What to draw anew: a picture of the same size, bright there and dark elsewhere
+    /// What to draw anew: a picture of the same size, bright there and dark elsewhere; transparency
+    /// counts as bright
     #[arg(long, value_name = "PICTURE")]
     pub mask: InputFile,
     /// How much becomes new inside the mask: 1 starts it from noise
@@ -39,7 +45,7 @@ pub struct InpaintArguments {
     /// Pictures to draw, each from noise of its own
     #[arg(long, default_value_t = 4)]
     pub count: usize,
-    /// Crop and scale the picture to the model's size; the mask must have it
+    /// Crop and scale the picture to the model's size, and a mask of the picture's size with it
     #[arg(long)]
     pub resize: bool,
 }
@@ -59,6 +65,11 @@ pub struct InpaintReport {
     pub share: f64,
     /// Whether the network was told the mask.
     pub told: bool,
+    /// Whether the picture was cropped and scaled.
+    pub resized: bool,
+    /// Whether the picture was laid over white or cut to 8 bits when it was
+    /// read, so that what is kept is not all that its file holds.
+    pub flattened: bool,
     /// Tokens at the prompt's end that the text encoder could not take.
     pub cut: usize,
     /// The pictures, relative to the run folder.
@@ -81,13 +92,26 @@ impl fmt::Display for InpaintReport {
         if self.share > 0.0 {
             writeln!(
                 f,
-                "{:.0} % of the pixels were drawn anew; the others are those of the picture, bit by bit",
-                100.0 * self.share
+                "{:.0} % of the pixels were drawn anew; the others are those of {}, bit by bit",
+                100.0 * self.share,
+                self.kept()
             )?;
         } else {
             writeln!(f, "nothing was drawn anew: the pictures are the original")?;
         }
         write!(f, "sheet.png (the original first) and single pictures")
+    }
+}
+
+impl InpaintReport {
+    /// Whose pixels those outside the mask are.
+    fn kept(&self) -> &'static str {
+        match (self.resized, self.flattened) {
+            (false, false) => "the picture",
+            (true, false) => "the scaled picture",
+            (false, true) => "the picture as 8-bit RGB over white",
+            (true, true) => "the scaled picture as 8-bit RGB over white",
+        }
     }
 }
 
@@ -101,7 +125,8 @@ pub fn check(arguments: &InpaintArguments, model: &DiffusionModel) -> Result<(),
     check_strength(arguments.strength)?;
     check_some_step(arguments.strength, arguments.drawing.build(model)?.as_ref())?;
     let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
-    read_mask(&arguments.mask, (picture.dims()[1], picture.dims()[2]))?;
+    let own = Header::of(&arguments.picture)?.size;
+    read_mask_of(&arguments.mask, (picture.dims()[1], picture.dims()[2]), own)?;
     Ok(())
 }
 
@@ -120,30 +145,34 @@ pub fn run(
     let clock = Instant::now();
     let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     let pixels = (picture.dims()[1], picture.dims()[2]);
-    let mask = read_mask(&arguments.mask, pixels)?;
+    let header = Header::of(&arguments.picture)?;
+    let mask = read_mask_of(&arguments.mask, pixels, header.size)?;
     let clean = model.state(picture.clone())?;
     let (size, channels) = ((clean.dims()[1], clean.dims()[2]), clean.channels());
     let inside = cells(&mask, pixels, model.scale());
-    let mut network = model.at(size)?;
     let told = model.inpainting_channels() > 0;
-    if told {
-        network.bind(
-            "inpainting",
-            inpainting_input(model, &picture, &mask, &inside)?,
-        )?;
-    }
+    let network = if told {
+        model.at_mask(size, &inside, &without(&picture, &mask)?)?
+    } else {
+        model.at(size)?
+    };
     let sampler = arguments.drawing.build(model)?;
     let first = sampler.index_of_strength(arguments.strength);
+    let count = arguments.count;
     let held = inside.iter().flat_map(|inside| vec![!inside; channels]);
+    // From the first step on, nothing of the picture is in a state that is not held.
+    let noise = match told && first == 0 {
+        true => Some(noise(&clean, count, seed)?),
+        false => None,
+    };
     let drawing = Drawing {
         network: &network,
         sampler: sampler.as_ref(),
-        origin: Origin::Clean(&clean),
+        origin: noise.as_ref().map_or(Origin::Clean(&clean), Origin::Given),
         first,
-        held: Some(held.collect()),
+        held: (!told).then(|| held.collect()),
         seed,
     };
-    let count = arguments.count;
     let values = drawing.draw(count, progress)?;
     let mut drawn = decode(model, size, values, progress)?;
     keep(&mut drawn, &picture, &mask);
@@ -167,37 +196,33 @@ pub fn run(
         steps: (arguments.drawing.steps, gone(sampler.as_ref(), first)),
         share,
         told,
+        resized: header.size != pixels,
+        flattened: !header.plain,
         cut: model.cut(),
         pictures,
         seconds: clock.elapsed().as_secs_f64(),
     })
 }
 
-/// The mask and the latents of the picture without what is drawn anew,
-/// `[1, h, w, 1 + C]`.
-fn inpainting_input(
-    model: &DiffusionModel,
-    picture: &Tensor<f32>,
-    mask: &[bool],
-    inside: &[bool],
-) -> Result<Tensor<f32>, StudyError> {
-    let colours = picture.channels();
+/// The picture, grey where it is drawn anew.
+fn without(picture: &Tensor<f32>, mask: &[bool]) -> Result<Tensor<f32>, StudyError> {
     let mut rest = picture.data().to_vec();
-    for (pixel, _) in rest
-        .chunks_exact_mut(colours)
-        .zip(mask)
-        .filter(|(_, m)| **m)
-    {
+    let pixels = rest.chunks_exact_mut(picture.channels()).zip(mask);
+    for (pixel, _) in pixels.filter(|(_, anew)| **anew) {
         pixel.fill(0.0);
     }
-    let rest = model.state(Tensor::new(picture.dims(), rest)?)?;
-    let channels = rest.channels();
-    let mut values = Vec::with_capacity(inside.len() * (1 + channels));
-    for (cell, inside) in rest.data().chunks_exact(channels).zip(inside) {
-        values.push(f32::from(u8::from(*inside)));
-        values.extend_from_slice(cell);
-    }
-    let dims = [1, rest.dims()[1], rest.dims()[2], 1 + channels];
+    Ok(Tensor::new(picture.dims(), rest)?)
+}
+
+/// Noise that no picture of the seed is drawn from, for `count` states like
+/// the clean one.
+fn noise(clean: &Tensor<f32>, count: usize, seed: u64) -> Result<Tensor<f32>, StudyError> {
+    let draws = Draws {
+        seed,
+        first_item: 0,
+    };
+    let dims = [&[count], &clean.dims()[1..]].concat();
+    let values = added_noise(draws, count, clean.item_len());
     Ok(Tensor::new(&dims, values)?)
 }
 

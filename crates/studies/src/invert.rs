@@ -1,6 +1,7 @@
 //! `invert`: a picture as the noise that a model makes it from.
 
 use crate::discover::findings::Pictures;
+use crate::drawing::drawn_by;
 use crate::input::InputFile;
 use crate::pictures::{Tones, numbers, to_picture};
 use crate::points::{check_share, nearest};
@@ -9,7 +10,7 @@ use crate::sampling::{pictures, run_steps};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, DdimInverse, Draws, Error, Eta, NetworkDenoiser, Sampler, invert};
-use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile, picture};
+use alice_runs::{ModelReference, RunFolder, TensorFile, picture};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -336,9 +337,10 @@ fn write_strip(
     let reconstruction = to_picture(strip, columns, Tones::of(strip))?;
     let mut labels = [labels, labels].concat();
     labels[columns] = "reconstruction".to_owned();
+    let metadata = drawn_by(folder.recipe(), strip.size);
     let strip = sheet(strip, columns, &labels)?;
-    folder.write_png("strip.png", &strip, &Metadata::new())?;
-    folder.write_png("reconstruction.png", &reconstruction, &Metadata::new())?;
+    folder.write_png("strip.png", &strip, &metadata)?;
+    folder.write_png("reconstruction.png", &reconstruction, &metadata)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::StudyError;
 use crate::input::InputFile;
+use crate::raster;
 use alice_runs::picture;
 
 /// The pixels of a mask of `size` = (height, width): those of at least half
@@ -10,10 +11,26 @@ use alice_runs::picture;
 /// # Errors
 /// When it cannot be read, is of another size, or selects nothing or all.
 pub(crate) fn read_mask(file: &InputFile, size: (usize, usize)) -> Result<Vec<bool>, StudyError> {
-    let (found, _) = picture::decode_png(&file.path, &file.read()?)?;
+    read_mask_of(file, size, size)
+}
+
+/// The same for a picture that was of another size, `own`, before it was
+/// cropped and scaled: a mask of that size is cropped and scaled as it was.
+///
+/// # Errors
+/// Those of [`read_mask`].
+pub(crate) fn read_mask_of(
+    file: &InputFile,
+    size: (usize, usize),
+    own: (usize, usize),
+) -> Result<Vec<bool>, StudyError> {
+    let (mut found, _) = picture::decode_png(&file.path, &file.read()?)?;
     let (height, width) = size;
     let refuse = |why: String| Err(StudyError::argument(file.path.display().to_string(), why));
-    if (found.height() as usize, found.width() as usize) != size {
+    let of = (found.height() as usize, found.width() as usize);
+    if of != size && of == own {
+        found = raster::resize(&found, size)?;
+    } else if of != size {
         return refuse(format!(
             "{} × {} pixels; the mask must be of the picture's {width} × {height}",
             found.width(),
@@ -24,7 +41,9 @@ pub(crate) fn read_mask(file: &InputFile, size: (usize, usize)) -> Result<Vec<bo
     let bright = |rgb: &[u8]| rgb.iter().map(|&v| u32::from(v)).sum::<u32>() >= 384;
     let mask: Vec<bool> = pixels.map(bright).collect();
     if mask.iter().all(|m| *m == mask[0]) {
-        return refuse("the mask needs bright pixels, to change, and dark ones, to keep".into());
+        let why = "the mask needs bright pixels, to change, and dark ones, to keep; transparency \
+                   counts as bright, so lay a mask of it over black";
+        return refuse(why.into());
     }
     Ok(mask)
 }

@@ -1,5 +1,6 @@
 //! A diffusion model: its network, its noise schedule and where it is from.
 
+mod notes;
 mod schedule;
 
 pub(crate) use schedule::{open_schedule, prediction};
@@ -10,10 +11,10 @@ use crate::{Progress, StudyError};
 use alice_calculus::{Cpu, Device, Tensor};
 use alice_diffusion::{Network, SamplerKind, ScheduleConfig};
 use alice_networks::{ModelFolder, ModelLocation, UNet2D};
-use alice_pipelines::{guided, tell};
+use alice_pipelines::{Decoder, guided, tell};
 use alice_runs::{ModelOptions, ModelReference, TensorFile, disk, hash};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A diffusion model, opened: of pixels, or of latents with what it is told.
 #[derive(Clone, Debug)]
@@ -28,6 +29,9 @@ pub struct DiffusionModel {
     parts: Parts,
     /// Where its networks run.
     device: Arc<dyn Device>,
+    /// Of models of latents. All that are the same model told other things
+    /// share it.
+    decoder: Option<Arc<Mutex<Decoder>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +39,9 @@ enum Parts {
     Pixels(Box<UNet2D>),
     Latents(Arc<LatentModel>, Box<Told>),
 }
+
+/// The input of inpainting networks beside the state.
+const INPAINTING: &str = "inpainting";
 
 /// The files of the bundled model, in the diffusers pipeline layout.
 mod bundled {
@@ -64,14 +71,10 @@ impl DiffusionModel {
             Some(name) => {
                 let location = ModelLocation::find(name)?;
                 if reads_text(&location)? {
-                    let model = LatentModel::open(name, location, options)?;
+                    let model = Arc::new(LatentModel::open(name, location, options)?);
                     let told = model.tell(options, None)?;
-                    return Ok(Self::of_latents(
-                        Arc::new(model),
-                        told,
-                        options,
-                        Arc::new(Cpu),
-                    ));
+                    let opened = Self::of_latents(model, told, options, None);
+                    return Ok(opened.on(Arc::new(Cpu)));
                 }
                 Self::of_pixels(name, &location, options)?
             }
@@ -90,7 +93,10 @@ impl DiffusionModel {
         }
         if let Parts::Latents(model, told) = self.parts {
             let told = model.tell(options, Some((&self.reference.options, &told)))?;
-            return Ok(Self::of_latents(model, told, options, self.device));
+            return Ok(Self {
+                device: self.device,
+                ..Self::of_latents(model, told, options, self.decoder)
+            });
         }
         let given = [
             ("--prompt", options.prompt.is_some()),
@@ -117,7 +123,18 @@ impl DiffusionModel {
     /// now on. What reads prompts is small and stays on the processor.
     #[must_use]
     pub fn on(self, device: Arc<dyn Device>) -> Self {
-        Self { device, ..self }
+        let decoder = match &self.parts {
+            Parts::Pixels(_) => None,
+            Parts::Latents(model, _) => {
+                let decoder = Decoder::new(model.latents.clone(), device.clone());
+                Some(Arc::new(Mutex::new(decoder)))
+            }
+        };
+        Self {
+            device,
+            decoder,
+            ..self
+        }
     }
 
     /// Where its networks run.
@@ -129,7 +146,7 @@ impl DiffusionModel {
         model: Arc<LatentModel>,
         told: Told,
         options: &ModelOptions,
-        device: Arc<dyn Device>,
+        decoder: Option<Arc<Mutex<Decoder>>>,
     ) -> Self {
         Self {
             reference: ModelReference {
@@ -139,7 +156,8 @@ impl DiffusionModel {
             schedule: model.schedule.clone(),
             assumed: false,
             parts: Parts::Latents(model, Box::new(told)),
-            device,
+            device: Arc::new(Cpu),
+            decoder,
         }
     }
 
@@ -168,6 +186,7 @@ impl DiffusionModel {
             assumed: false,
             parts: Parts::Pixels(Box::new(UNet2D::from_parts(bundled::CONFIG, weights)?)),
             device: Arc::new(Cpu),
+            decoder: None,
         })
     }
 
@@ -198,6 +217,7 @@ impl DiffusionModel {
             assumed,
             parts: Parts::Pixels(Box::new(location.network("unet")?)),
             device: Arc::new(Cpu),
+            decoder: None,
         })
     }
 
@@ -266,69 +286,6 @@ impl DiffusionModel {
         }
     }
 
-    /// What a user should know of the model: where it ran if not on the
-    /// processor, what was merged into its weights, and what of it, or of the
-    /// prompt, was left out.
-    #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let device = self.device.name();
-        if device != Cpu.name() {
-            notes.push(format!("computed on {device}"));
-        }
-        if self.assumed {
-            notes.push(format!(
-                "its folder has no scheduler_config.json, so diffusers' default is assumed: linear \
-                 betas, {} predicted",
-                self.schedule.prediction_type.name()
-            ));
-        }
-        let Parts::Latents(model, told) = &self.parts else {
-            return notes;
-        };
-        if SamplerKind::of(&self.schedule).is_none() {
-            notes.push(format!(
-                "its scheduler file names {}, which Alice does not have; DDIM stands in for it \
-                 where --sampler names no other",
-                self.schedule.class_name
-            ));
-        }
-        for lora in &model.loras {
-            let layers: Vec<String> = lora
-                .layers
-                .iter()
-                .map(|(part, count)| format!("{count} of {part}"))
-                .collect();
-            notes.push(format!(
-                "{} (names of {}) changes {} layers, {} times",
-                lora.file.display(),
-                lora.layout,
-                layers.join(" and "),
-                lora.weight
-            ));
-            if !lora.unmatched.is_empty() {
-                notes.push(format!(
-                    "the model has no layer for {} of its names: {}",
-                    lora.unmatched.len(),
-                    lora.unmatched.join(", ")
-                ));
-            }
-        }
-        notes.extend(
-            model
-                .controls
-                .iter()
-                .map(|control| control.note(told.pixels)),
-        );
-        if told.positive.cut > 0 {
-            notes.push(match told.positive.cut {
-                1 => "the last token of the prompt did not fit and was left out".to_owned(),
-                cut => format!("the last {cut} tokens of the prompt did not fit and were left out"),
-            });
-        }
-        notes
-    }
-
     /// Refuses options that the model does not understand, without reading
     /// their texts.
     ///
@@ -381,11 +338,46 @@ impl DiffusionModel {
         SamplerKind::of(&self.schedule).unwrap_or(SamplerKind::Ddim)
     }
 
-    /// The network ready to run on states of `size` = (height, width).
+    /// The network ready to run on states of `size` = (height, width). One that
+    /// was made for inpainting is told that all is drawn anew.
     ///
     /// # Errors
     /// When the architecture does not allow the size.
     pub fn at(&self, size: (usize, usize)) -> Result<Network, StudyError> {
+        let mut network = self.untold(size)?;
+        if let Parts::Latents(model, told) = &self.parts
+            && self.inpainting_channels() > 0
+        {
+            let device = self.device.as_ref();
+            let input = model.latents.all_anew(device, size, told.tiling)?;
+            network.bind(INPAINTING, input)?;
+        }
+        Ok(network)
+    }
+
+    /// The same, told what is drawn anew: by latent pixel, and the picture
+    /// `[1, H, W, 3]` without it.
+    ///
+    /// # Errors
+    /// When this is no inpainting network, or something is of another size.
+    pub(crate) fn at_mask(
+        &self,
+        size: (usize, usize),
+        anew: &[bool],
+        rest: &Tensor<f32>,
+    ) -> Result<Network, StudyError> {
+        let mut network = self.untold(size)?;
+        if let Parts::Latents(model, told) = &self.parts {
+            let device = self.device.as_ref();
+            let latents = &model.latents;
+            let input = latents.inpainting(device, rest, anew, told.tiling)?;
+            network.bind(INPAINTING, input)?;
+        }
+        Ok(network)
+    }
+
+    /// The network, an inpainting one not told yet what is drawn anew.
+    fn untold(&self, size: (usize, usize)) -> Result<Network, StudyError> {
         match &self.parts {
             Parts::Pixels(network) => {
                 let graph = Arc::new(network.graph(size)?);
@@ -475,9 +467,10 @@ impl DiffusionModel {
         states: Pictures,
         progress: &mut dyn Progress,
     ) -> Result<Pictures, StudyError> {
-        let Parts::Latents(model, told) = &self.parts else {
+        let (Parts::Latents(_, told), Some(decoder)) = (&self.parts, &self.decoder) else {
             return Ok(states);
         };
+        let mut decoder = decoder.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, (height, width)) = (states.len(), states.size);
         progress.begin("decoding", count as u64);
         let dims = [1, height, width, states.channels];
@@ -487,9 +480,7 @@ impl DiffusionModel {
                 return Err(StudyError::Cancelled);
             }
             let state = Tensor::new(&dims, states.get(i).to_vec())?;
-            let picture = model
-                .latents
-                .decode(self.device.as_ref(), &state, told.tiling)?;
+            let picture = decoder.decode(&state, told.tiling)?;
             channels = picture.channels();
             values.extend(picture.into_data());
             progress.advance(1);

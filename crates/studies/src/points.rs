@@ -1,6 +1,7 @@
 //! Noisy samples at one timestep, and the bases there.
 
 use crate::bottleneck::Bottleneck;
+use crate::directions::Precision;
 use crate::discover::basis::{check_finite, decompose_fully};
 use crate::sampling::run_steps;
 use crate::{Progress, StudyError};
@@ -136,4 +137,15 @@ pub fn spectrum_at(
         ..GolubKahan::new(rank)
     };
     decompose_fully(&method, &jacobian)
+}
+
+/// How exactly the triplets of several samples are known, see [`spectrum_at`].
+pub(crate) fn precision_of<'a>(
+    spectra: impl IntoIterator<Item = &'a Spectrum>,
+) -> Option<Precision> {
+    let known = |s: &Spectrum| {
+        let rank = s.singular_values.len();
+        Precision::of(s, GolubKahan::new(rank).tolerance)
+    };
+    spectra.into_iter().map(known).reduce(Precision::and)
 }

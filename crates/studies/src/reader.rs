@@ -4,7 +4,7 @@ use crate::StudyError;
 use crate::discover::findings::{FactorError, FactorResponse, Pictures, SampleReport};
 use crate::model::DiffusionModel;
 use crate::responses::{FactorValues, responses};
-use alice_instruments::{Instrument, Reading, Validity};
+use alice_instruments::{DistanceProfile, Instrument, Reading, Validity};
 use alice_worlds::{FACTORS, FactorKind, caption_en};
 
 /// Reads factors where the pictures are the puppet show's.
@@ -121,6 +121,14 @@ impl Reader {
         self.instrument
             .calibration()
             .map_or(0.0, |c| f64::from(c.structural_threshold()))
+    }
+
+    /// The distances of held-out true pictures, and of perturbed ones.
+    #[must_use]
+    pub fn profiles(&self) -> &[DistanceProfile] {
+        self.instrument
+            .calibration()
+            .map_or(&[], |calibration| &calibration.distances)
     }
 
     /// The instrument's errors on held-out pictures.

@@ -3,7 +3,9 @@
 //! Samples are drawn and read; the share that is valid says how true they
 //! are, the factors' histograms beside those of the world how varied.
 
-use crate::drawing::{DrawingArguments, check_count, noised};
+mod distances;
+
+use crate::drawing::{DrawingArguments, check_count, drawn_by, noised};
 use crate::pictures::numbers;
 use crate::points::{check_share, index_at};
 use crate::raster::{columns, sheet};
@@ -13,7 +15,7 @@ use crate::statistics::Estimate;
 use crate::world::show;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Draws, initial_noise};
-use alice_runs::{Metadata, ModelReference, RunFolder};
+use alice_runs::{ModelReference, RunFolder};
 use alice_worlds::{FACTORS, FactorKind, render_batch};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -122,7 +124,8 @@ pub fn check(arguments: &SurveyArguments) -> Result<(), StudyError> {
     Ok(())
 }
 
-/// Draws, reads and compares; writes `sheet.png`, the caller `report.json`.
+/// Draws, reads and compares; writes `sheet.png` and `distances.svg`, the
+/// caller `report.json`.
 ///
 /// # Errors
 /// When the model draws no puppets, the network fails or the user asks to stop.
@@ -205,8 +208,14 @@ pub fn run(
     let cells = shown.len() / denoiser.dim().max(1);
     let shown = pictures(size, 3, shown);
     let picture = sheet(&shown, columns(cells), &[])?;
-    folder.write_png("sheet.png", &picture, &Metadata::new())?;
+    let metadata = drawn_by(folder.recipe(), size);
+    folder.write_png("sheet.png", &picture, &metadata)?;
     distances.sort_by(f64::total_cmp);
+    let name = format!("samples of {}", model.reference.name);
+    folder.write_text(
+        "distances.svg",
+        &distances::plot(&name, &distances, &reader),
+    )?;
     let quantile = |q: f64| distances[((distances.len() - 1) as f64 * q).round() as usize];
     let structural = reader.structural_threshold();
     let share = |n: usize| Estimate::share(n, arguments.count).unwrap_or(Estimate::alone(0.0));

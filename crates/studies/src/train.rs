@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use write::{seconds_before, write_curve, write_model, write_samples};
 
-/// The recipe of the bundled model.
+/// The recipe of the bundled model's first stage.
 const BUNDLED_RECIPE: &str = include_str!("../../../models/puppets-32/training.json");
 const CHECKPOINT: &str = "checkpoint.safetensors";
 /// What `train` is told on the command line.
 #[derive(clap::Args, Clone, Debug, Default, PartialEq)]
 pub struct TrainOptions {
-    /// The training recipe, JSON [default: that of the bundled model]
+    /// The training recipe, JSON [default: the first of the bundled model's four stages]
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     /// Steps, instead of the recipe's
@@ -30,7 +30,7 @@ pub struct TrainOptions {
     /// A model to go on from, folder or `puppets-32` [default: random weights]
     #[arg(long, value_name = "MODEL")]
     pub start: Option<PathBuf>,
-    /// Where the arithmetic is done
+    /// Where the arithmetic is done; training knows the processor only
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceKind,
 }

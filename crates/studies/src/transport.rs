@@ -4,11 +4,16 @@
 //! compared because H is nearly flat, and pulled back to X there (Park et al.,
 //! arXiv 2307.12868).
 
-use crate::directions::{file_for, read_hidden, require_same_model};
+use crate::directions::{
+    Precision, file_for, insert_rows, mark_carried, read_hidden, require_same_model,
+};
 use crate::discover::findings::{FactorResponse, Pictures};
+use crate::drawing::drawn_by;
 use crate::input::InputFile;
 use crate::pictures::numbers;
-use crate::points::{check_distinct, check_share, index_at, noisy_samples, spectrum_at};
+use crate::points::{
+    check_distinct, check_share, index_at, noisy_samples, precision_of, spectrum_at,
+};
 use crate::progress::Within;
 use crate::raster::sheet;
 use crate::reader::Reader;
@@ -16,8 +21,8 @@ use crate::responses::strongest;
 use crate::walk::{Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
-use alice_geometry::{Block, GeometryError, TangentBasis, transport};
-use alice_runs::{Metadata, ModelReference, RunFolder};
+use alice_geometry::{Block, GeometryError, Span, Spectrum, TangentBasis, norm, transport};
+use alice_runs::{ModelReference, RunFolder, TensorFile};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -89,6 +94,9 @@ pub struct TransportReport {
     pub model: ModelReference,
     /// The training timestep.
     pub timestep: usize,
+    /// The timestep at which the direction of a file was found, if it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_at: Option<usize>,
     /// The direction at each sample, its own first if it is of one.
     pub arrivals: Vec<Arrival>,
     /// Seconds in all.
@@ -157,15 +165,18 @@ pub fn run(
     let count = wanted.iter().max().map_or(1, |last| last + 1);
     progress.begin("drawing samples", (count * index) as u64);
     let samples = noisy_samples(&network, &sampler, seed, count, index, progress)?;
-    let basis_at = |sample: usize| -> Result<TangentBasis, StudyError> {
+    let basis_at = |sample: usize| -> Result<Spectrum, StudyError> {
         let state = &samples[sample];
-        Ok(spectrum_at(&network, state, timestep, arguments.rank, seed)?.into())
+        spectrum_at(&network, state, timestep, arguments.rank, seed)
     };
-    let left = match &arguments.basis {
-        Some(file) => read_direction(file, arguments, model)?,
+    let (left, found_at) = match &arguments.basis {
+        Some(file) => (
+            read_direction(file, arguments, model)?,
+            require_same_model(file, model)?,
+        ),
         None => {
             let own = basis_at(arguments.from)?;
-            own.left().row(arguments.direction).to_vec()
+            (own.left.row(arguments.direction).to_vec(), None)
         }
     };
     let walk = arguments.walk();
@@ -175,17 +186,20 @@ pub fn run(
     progress.begin("carrying and walking", (wanted.len() * units) as u64);
     let mut arrivals = Vec::with_capacity(wanted.len());
     let mut shown: Option<Pictures> = None;
-    let mut carried = Vec::new();
+    let (mut carried, mut precision) = (Vec::with_capacity(wanted.len()), None);
     for &sample in &wanted {
-        let basis = basis_at(sample)?;
-        let direction = transport(&left, &basis).map_err(|e| match e {
+        let spectrum = basis_at(sample)?;
+        precision = precision
+            .into_iter()
+            .chain(precision_of([&spectrum]))
+            .reduce(Precision::and);
+        let here = carry(&left, &spectrum.into()).map_err(|e| match e {
             GeometryError::Degenerate { .. } => StudyError::argument(
                 "--to",
                 format!("{sample}: {e}; raise --rank or leave it out"),
             ),
             other => other.into(),
         })?;
-        carried.extend_from_slice(&direction);
         let state = &samples[sample];
         let start = Start {
             model,
@@ -196,19 +210,20 @@ pub fn run(
             state,
             seed,
         };
-        let block = Block::from_vec(1, direction.len(), direction.clone())?;
-        let drawn = walk.draw(start, &start.layout(&block, 1)?, &mut Within(progress))?;
+        let direction = start.layout(&here.direction, 1)?;
+        let drawn = walk.draw(start, &direction, &mut Within(progress))?;
         let factors = match &reader {
             Some(reader) => reader.along(&positions, &reader.validity(&drawn)?).0,
             None => Vec::new(),
         };
         arrivals.push(Arrival {
             sample,
-            inside: inside(&left, basis.left()),
-            pullback_length: basis.length_within(&direction)?,
+            inside: here.inside,
+            pullback_length: here.stretch,
             strongest: strongest(&factors).map(|(f, _)| factors[f].factor.clone()),
             factors,
         });
+        carried.push(here);
         match &mut shown {
             Some(shown) => shown.values.extend(drawn.values),
             None => shown = Some(drawn),
@@ -223,15 +238,15 @@ pub fn run(
             })
             .collect();
         let picture = sheet(&shown, positions.len(), &labels)?;
-        folder.write_png("sheet.png", &picture, &Metadata::new())?;
+        let metadata = drawn_by(folder.recipe(), shown.size);
+        folder.write_png("sheet.png", &picture, &metadata)?;
     }
-    let mut file = file_for(&model.reference, timestep);
-    let dimension = carried.len() / wanted.len();
-    file.insert("right", &[wanted.len(), dimension], carried)?;
-    folder.write_tensors("transported.safetensors", &file)?;
+    let file = file_for(&model.reference, timestep, precision);
+    write_carried(&carried, file, folder)?;
     Ok(TransportReport {
         model: model.reference.clone(),
         timestep,
+        found_at,
         arrivals,
         seconds: clock.elapsed().as_secs_f64(),
     })
@@ -247,18 +262,69 @@ fn read_direction(
     read_hidden(file, &arguments.rows, arguments.direction, &hidden)
 }
 
-/// ‖U uᵀ‖ / ‖u‖ for orthonormal rows U.
-fn inside(u: &[f32], rows: &Block) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        let both = a.iter().zip(b);
-        both.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-    };
-    let squares = (0..rows.rows()).map(|i| dot(rows.row(i), u).powi(2));
-    (squares.sum::<f64>() / dot(u, u)).sqrt()
+/// A direction u of H in the tangent space at a sample.
+pub(crate) struct Carried {
+    /// The direction v of X, a unit vector `[1, C·H·W]`.
+    pub(crate) direction: Block,
+    /// The part of u inside the tangent space of H, a unit vector `[1, dim H]`:
+    /// carried to this sample again it is the same v.
+    pub(crate) image: Block,
+    /// The length of that part as a share of u's, in 0..1.
+    pub(crate) inside: f64,
+    /// ‖J v‖.
+    pub(crate) stretch: f64,
+}
+
+/// Carries u `[dim H]` into the tangent space that a basis spans.
+///
+/// # Errors
+/// Those of [`transport`].
+pub(crate) fn carry(u: &[f32], basis: &TangentBasis) -> Result<Carried, GeometryError> {
+    let direction = transport(u, basis)?;
+    let mut image = Block::from_vec(1, u.len(), u.to_vec())?;
+    Span::of(basis.left())?.project(&mut image)?;
+    Ok(Carried {
+        stretch: basis.length_within(&direction)?,
+        direction: Block::from_vec(1, direction.len(), direction)?,
+        inside: norm(image.row(0)) / norm(u),
+        image: image.normalised(),
+    })
+}
+
+/// `right` `[N, C·H·W]`, `left` `[N, dim H]` and `singular_values` `[N]`
+/// (‖J v‖): the direction at each sample, its own first if it is of one.
+fn write_carried(
+    carried: &[Carried],
+    mut file: TensorFile,
+    folder: &mut RunFolder,
+) -> Result<(), StudyError> {
+    mark_carried(&mut file);
+    let values = carried.iter().map(|here| here.stretch as f32).collect();
+    file.insert("singular_values", &[carried.len()], values)?;
+    for (name, rows) in [
+        ("right", (|here| &here.direction) as fn(&Carried) -> &Block),
+        ("left", |here| &here.image),
+    ] {
+        let dimension = carried.first().map_or(0, |here| rows(here).dimension());
+        let mut all = Block::zeros(0, dimension);
+        for here in carried {
+            all.append(rows(here))?;
+        }
+        insert_rows(&mut file, name, &all)?;
+    }
+    folder.write_tensors("transported.safetensors", &file)?;
+    Ok(())
 }
 
 impl fmt::Display for TransportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(found) = self.found_at.filter(|found| *found != self.timestep) {
+            writeln!(
+                f,
+                "carried at timestep {}; it was found at {found}",
+                self.timestep
+            )?;
+        }
         for arrival in &self.arrivals {
             write!(
                 f,
@@ -286,5 +352,30 @@ impl fmt::Display for TransportReport {
             "sheet.png, transported.safetensors, {:.1} s",
             self.seconds
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alice_geometry::{Matrix, dense_spectrum};
+
+    #[test]
+    fn what_was_carried_to_a_sample_stays_there() {
+        let values = (0..6 * 5).map(|i| ((i * 37 % 101) as f32) / 50.0 - 1.0);
+        let map = Matrix::from_vec(6, 5, values.collect()).unwrap();
+        let basis = TangentBasis::from(dense_spectrum(&map, 3).unwrap());
+        let u = [0.3, -0.8, 0.1, 0.9, -0.2, 0.4];
+        let first = carry(&u, &basis).unwrap();
+        assert!(
+            first.inside > 0.1 && first.inside < 0.999,
+            "{}",
+            first.inside
+        );
+        let again = carry(first.image.row(0), &basis).unwrap();
+        assert!((again.inside - 1.0).abs() < 1e-5);
+        for (a, b) in std::iter::zip(first.direction.row(0), again.direction.row(0)) {
+            assert!((a - b).abs() < 1e-5);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Walks along a direction of the space of samples.
 
+mod geodesic;
 mod steady;
 #[cfg(test)]
 mod tests;
@@ -7,24 +8,16 @@ mod tests;
 use crate::bottleneck::Bottleneck;
 use crate::discover::findings::Pictures;
 use crate::injection::shifts;
-use crate::jacobian::{flatten, to_file_layout, to_network_layout};
+use crate::jacobian::{to_file_layout, to_network_layout};
 use crate::sampling::{pictures, run_trajectory};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Denoiser, Draws, Network, Trajectory};
-use alice_geometry::geodesic::{Shooting, SmoothMap};
-use alice_geometry::{Block, GolubKahan, LinearMap, Span, norm};
+use alice_geometry::{Block, LinearMap};
+pub(crate) use geodesic::LEAST_HELD;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use steady::{Steady, predict};
-
-/// Numbers of singular triplets that may span the tangent space in which a
-/// geodesic stays; the first that keeps its direction does.
-const TANGENT_RANKS: [usize; 6] = [20, 30, 45, 70, 105, 160];
-/// The part of a direction that its tangent space holds where it begins.
-const HELD: f64 = 0.98;
-/// And the least part: with less it would be another direction's walk.
-const LEAST_HELD: f64 = 0.3;
 
 /// How a walk moves a noisy sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -62,7 +55,7 @@ pub struct Walk {
     pub tangent: f64,
     /// Whether every update keeps the mean and the deviation that the
     /// predicted picture had at the start: the distortion fix of Park et al.
-    /// (arXiv 2302.12469), for guidance and straight walks.
+    /// (arXiv 2302.12469), for all walks in X.
     pub steady: bool,
 }
 
@@ -163,10 +156,11 @@ impl Walk {
             let why = format!("must lie above 0 and at most at {LONGEST} per pixel");
             return Err(StudyError::argument("--reach", why));
         }
-        if self.steady && !matches!(self.method, Method::Guidance | Method::Linear) {
+        if self.steady && self.method == Method::Hspace {
             return Err(StudyError::argument(
                 "--steady",
-                "is for --method guidance and linear, which move the noisy picture step by step",
+                "is for --method guidance, linear and geodesic, which move the noisy picture step \
+                 by step",
             ));
         }
         Ok(())
@@ -190,9 +184,46 @@ impl Walk {
         directions: &Block,
         progress: &mut dyn Progress,
     ) -> Result<Pictures, StudyError> {
+        let walked = self.states(start, directions, progress)?;
+        self.finish(start, directions, walked, progress)
+    }
+
+    /// As [`Self::draw`], and refuses geodesics that are another direction's.
+    /// Returns of geodesics the least share of their direction that the tangent
+    /// space held on the way.
+    ///
+    /// # Errors
+    /// Those of [`Self::draw`]; when the share is below [`LEAST_HELD`].
+    pub(crate) fn draw_held(
+        &self,
+        start: Start<'_>,
+        directions: &Block,
+        progress: &mut dyn Progress,
+    ) -> Result<(Pictures, Option<f64>), StudyError> {
+        let (walked, held) = self.walked(start, directions, progress)?;
+        if let Some(held) = held.filter(|held| *held < LEAST_HELD) {
+            let why = format!(
+                "on the way {:.0} % of the direction lay in the tangent space, and at least {:.0} \
+                 % are needed, or the walk is another direction's. Walk less far, in more \
+                 iterations, or by another method",
+                100.0 * held,
+                100.0 * LEAST_HELD
+            );
+            return Err(StudyError::argument("--method geodesic", why));
+        }
+        Ok((self.finish(start, directions, walked, progress)?, held))
+    }
+
+    /// Makes pictures of what was walked.
+    fn finish(
+        &self,
+        start: Start<'_>,
+        directions: &Block,
+        walked: Vec<f32>,
+        progress: &mut dyn Progress,
+    ) -> Result<Pictures, StudyError> {
         let count = directions.rows() * self.positions().len();
         let mut denoiser = start.network.denoiser()?;
-        let walked = self.states(start, directions, progress)?;
         if self.method == Method::Hspace {
             denoiser.shift_bottleneck(self.shifts(start, directions)?)?;
         }
@@ -211,17 +242,31 @@ impl Walk {
         directions: &Block,
         progress: &mut dyn Progress,
     ) -> Result<Vec<f32>, StudyError> {
+        Ok(self.walked(start, directions, progress)?.0)
+    }
+
+    /// As [`Self::states`], with what tangent spaces held of geodesics.
+    fn walked(
+        &self,
+        start: Start<'_>,
+        directions: &Block,
+        progress: &mut dyn Progress,
+    ) -> Result<(Vec<f32>, Option<f64>), StudyError> {
         self.check()?;
         progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
         match self.method {
             Method::Guidance | Method::Linear => {
                 let mut denoiser = start.network.denoiser()?;
-                self.walk(&mut denoiser, start, directions, progress)
+                let states = self.walk(&mut denoiser, start, directions, progress)?;
+                Ok((states, None))
             }
-            Method::Geodesic => self.shoot(start, directions, progress),
+            Method::Geodesic => {
+                let (states, held) = self.shoot(start, directions, progress)?;
+                Ok((states, Some(held)))
+            }
             Method::Hspace => {
                 let count = directions.rows() * self.positions().len();
-                Ok(start.state.data().repeat(count))
+                Ok((start.state.data().repeat(count), None))
             }
         }
     }
@@ -246,49 +291,6 @@ impl Walk {
             &self.positions(),
             bottleneck.dims(),
         )?)
-    }
-
-    /// Shoots a geodesic each way along each direction.
-    fn shoot(
-        &self,
-        start: Start<'_>,
-        directions: &Block,
-        progress: &mut dyn Progress,
-    ) -> Result<Vec<f32>, StudyError> {
-        let map = Bottleneck::new(start.network, start.timestep as f64)?;
-        let (channels, positions) = extents(start.state);
-        let tangents = to_file_layout(directions, channels, positions)?;
-        let from = flatten(start.state);
-        let here = map.linearize(&from)?;
-        let images = here.pushforward(&tangents)?;
-        let speeds: Vec<f64> = (0..images.rows()).map(|i| norm(images.row(i))).collect();
-        let ranks = tangent_ranks(&here, &images)?;
-        let mut frames = Frames::new(self.frames, start.state.data(), directions.rows());
-        for (direction, speed) in speeds.iter().enumerate() {
-            for sign in [-1.0, 1.0] {
-                if progress.is_cancelled() {
-                    return Err(StudyError::Cancelled);
-                }
-                let tangent: Vec<f32> = tangents.row(direction).iter().map(|v| sign * v).collect();
-                let shooting = Shooting {
-                    basis: GolubKahan {
-                        tolerance: 1e-3,
-                        ..GolubKahan::new(ranks[direction])
-                    },
-                    length: self.end(tangent.len()) * speed,
-                    steps: self.iterations,
-                };
-                let found = shooting.shoot(&map, &from, &tangent)?;
-                let points =
-                    to_network_layout(&found.points, self.iterations + 1, channels, positions)?;
-                for frame in 1..=self.frames {
-                    let point = points.row(frame * self.iterations / self.frames);
-                    frames.place(direction, sign > 0.0, frame, point);
-                }
-                progress.advance(self.iterations as u64);
-            }
-        }
-        Ok(frames.states)
     }
 
     /// Walks by evaluations of the network. Returns noisy samples
@@ -370,70 +372,6 @@ impl Walk {
         }
         Ok(frames.states)
     }
-}
-
-/// For each tangent at a point, by its image in H, of how many triplets a
-/// tangent space is that keeps it on the way: its leading part holds it, as the
-/// last triplets are others at the next point.
-///
-/// # Errors
-/// When a space does not converge, or even the largest holds next to nothing of
-/// it.
-fn tangent_ranks(here: &dyn LinearMap, images: &Block) -> Result<Vec<usize>, StudyError> {
-    let most = here.domain().min(here.codomain());
-    let mut ranks = vec![0; images.rows()];
-    let mut left = Block::zeros(0, images.dimension());
-    for rank in TANGENT_RANKS.map(|rank| rank.min(most)) {
-        let method = GolubKahan {
-            tolerance: 1e-3,
-            ..GolubKahan::new(rank)
-        };
-        let found = method.decompose(here)?;
-        if !found.converged {
-            let why = format!(
-                "the tangent space of {rank} directions did not converge in {} products. Use \
-                 another method",
-                found.products.blocks()
-            );
-            return Err(StudyError::argument("--method geodesic", why));
-        }
-        left = found.left;
-        let leading = if rank == most { rank } else { rank * 3 / 5 };
-        for (found, part) in ranks.iter_mut().zip(parts_inside(&left, leading, images)?) {
-            if *found == 0 && part >= HELD {
-                *found = rank;
-            }
-        }
-        if rank == most || !ranks.contains(&0) {
-            break;
-        }
-    }
-    let largest = left.rows();
-    for (found, part) in ranks.iter_mut().zip(parts_inside(&left, largest, images)?) {
-        if *found == 0 && part < LEAST_HELD {
-            let why = format!(
-                "{:.0} % of the direction lies among the {largest} leading ones; a geodesic in \
-                 their space would be another direction's. Use another method",
-                100.0 * part
-            );
-            return Err(StudyError::argument("--method geodesic", why));
-        }
-        if *found == 0 {
-            *found = largest;
-        }
-    }
-    Ok(ranks)
-}
-
-/// How much of each of `images` lies in the span of the leading `count` rows of
-/// an orthonormal `left`, relative to its length.
-fn parts_inside(left: &Block, count: usize, images: &Block) -> Result<Vec<f64>, StudyError> {
-    let mut leading = left.clone();
-    leading.truncate(count);
-    let mut inside = images.clone();
-    Span::of(&leading)?.project(&mut inside)?;
-    let parts = (0..images.rows()).map(|i| norm(inside.row(i)) / norm(images.row(i)));
-    Ok(parts.collect())
 }
 
 /// Where each frame of a walk with so many to each side lies, in −1..1.

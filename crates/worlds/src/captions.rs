@@ -153,11 +153,7 @@ pub fn caption_en(factors: &Factors) -> String {
     if factors.haunted {
         subject = format!("haunted {subject}");
     }
-    let article = if subject.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "An"
-    } else {
-        "A"
-    };
+    let article = if takes_an(&subject) { "An" } else { "A" };
     let mut caption = format!("{article} {subject}");
     if let Some((last, others)) = features.split_last() {
         caption += " with ";
@@ -171,7 +167,14 @@ pub fn caption_en(factors: &Factors) -> String {
         caption += ", ";
         caption += note.0;
     }
-    caption + ", in front of a " + hue_name(factors.background_hue).0 + " curtain"
+    let curtain = hue_name(factors.background_hue).0;
+    let article = if takes_an(curtain) { "an" } else { "a" };
+    caption + ", in front of " + article + " " + curtain + " curtain"
+}
+
+/// Whether "an" goes before it; no word here is spelled unlike it sounds.
+fn takes_an(words: &str) -> bool {
+    words.starts_with(['a', 'e', 'i', 'o', 'u'])
 }
 
 /// A short Chinese caption: the species and what is notable about it.

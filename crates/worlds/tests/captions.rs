@@ -127,3 +127,33 @@ fn every_sample_has_a_caption() {
         assert!(caption_zh(&factors).chars().count() < 90);
     }
 }
+
+#[test]
+fn the_article_fits_every_hue() {
+    for step in 0..48 {
+        let hue = step as f32 / 48.0;
+        for (species, haunted) in [
+            (Species::Cat, false),
+            (Species::Cat, true),
+            (Species::Person, false),
+        ] {
+            let factors = Factors {
+                species,
+                haunted,
+                hue,
+                background_hue: hue,
+                ..Factors::default()
+            };
+            let caption = caption_en(&factors);
+            let words: Vec<&str> = caption.split([' ', ',']).collect();
+            for pair in words.windows(2) {
+                let vowel = pair[1].starts_with(['a', 'e', 'i', 'o', 'u']);
+                match pair[0] {
+                    "a" | "A" => assert!(!vowel, "{caption}"),
+                    "an" | "An" => assert!(vowel, "{caption}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

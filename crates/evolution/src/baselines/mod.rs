@@ -1,8 +1,8 @@
 //! Other evolutionary algorithms, at one interface and on equal budgets.
 //!
 //! Each maximises. Draws come from named streams, so that a run depends on its
-//! seed alone. They are ours and not a crate's because the crates there are
-//! draw from generators of their own, which would break that.
+//! seed alone. They are ours and not a crate's because those that exist draw from
+//! generators of their own, which would break that.
 
 mod batch;
 mod cma_es;

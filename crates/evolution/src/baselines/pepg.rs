@@ -4,6 +4,9 @@ use super::batch::{Batch, Optimizer, check, check_positive, clamp};
 use crate::{Bounds, EvolutionError};
 use alice_random::Stream;
 
+/// Beyond this, fitness is taken in units of its largest value.
+const HUGE: f64 = 1e100;
+
 /// How PEPG starts and learns.
 #[derive(Clone, Debug)]
 pub struct PepgConfig {
@@ -135,6 +138,10 @@ impl Optimizer for Pepg {
     fn tell(&mut self, fitness: &[f64]) -> Result<(), EvolutionError> {
         self.batch.accept(fitness)?;
         let count = fitness.len() as f64;
+        // Only the shape counts; squares of huge fitness are no numbers.
+        let largest = fitness.iter().fold(0.0f64, |most, f| most.max(f.abs()));
+        let unit = if largest > HUGE { largest } else { 1.0 };
+        let fitness: Vec<f64> = fitness.iter().map(|f| f / unit).collect();
         let baseline = fitness.iter().sum::<f64>() / count;
         let squares = fitness.iter().map(|f| (f - baseline) * (f - baseline));
         let deviation = (squares.sum::<f64>() / count).sqrt();

@@ -1,6 +1,7 @@
 //! A run as bytes, to go on with it exactly.
 
 use super::Evolution;
+use crate::latent::Latent;
 use crate::{Bounds, EvolutionError, Options};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ struct Header {
     told: usize,
     generation: u64,
     fitness: usize,
+    /// The seed of the latent projection, where it is not the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    projection: Option<u64>,
 }
 
 impl Evolution {
@@ -29,6 +33,7 @@ impl Evolution {
             told: self.told,
             generation: self.generation,
             fitness: self.fitness.len(),
+            projection: (self.projection != self.options.seed).then_some(self.projection),
         };
         // Numbers and names always serialise.
         let header = serde_json::to_vec(&header).unwrap_or_default();
@@ -51,20 +56,7 @@ impl Evolution {
         bounds: Option<Bounds>,
         options: &Options,
     ) -> Result<Self, EvolutionError> {
-        let broken = |why: &str| {
-            EvolutionError::parameter("the checkpoint", why.to_owned(), "one of this run, whole")
-        };
-        let rest = bytes
-            .strip_prefix(MAGIC)
-            .ok_or_else(|| broken("another kind of file"))?;
-        let (length, rest) = rest.split_first_chunk().ok_or_else(|| broken("cut off"))?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
-        if length > rest.len() {
-            return Err(broken("cut off"));
-        }
-        let (header, values) = rest.split_at(length);
-        let header: Header =
-            serde_json::from_slice(header).map_err(|e| broken(&format!("broken ({e})")))?;
+        let (header, values) = open(bytes)?;
         let comparable = Options {
             generations: header.options.generations,
             ..options.clone()
@@ -75,16 +67,93 @@ impl Evolution {
                 differences(&header.options, &comparable)
             )));
         }
+        Self::restore(header, values, bounds)
+    }
+
+    /// Another pass with the population of a finished run, from its
+    /// [`to_bytes`](Self::to_bytes), re-diffused up to time `level`.
+    ///
+    /// The dimension, the population and the latent dimensions must be those
+    /// of that run; seed, schedule, mutation and all else may change. Points
+    /// stay where they are under another scaling, and so does a latent
+    /// projection under another seed.
+    ///
+    /// # Errors
+    /// When the bytes are not whole or of an unfinished run, something that
+    /// must be the same is not, or as [`rediffuse`](Self::rediffuse).
+    pub fn continued(
+        bytes: &[u8],
+        dimension: usize,
+        bounds: Option<Bounds>,
+        options: &Options,
+        level: f64,
+    ) -> Result<Self, EvolutionError> {
+        let (mut header, values) = open(bytes)?;
+        let same = |name, found: String, asked: String| {
+            if found == asked {
+                return Ok(());
+            }
+            let requirement = format!("{found}, as in the run that is continued");
+            Err(EvolutionError::parameter(name, asked, requirement))
+        };
+        let counted = |count: usize| format!("{count} parameters");
+        let latent = |options: &Options| match options.latent {
+            Some(latent) => format!("{latent} dimensions"),
+            None => "none".to_owned(),
+        };
+        let size = |options: &Options| options.population.to_string();
+        same(
+            "the dimension",
+            counted(header.dimension),
+            counted(dimension),
+        )?;
+        same("the population", size(&header.options), size(options))?;
+        same("the latent space", latent(&header.options), latent(options))?;
+        if header.told < header.levels.len() {
+            let found = format!(
+                "unfinished, at generation {} of {}",
+                header.told,
+                header.levels.len()
+            );
+            let requirement = "finished; the same command with --out of its folder goes on";
+            return Err(EvolutionError::parameter("the run", found, requirement));
+        }
+        let scale = header.options.scaling / options.scaling;
+        header.projection = header.projection.or(Some(header.options.seed));
+        header.options = options.clone();
+        let mut evolution = Self::restore(header, values, bounds)?;
+        if scale != 1.0 {
+            let values = evolution.population.iter_mut();
+            values
+                .chain(&mut evolution.denoised)
+                .for_each(|x| *x *= scale);
+        }
+        evolution.rediffuse(level, options.generations)?;
+        Ok(evolution)
+    }
+
+    fn restore(
+        header: Header,
+        values: &[u8],
+        bounds: Option<Bounds>,
+    ) -> Result<Self, EvolutionError> {
+        let population = header.options.population;
         // Before room is made for what the header claims.
-        let numbers = header.dimension.checked_mul(2 * options.population);
+        let numbers = population
+            .checked_mul(2)
+            .and_then(|n| n.checked_mul(header.dimension));
         if numbers.is_none_or(|numbers| numbers > values.len() / 8) {
             return Err(broken("cut off"));
         }
         let mut evolution = Self::new(header.dimension, bounds, header.options)?;
+        if let (Some(seed), Some(latent)) = (header.projection, evolution.options.latent) {
+            evolution.latent = Some(Latent::new(header.dimension, latent, seed)?);
+            evolution.projection = seed;
+        }
         let size = evolution.population.len();
         let fits = header.told <= header.levels.len()
             && !header.levels.is_empty()
-            && [0, options.population].contains(&header.fitness)
+            && [0, population].contains(&header.fitness)
             && values.len() == 8 * (2 * size + header.fitness);
         if !fits {
             return Err(broken("cut off"));
@@ -104,6 +173,25 @@ impl Evolution {
         evolution.generation = header.generation;
         Ok(evolution)
     }
+}
+
+fn broken(why: &str) -> EvolutionError {
+    EvolutionError::parameter("the checkpoint", why.to_owned(), "one of this run, whole")
+}
+
+/// The header, and the bytes of the values.
+fn open(bytes: &[u8]) -> Result<(Header, &[u8]), EvolutionError> {
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| broken("another kind of file"))?;
+    let (length, rest) = rest.split_first_chunk().ok_or_else(|| broken("cut off"))?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    if length > rest.len() {
+        return Err(broken("cut off"));
+    }
+    let (header, values) = rest.split_at(length);
+    let header = serde_json::from_slice(header).map_err(|e| broken(&format!("broken ({e})")))?;
+    Ok((header, values))
 }
 
 /// The options that differ, with both values.

@@ -181,6 +181,78 @@ fn a_finished_run_takes_no_more_and_goes_on_after_rediffusion() {
 }
 
 #[test]
+fn another_pass_may_have_other_options() {
+    let finished = Options {
+        latent: Some(2),
+        ..options()
+    };
+    let bytes = run(3, finished.clone()).to_bytes();
+    let other = Options {
+        seed: 9,
+        schedule: Schedule::Linear,
+        mutation: 0.5,
+        scaling: 2.0,
+        generations: 3,
+        ..finished.clone()
+    };
+    let go_on = |bytes: &[u8], d, options: &Options| {
+        Evolution::continued(bytes, d, None, options, 1e-9).map_err(|e| e.to_string())
+    };
+    let evolution = go_on(&bytes, 3, &other).unwrap();
+    assert_eq!((evolution.generation(), evolution.levels.len()), (12, 3));
+    // Next to nothing was forgotten: the points are where they were, and the
+    // projection is the same.
+    let before = run(3, finished.clone());
+    let pairs = evolution.ask().into_iter().zip(before.ask());
+    let moved = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(moved < 0.15, "{moved}");
+    let places = |e: &Evolution| e.latent.as_ref().unwrap().project(&before.population);
+    assert_eq!(places(&evolution), places(&before));
+    let again = Evolution::from_bytes(&evolution.to_bytes(), None, &other).unwrap();
+    assert_eq!(places(&again), places(&before));
+    for (d, options, words) in [
+        (2, other.clone(), "3 parameters"),
+        (
+            3,
+            Options {
+                population: 50,
+                ..other.clone()
+            },
+            "must be 60",
+        ),
+        (
+            3,
+            Options {
+                latent: None,
+                ..other.clone()
+            },
+            "2 dimensions",
+        ),
+    ] {
+        let error = go_on(&bytes, d, &options).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    let mut unfinished = Evolution::new(3, None, finished).unwrap();
+    unfinished.tell(&[1.0; 60]).unwrap();
+    let error = go_on(&unfinished.to_bytes(), 3, &other).unwrap_err();
+    assert!(error.contains("generation 1 of 12"), "{error}");
+}
+
+/// 4 / s · s is above 4 for some scalings s.
+#[test]
+fn constraints_hold_under_every_scaling() {
+    for scaling in [0.7, 4.9, 9.1, 29.3, 47.0, 100.3] {
+        let options = Options {
+            scaling,
+            constraint: Some(Constraint::Clamp),
+            ..options()
+        };
+        let evolution = Evolution::new(2, Some(Bounds::cube(2, 4.0)), options).unwrap();
+        assert!(evolution.ask().iter().all(|x| x.abs() <= 4.0), "{scaling}");
+    }
+}
+
+#[test]
 fn the_elite_stays_and_constraints_hold() {
     let options = Options {
         elite: 2,

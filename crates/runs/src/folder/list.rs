@@ -22,10 +22,7 @@ impl List {
         let path = folder.join(LIST);
         let disk = |e| Error::disk(&path, e);
         fs::create_dir_all(folder).map_err(disk)?;
-        let mut options = File::options();
-        let options = options.create(true).read(true).append(true);
-        let mut file = options.open(&path).map_err(disk)?;
-        lock(folder, &file)?;
+        let mut file = hold(folder)?;
         // A line cut by a crash is no name, and must not become part of one.
         let mut last = [b'\n'];
         if file.metadata().map_err(disk)?.len() > 0 {
@@ -47,6 +44,19 @@ impl List {
         let written = self.file.write_all(line.as_bytes());
         written.map_err(|e| Error::disk(&self.path, e))
     }
+}
+
+/// Opens and locks the list of a folder, which is made if it is missing.
+///
+/// # Errors
+/// When another process holds it, or the folder cannot be written.
+pub(super) fn hold(folder: &Path) -> Result<File> {
+    let path = folder.join(LIST);
+    let mut options = File::options();
+    let options = options.create(true).read(true).append(true);
+    let file = options.open(&path).map_err(|e| Error::disk(&path, e))?;
+    lock(folder, &file)?;
+    Ok(file)
 }
 
 /// Refuses a folder that another process writes a run into.

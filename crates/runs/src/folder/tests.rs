@@ -75,12 +75,17 @@ fn only_runs_are_overwritten_and_only_their_files() {
     assert!(path.join("old.txt").is_file());
 
     let run = RunFolder::create(&path, true, recipe()).unwrap();
-    assert_eq!(
-        names(&path),
-        [".alice-run", "deep", "mine.txt", "recipe.json"]
-    );
-    assert!(names(&path.join("deep")).is_empty());
     assert_eq!(RunFolder::state(run.path()), RunState::Interrupted);
+    run.finish(&json!({})).unwrap();
+    let expected = [
+        ".alice-run",
+        "deep",
+        "mine.txt",
+        "recipe.json",
+        "report.json",
+    ];
+    assert_eq!(names(&path), expected);
+    assert!(names(&path.join("deep")).is_empty());
 }
 
 #[test]
@@ -253,7 +258,8 @@ fn two_never_write_into_one_folder() {
     assert!(RunFolder::open(&path).is_err());
     run.finish(&json!({})).unwrap();
     RunFolder::open(&path).unwrap();
-    RunFolder::create(&path, true, recipe()).unwrap();
+    let run = RunFolder::create(&path, true, recipe()).unwrap();
+    run.finish(&json!({})).unwrap();
     assert!(!path.join("a.txt").exists());
 }
 

@@ -4,6 +4,7 @@ use super::CompareArguments;
 use super::lab::Lab;
 use super::score::{Parts, Region, Score};
 use super::techniques::{Aim, Direction, Technique, carry, choose, draw, learn};
+use crate::drawing::drawn_by;
 use crate::parts::kept;
 use crate::pictures::numbers;
 use crate::raster::sheet;
@@ -12,7 +13,7 @@ use crate::sampling::pictures;
 use crate::walk::sides;
 use crate::{Progress, StudyError};
 use alice_geometry::{Block, Components};
-use alice_runs::{Metadata, RunFolder};
+use alice_runs::RunFolder;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -247,7 +248,8 @@ impl Bench<'_> {
         }
         let shown = pictures(self.lab.pictures.size, self.lab.pictures.channels, values);
         let picture = sheet(&shown, 2 * FRAMES + 1, &labels)?;
-        folder.write_png(&format!("edits-{sample}.png"), &picture, &Metadata::new())?;
+        let metadata = drawn_by(folder.recipe(), shown.size);
+        folder.write_png(&format!("edits-{sample}.png"), &picture, &metadata)?;
         Ok(())
     }
 }

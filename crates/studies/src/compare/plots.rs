@@ -53,6 +53,7 @@ pub(super) fn all(report: &CompareReport) -> Vec<Plot> {
             x_label: "length in H",
             groups: &[""],
             rows: &rows.map(|(name, e)| (name.to_owned(), vec![Some(e)])),
+            levels: &[],
         };
         plots.push(Plot {
             name: "paths",
@@ -75,6 +76,7 @@ pub(super) fn all(report: &CompareReport) -> Vec<Plot> {
             x_label: "change of other factors over the direction’s own",
             groups: &["before disentangling", "after"],
             rows: &rows,
+            levels: &[],
         };
         plots.push(Plot {
             name: "leakage",
@@ -99,6 +101,7 @@ fn success(report: &CompareReport) -> String {
         x_label: "share of the edits",
         groups: &["local", "transferred"],
         rows: &rows,
+        levels: &[],
     }
     .svg()
 }

@@ -37,7 +37,8 @@ pub(super) fn describe(folder: &Path) -> Result<ModelDescription, StudyError> {
         description.class = index["_class_name"].as_str().map(str::to_owned);
     }
     let mut parts = Vec::new();
-    if has_config && !is_pipeline {
+    // A U-Net at the top is the model's, unless there is one in its folder.
+    if has_config && !disk::is_folder(folder.join("unet")) {
         parts.push(folder.to_path_buf());
     }
     for path in disk::list(folder)? {

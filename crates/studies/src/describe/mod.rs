@@ -47,7 +47,8 @@ pub struct ModelDescription {
     /// What a reader should know besides: defaults that are used, tensors
     /// that are not.
     pub notes: Vec<String>,
-    /// The content hash that recipes record, if it was asked for.
+    /// The content hash that recipes record, if it was asked for or costs
+    /// nothing.
     pub hash: Option<String>,
 }
 
@@ -141,6 +142,7 @@ fn describe(name: &Path) -> Result<ModelDescription, StudyError> {
     }
 }
 
+/// The hash that runs record where there is a U-Net, else that of all files.
 fn content_hash(name: &Path, found: &ModelDescription) -> Result<String, StudyError> {
     let has_unet = found.parts.iter().any(|part| part.part == "unet");
     match (&found.path, has_unet) {

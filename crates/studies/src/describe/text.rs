@@ -49,8 +49,9 @@ impl Display for ModelDescription {
             Some(licence) => write!(f, "\n  licence: {} ({})", licence.name, licence.file)?,
             None => write!(f, "\n  licence: its files name none")?,
         }
-        if let Some(hash) = &self.hash {
-            write!(f, "\n  hash: {hash}")?;
+        match &self.hash {
+            Some(hash) => write!(f, "\n  hash: {hash}")?,
+            None => write!(f, "\n  hash: not computed (--hash)")?,
         }
         for note in &self.notes {
             write!(f, "\n  note: {note}")?;

@@ -143,6 +143,18 @@ pub struct FactorResponse {
     pub spearman: f64,
 }
 
+impl FactorResponse {
+    /// ρ as a person reads it: of a factor that does not move it is the order of
+    /// rounding errors, and not shown.
+    pub(crate) fn rho(&self) -> String {
+        const STILL: f64 = 0.05;
+        if self.change.abs() < STILL {
+            return numbers::NONE.to_owned();
+        }
+        numbers::signed(self.spearman, 2)
+    }
+}
+
 /// The instrument's error for one factor on held-out pictures.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FactorError {
@@ -191,5 +203,25 @@ impl fmt::Display for DiscoverReport {
             f.write_str(names)?;
         }
         write!(f, ", {:.1} s", self.total_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_that_does_not_move_has_no_order() {
+        let rho = |change| {
+            let response = FactorResponse {
+                factor: "smile".into(),
+                values: Vec::new(),
+                change,
+                spearman: -0.9,
+            };
+            response.rho()
+        };
+        assert_eq!(rho(0.049), numbers::NONE);
+        assert_eq!([rho(0.05), rho(-0.8)], ["−0.90"; 2]);
     }
 }

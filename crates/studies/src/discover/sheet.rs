@@ -1,7 +1,7 @@
 //! `sheet.png`: one row per direction, the walk from end to end; `sliders.png`:
 //! the same for sliders.
 
-use super::findings::{DiscoverReport, Findings, Pictures, WalkReport};
+use super::findings::{DiscoverReport, FactorResponse, Findings, Pictures, WalkReport};
 use crate::StudyError;
 use crate::pictures::{
     Canvas, Face, Tones, Type, Zoom, contact_sheet, numbers, palette, shorten, to_picture,
@@ -220,12 +220,10 @@ fn label(canvas: &mut Canvas, layout: &Layout, y: usize, report: &WalkReport) {
     )];
     if let Some(factor) = &report.strongest {
         let moved = report.responses.iter().find(|r| r.factor == *factor);
-        let rho = moved.map_or(f64::NAN, |r| r.spearman);
+        let rho = moved.map_or(numbers::NONE.to_owned(), FactorResponse::rho);
         lines.insert(0, (numbers::factor_label(factor).to_owned(), NAME));
         lines[1].1 = BODY;
-        lines[1]
-            .0
-            .push_str(&format!("   ρ {}", numbers::signed(rho, 2)));
+        lines[1].0.push_str(&format!("   ρ {rho}"));
     }
     if let Some(purity) = report.purity {
         lines.push((format!("purity {}", numbers::percent(purity)), BODY));

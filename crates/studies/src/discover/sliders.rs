@@ -3,7 +3,7 @@
 use super::basis::Basis;
 use super::findings::{Pictures, WalkReport};
 use super::{DiscoverArguments, report_walk};
-use crate::directions::{file_for, insert_rows};
+use crate::directions::{Precision, file_for, insert_rows};
 use crate::reader::Reader;
 use crate::responses::rises_alone;
 use crate::sampling::pictures;
@@ -56,7 +56,8 @@ pub(super) fn find(
     }
     if !found.is_empty() {
         let made: Vec<&Made> = found.iter().map(|(made, _, _)| made).collect();
-        let file = file_for(&start.model.reference, start.timestep);
+        let precision = Precision::of(&basis.spectrum, arguments.tolerance);
+        let file = file_for(&start.model.reference, start.timestep, Some(precision));
         write(&made, basis, file, folder)?;
     }
     Ok(found

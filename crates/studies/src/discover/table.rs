@@ -1,6 +1,6 @@
 //! What `discover` found, as a table for a terminal.
 
-use super::findings::{DiscoverReport, WalkReport};
+use super::findings::{DiscoverReport, FactorResponse, WalkReport};
 use crate::pictures::numbers;
 
 const GAP: &str = "  ";
@@ -55,9 +55,7 @@ pub(crate) fn walked(walks: &[WalkReport], kind: &'static str) -> String {
             column("change", false, &|w| {
                 strongest(w, |r| numbers::signed(r.change, 2))
             }),
-            column("ρ", false, &|w| {
-                strongest(w, |r| numbers::signed(r.spearman, 2))
-            }),
+            column("ρ", false, &|w| strongest(w, FactorResponse::rho)),
             column("purity", false, &|w| share(w.purity)),
         ]);
     }
@@ -73,10 +71,7 @@ pub(crate) fn walked(walks: &[WalkReport], kind: &'static str) -> String {
 }
 
 /// The factor that moved most along a walk, and how.
-pub(super) fn strongest(
-    walk: &WalkReport,
-    cell: impl Fn(&super::findings::FactorResponse) -> String,
-) -> String {
+pub(super) fn strongest(walk: &WalkReport, cell: impl Fn(&FactorResponse) -> String) -> String {
     let name = walk.strongest.as_deref();
     let moved = walk
         .responses

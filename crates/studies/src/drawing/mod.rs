@@ -2,7 +2,9 @@
 
 mod write;
 
-pub(crate) use write::{Made, write_latents, write_pictures, write_sheet, write_sheet_beside};
+pub(crate) use write::{
+    Made, drawn_by, write_latents, write_pictures, write_sheet, write_sheet_beside,
+};
 
 use crate::pictures::numbers;
 use crate::sampling::{pictures, run_trajectory};

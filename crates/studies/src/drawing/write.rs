@@ -4,9 +4,15 @@ use crate::StudyError;
 use crate::discover::findings::Pictures;
 use crate::pictures::{Tones, to_picture};
 use crate::raster::{columns, sheet};
-use crate::{DiffusionModel, drawing::DrawingArguments};
+use crate::{
+    DiffusionModel,
+    drawing::{DrawingArguments, SamplerName},
+};
 use alice_calculus::Tensor;
-use alice_runs::{Metadata, Parameters, RunFolder, TensorFile};
+use alice_diffusion::SamplerKind;
+use alice_runs::{Metadata, Parameters, Recipe, RunFolder, TensorFile};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// Most pictures in the sheet; the others are on their own.
 const MOST_IN_SHEET: usize = 1024;
@@ -49,6 +55,47 @@ impl Made<'_> {
             others,
         })
     }
+}
+
+/// The metadata of a picture that shows several which a run drew, each of this
+/// height and width, as its recipe tells. What varies among them, as in a grid,
+/// is left out.
+pub(crate) fn drawn_by(recipe: &Recipe, size: (usize, usize)) -> Metadata {
+    let arguments = &recipe.arguments;
+    // Verbs that let the sampler be chosen keep that apart; others draw with DDIM.
+    let drawing = arguments.get("drawing");
+    let of = drawing.unwrap_or(arguments);
+    let varies = |name: &str| {
+        let axes = ["x", "y", "z"].into_iter();
+        axes.filter_map(|axis| arguments.get(axis)?.get("parameter"))
+            .any(|parameter| parameter == name)
+    };
+    let chosen = of.get("sampler").filter(|name| !name.is_null());
+    let model = recipe.model.as_ref();
+    let options = model.map(|model| model.options.clone()).unwrap_or_default();
+    let kind = match chosen {
+        Some(name) => SamplerName::deserialize(name).ok().map(SamplerName::kind),
+        // The model's own, which the recipe does not tell.
+        None if drawing.is_some() && options.prompt.is_some() => None,
+        None => Some(SamplerKind::Ddim),
+    };
+    let steps = of.get("steps").and_then(Value::as_u64);
+    let text =
+        |name: &str, text: Option<String>| text.filter(|_| !varies(name)).unwrap_or_default();
+    Metadata::new().with_parameters(&Parameters {
+        steps: steps.map(|n| n as usize).filter(|_| !varies("steps")),
+        sampler: kind
+            .map(|kind| kind.name().to_owned())
+            .filter(|_| !varies("sampler")),
+        seed: Some(recipe.seed).filter(|_| !varies("seed")),
+        size: Some((size.1 as u32, size.0 as u32)),
+        model_hash: model.map(|model| model.hash.clone()),
+        model: model.map(|model| model.name.clone()),
+        prompt: text("prompt", options.prompt),
+        negative_prompt: text("negative", options.negative),
+        guidance: options.guidance.filter(|_| !varies("guidance")),
+        others: Vec::new(),
+    })
 }
 
 /// `latents` [N, C, H, W].
@@ -108,4 +155,45 @@ pub(crate) fn write_sheet(
     let sheet = sheet(&all, columns(all.len()), labels)?;
     folder.write_png("sheet.png", &sheet, &made.metadata(None, all.size))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alice_runs::{ModelOptions, ModelReference};
+    use serde_json::json;
+
+    fn parameters(arguments: &Value, prompt: Option<&str>) -> String {
+        let model = ModelReference {
+            name: "net".into(),
+            hash: "ab".repeat(32),
+            options: ModelOptions {
+                prompt: prompt.map(str::to_owned),
+                ..ModelOptions::default()
+            },
+        };
+        let recipe = Recipe::new("grid", arguments, 7, Some(model)).unwrap();
+        drawn_by(&recipe, (16, 24)).texts["parameters"].clone()
+    }
+
+    #[test]
+    fn a_recipe_tells_how_its_pictures_were_drawn() {
+        let plain = parameters(&json!({"steps": 20}), None);
+        let start = "Steps: 20, Sampler: DDIM, Seed: 7, Size: 24x16, Model hash: ababab";
+        assert!(plain.starts_with(start), "{plain}");
+        let chosen = json!({"drawing": {"steps": 9, "sampler": "euler-a"}});
+        let chosen = parameters(&chosen, Some("a cat"));
+        assert!(
+            chosen.starts_with("a cat\nSteps: 9, Sampler: Euler a, Seed: 7"),
+            "{chosen}"
+        );
+        // Nothing is said of what differs from cell to cell, or is not known.
+        let grid = json!({
+            "x": {"parameter": "steps", "values": ["5", "9"]},
+            "y": {"parameter": "seed", "values": ["1", "2"]},
+            "drawing": {"steps": 50},
+        });
+        let grid = parameters(&grid, Some("a cat"));
+        assert!(grid.starts_with("a cat\nSize: 24x16, Model hash"), "{grid}");
+    }
 }

@@ -3,25 +3,28 @@
 use super::mixture::Mixture;
 use crate::bottleneck::Bottleneck;
 use crate::clean::{clean_jacobian, inside_and_rest};
-use crate::directions::check_dimension;
+use crate::directions::{Precision, check_dimension, file_for, is_of_hidden};
 use crate::discover::basis::decompose_fully;
 use crate::discover::findings::Pictures;
 use crate::injection::Injection;
 use crate::input::InputFile;
+use crate::points::{precision_of, spectrum_at};
 use crate::reader::Reader;
 use crate::sliders;
-use crate::walk::{Method, Start, Walk};
+use crate::transport::carry;
+use crate::walk::{Start, Walk};
 use crate::{Progress, StudyError};
 use alice_calculus::Tensor;
-use alice_geometry::{Block, GolubKahan, LinearMap, Span, Spectrum, norm};
-use alice_runs::TensorFile;
+use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap, Span, Spectrum, norm};
+use alice_runs::{ModelReference, TensorFile};
 
 /// What is left of a direction, relative to it, below which nothing is left.
 const SHORTEST: f64 = 1e-3;
 /// The part of a direction, relative to it, that taking others out of it
 /// shortens it by, at least.
 const LEAST_SHARE: f64 = 1e-6;
-/// Directions of which a slider is made, as many as `discover` finds.
+/// Directions of which a slider is made, and among which a direction of H is
+/// carried: as many as `discover` finds.
 const RANK: usize = 50;
 
 /// Which way an edit goes.
@@ -29,6 +32,10 @@ pub(super) struct Direction {
     way: Way,
     /// Singular values of the mixture's terms.
     pub(super) singular_values: Vec<f64>,
+    /// Of a direction of H that was carried to the picture, the share that lies
+    /// in the tangent space there.
+    pub(super) carried: Option<f64>,
+    precision: Option<Precision>,
 }
 
 enum Way {
@@ -45,17 +52,57 @@ impl Direction {
         walk: &Walk,
         start: Start<'_>,
         progress: &mut dyn Progress,
-    ) -> Result<Pictures, StudyError> {
+    ) -> Result<(Pictures, Option<f64>), StudyError> {
         match &self.way {
-            Way::Sample(vector) => walk.draw(start, vector, progress),
-            Way::Hidden(injection) => injection.draw(start, walk.reach, walk.frames, progress),
+            Way::Sample(vector) => walk.draw_held(start, vector, progress),
+            Way::Hidden(injection) => {
+                let drawn = injection.draw(start, walk.reach, walk.frames, progress)?;
+                Ok((drawn, None))
+            }
         }
     }
 
+    /// A direction of H as one of X: carried into the tangent space at the
+    /// state. One of X stays what it is.
+    ///
+    /// # Errors
+    /// When no part of it lies there, or the tangent space does not converge.
+    pub(super) fn carried(self, start: Start<'_>) -> Result<Self, StudyError> {
+        let Way::Hidden(injection) = &self.way else {
+            return Ok(self);
+        };
+        let u = injection.first().row(0);
+        let rank = RANK.min(u.len()).min(start.state.item_len());
+        let (network, state) = (start.network, start.state);
+        let spectrum = spectrum_at(network, state, start.timestep, rank, start.seed)?;
+        let here = precision_of([&spectrum]);
+        let precision = self.precision.into_iter().chain(here);
+        let precision = precision.reduce(Precision::and);
+        let found = carry(u, &spectrum.into()).map_err(|error| match error {
+            GeometryError::Degenerate { .. } => {
+                let why = "the direction has no part in the tangent space at the picture. Add it \
+                           to the bottleneck itself with --method hspace";
+                StudyError::argument("--basis", why)
+            }
+            other => other.into(),
+        })?;
+        Ok(Self {
+            way: Way::Sample(start.layout(&found.direction, 1)?),
+            carried: Some(found.inside),
+            precision,
+            ..self
+        })
+    }
+
     /// `direction` `[C, H, W]` for states `[1, H, W, C]`; of H `left` `[1, dim H]`
-    /// and what it is at other steps, as a basis again.
-    pub(super) fn tensors(&self, dims: &[usize]) -> Result<TensorFile, StudyError> {
-        let mut file = TensorFile::new();
+    /// and what it is at other steps, as a basis again. `found_at` is its timestep.
+    pub(super) fn tensors(
+        &self,
+        dims: &[usize],
+        model: &ModelReference,
+        found_at: usize,
+    ) -> Result<TensorFile, StudyError> {
+        let mut file = file_for(model, found_at, self.precision);
         match &self.way {
             Way::Sample(vector) => {
                 let vector = Tensor::new(dims, vector.row(0).to_vec())?.to_channels_first()?;
@@ -76,11 +123,13 @@ pub(super) struct Candidates {
     /// What directions of H are at every step.
     hidden: Option<Injection>,
     singular_values: Vec<f64>,
+    precision: Option<Precision>,
 }
 
 impl From<Spectrum> for Candidates {
     fn from(spectrum: Spectrum) -> Self {
         Self {
+            precision: precision_of([&spectrum]),
             vectors: spectrum.right,
             hidden: None,
             singular_values: spectrum.singular_values,
@@ -90,11 +139,12 @@ impl From<Spectrum> for Candidates {
 
 impl Candidates {
     /// Those of a basis file, for states `[1, H, W, C]`: its `right`, or its
-    /// `left` where it has directions of H alone.
+    /// `left` where that alone means something whatever the picture.
     pub(super) fn read(basis: &InputFile, dims: &[usize]) -> Result<Self, StudyError> {
         let file = TensorFile::from_bytes(&basis.path, &basis.read()?)?;
         file.require_finite()?;
-        if file.get("right").is_none() && file.get("left").is_some() {
+        let precision = Precision::read(&file.metadata);
+        if is_of_hidden(&file) {
             let injection = Injection::read(&file)?;
             let rank = injection.first().rows();
             let values = &file.require("singular_values", &[rank])?.data;
@@ -102,6 +152,7 @@ impl Candidates {
                 vectors: injection.first().clone(),
                 hidden: Some(injection),
                 singular_values: values.iter().map(|&v| f64::from(v)).collect(),
+                precision,
             });
         }
         let dim = dims[1..].iter().product();
@@ -112,25 +163,19 @@ impl Candidates {
             vectors: Block::from_vec(rank, dim, right)?,
             hidden: None,
             singular_values: values.iter().map(|&v| f64::from(v)).collect(),
+            precision,
         })
     }
 
-    /// Refuses directions of H alone for a walk in X, and those of an H of
-    /// another dimension.
+    /// Refuses directions of an H of another dimension.
     pub(super) fn check_space(
         &self,
         basis: &InputFile,
-        method: Method,
         hidden_dims: impl FnOnce() -> Result<Vec<usize>, StudyError>,
     ) -> Result<(), StudyError> {
         let Some(injection) = &self.hidden else {
             return Ok(());
         };
-        if method != Method::Hspace {
-            let why = "it holds directions of the bottleneck alone (left, and no right): add \
-                       them to it with --method hspace";
-            return Err(StudyError::argument(basis.path.display().to_string(), why));
-        }
         check_dimension(basis, injection.dimension(), &hidden_dims()?)
     }
 
@@ -207,6 +252,8 @@ impl Candidates {
         Ok(Direction {
             way,
             singular_values: values.collect(),
+            carried: None,
+            precision: self.precision,
         })
     }
 }

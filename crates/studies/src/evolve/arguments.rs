@@ -380,6 +380,14 @@ impl EvolveArguments {
             let why = "belongs to --problem 'cmd PROGRAM': functions have theirs, ±4, and control tasks none";
             refuse(&["--bounds"], why)?;
         }
+        let bounded = match external {
+            true => self.bounds.is_some(),
+            false => self.task().is_none(),
+        };
+        if self.method == Algorithm::MapElites && bounded {
+            let why = "has no effect on MAP-Elites in bounds: it begins evenly spread in the box";
+            refuse(&["--scaling"], why)?;
+        }
         match (self.task(), external) {
             (Some(_), _) => refuse(
                 &["--dim", "--timeout"],

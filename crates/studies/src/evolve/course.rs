@@ -2,6 +2,8 @@
 //! its last.
 
 use super::history::History;
+use super::population;
+use super::report::sized;
 use super::search::{Search, Survivors};
 use super::subject::Subject;
 use crate::{Progress, StudyError};
@@ -12,6 +14,10 @@ use std::time::{Duration, Instant};
 pub const POPULATION: &str = "population.evolution";
 /// The fitness told so far.
 const HISTORY: &str = "fitness.history";
+/// The last individuals, as text.
+const TABLE: &str = "population.csv";
+/// Numbers of a table that is written on the way, for those who are killed.
+const SMALL_TABLE: usize = 1 << 15;
 /// Generations that pass more quickly are not each written.
 const BETWEEN_WRITES: Duration = Duration::from_millis(500);
 
@@ -58,12 +64,28 @@ impl Place<'_> {
         }
     }
 
+    /// The table of the last individuals.
+    fn table(&self) -> String {
+        match self.part {
+            None => TABLE.to_owned(),
+            Some(part) => format!("{part}.{TABLE}"),
+        }
+    }
+
     fn write(&mut self, history: &History, search: &Search) -> Result<(), StudyError> {
-        let name = self.history();
-        self.folder.write(&name, &history.to_bytes())?;
+        if !history.told.is_empty() {
+            let name = self.history();
+            self.folder.write(&name, &history.to_bytes())?;
+        }
         if let (Search::Diffusion(evolution), None) = (search, self.part) {
             self.folder.write(POPULATION, &evolution.to_bytes())?;
         }
+        Ok(())
+    }
+
+    fn write_table(&mut self, survivors: &Survivors, subject: &Subject) -> Result<(), StudyError> {
+        let (name, table) = (self.table(), population::csv(survivors, subject));
+        self.folder.write_text(&name, &table)?;
         Ok(())
     }
 }
@@ -81,8 +103,8 @@ pub(super) fn run(
     progress: &mut dyn Progress,
 ) -> Result<Course, StudyError> {
     let planar = subject.problem().dimension() == 2;
-    let kept = |points: Vec<f64>, fitness: &[f64]| Generation {
-        points: planar.then_some(points),
+    let kept = |points: &[f64], fitness: &[f64]| Generation {
+        points: planar.then(|| points.to_vec()),
         fitness: fitness.to_vec(),
     };
     let mut history = match &place {
@@ -90,8 +112,11 @@ pub(super) fn run(
         None => History::default(),
     };
     let mut generations = Vec::new();
+    // The points that were told last.
+    let mut last = Vec::new();
     history.replay(&mut search, |points, fitness| {
-        generations.push(kept(points, fitness));
+        generations.push(kept(&points, fitness));
+        last = points;
     })?;
     let resumed_at = generations.len();
     progress.advance(resumed_at as u64);
@@ -99,9 +124,11 @@ pub(super) fn run(
     while !search.is_finished() {
         if progress.is_cancelled() {
             if let Some(place) = &mut place
-                && !history.told.is_empty()
+                && let Some(fitness) = history.told.last()
             {
                 place.write(&history, &search)?;
+                let survivors = search.survivors(last, fitness.clone());
+                place.write_table(&survivors, subject)?;
             }
             return Err(StudyError::Cancelled);
         }
@@ -114,46 +141,78 @@ pub(super) fn run(
             .map_err(StudyError::from)
             .and_then(|()| search.tell(&fitness));
         if let Err(error) = told {
-            return Err(interrupted(error, &history, &search, place));
+            let survivors = match history.told.last() {
+                Some(fitness) => search.survivors(last, fitness.clone()),
+                None => search.survivors(points, Vec::new()),
+            };
+            return Err(interrupted(
+                error, &history, &search, &survivors, subject, place,
+            ));
         }
         history.push(&points, &fitness, clock.elapsed().as_secs_f64());
-        generations.push(kept(points, &fitness));
+        generations.push(kept(&points, &fitness));
+        last = points;
         if let Some(place) = &mut place
             && (written.elapsed() > BETWEEN_WRITES || search.is_finished())
         {
             place.write(&history, &search)?;
+            if last.len() <= SMALL_TABLE && !search.is_finished() {
+                let survivors = search.survivors(last.clone(), fitness.clone());
+                place.write_table(&survivors, subject)?;
+            }
             written = Instant::now();
         }
         let best = fitness.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        progress.note(&format!("best {best:.4}"));
+        progress.note(&format!("best {}", sized(best, 4)));
         progress.advance(1);
+    }
+    let fitness = history.told.last().cloned().unwrap_or_default();
+    let survivors = search.survivors(last, fitness);
+    if let Some(place) = &mut place {
+        place.write_table(&survivors, subject)?;
     }
     Ok(Course {
         generations,
-        survivors: search.survivors(),
+        survivors,
         seconds: history.seconds,
         resumed_at,
         search,
     })
 }
 
-/// Keeps what there is and says how to go on.
+/// Keeps what there is, and says what that is and how to go on.
 fn interrupted(
     error: StudyError,
     history: &History,
     search: &Search,
+    survivors: &Survivors,
+    subject: &Subject,
     place: Option<Place>,
 ) -> StudyError {
-    let (Some(mut place), 1..) = (place, history.told.len()) else {
+    let Some(mut place) = place else {
         return error;
     };
-    if let Err(error) = place.write(history, search) {
-        return error;
-    }
-    let generation = format!("generation {}", history.told.len() + 1);
-    let folder = place.folder.path().display();
-    let why = format!(
-        "{error}. The population is kept; the same command with --out {folder} goes on from there"
-    );
-    StudyError::argument(generation, why)
+    let generation = history.told.len() + 1;
+    let kept = place
+        .write(history, search)
+        .and_then(|()| place.write_table(survivors, subject));
+    let why = match kept {
+        Ok(()) => {
+            let folder = place.folder.path().display();
+            let table = place.table();
+            let (which, begins) = match generation {
+                1 => ("first points are", "begins again"),
+                _ => (
+                    "population of the generation before is",
+                    "goes on from there",
+                ),
+            };
+            format!(
+                "{error}. The {which} kept in {folder}/{table}; the same command with \
+                 --out {folder} {begins}"
+            )
+        }
+        Err(disk) => format!("{error}. What was found until then could not be kept: {disk}"),
+    };
+    StudyError::argument(format!("generation {generation}"), why)
 }

@@ -20,10 +20,15 @@ pub(super) fn plot(generations: &[Vec<f64>]) -> Markup {
     };
     let low = lines.iter().fold(first[0], |m, l| m.min(l[0]));
     let high = lines.iter().fold(first[3], |m, l| m.max(l[3]));
-    let room = if high > low { high - low } else { 1.0 };
+    // In halves: the room between huge values is no number.
+    let room = if high > low {
+        high / 2.0 - low / 2.0
+    } else {
+        0.5
+    };
     let steps = (lines.len() - 1).max(1) as f64;
     let x = |i: usize| LEFT + i as f64 / steps * (WIDTH - LEFT - RIGHT);
-    let y = |v: f64| TOP + (1.0 - (v - low) / room) * (HEIGHT - TOP - BOTTOM);
+    let y = |v: f64| TOP + (1.0 - (v / 2.0 - low / 2.0) / room) * (HEIGHT - TOP - BOTTOM);
     let path = |quantile: usize| -> String {
         let points = lines.iter().enumerate();
         points
@@ -47,7 +52,7 @@ pub(super) fn plot(generations: &[Vec<f64>]) -> Markup {
             svg.plot viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(words) {
                 title { (words) }
                 @for share in [0.0, 0.5, 1.0] {
-                    @let value = low + share * room;
+                    @let value = low + share * room + share * room;
                     line.grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(y(value)) y2=(y(value)) {}
                     text x=(LEFT - 8.0) y=(y(value) + 4.5) text-anchor="end" { (numbers::figures(value)) }
                 }

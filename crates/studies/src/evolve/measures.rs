@@ -52,10 +52,9 @@ impl Measures {
             fitness,
             denoised,
         } = survivors;
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let mut measures = Self {
             top64_fitness: metrics::elite_fitness(fitness),
-            mean_fitness: mean(fitness),
+            mean_fitness: metrics::mean(fitness),
             ..Self::default()
         };
         let mut rank = fitness.clone();
@@ -64,7 +63,7 @@ impl Measures {
         if let Some(denoised) = denoised.as_ref().filter(|_| asks) {
             problem.evaluate(denoised, draws, &mut rank)?;
             measures.top64_fitness_x0 = Some(metrics::elite_fitness(&rank));
-            measures.mean_fitness_x0 = Some(mean(&rank));
+            measures.mean_fitness_x0 = Some(metrics::mean(&rank));
             if places {
                 measures.entropy_x0 = Some(metrics::entropy(denoised, d, &rank));
                 measures.qd_x0 = Some(metrics::quality_diversity(denoised, d, &rank));

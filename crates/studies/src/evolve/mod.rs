@@ -10,6 +10,7 @@ mod landscape;
 mod measures;
 mod page;
 pub mod paper;
+mod population;
 mod program;
 pub mod released;
 mod report;

@@ -2,7 +2,7 @@
 
 use super::curve;
 use super::paper::PaperReport;
-use super::report::{EvolveReport, OUTSIDE};
+use super::report::EvolveReport;
 use super::table::Table;
 use super::tour::TourReport;
 use crate::page::{again, document, png_uri};
@@ -92,7 +92,7 @@ pub(super) fn single(
             (curve::plot(fitness))
         }
         section #figures { h2 { "Figures" } (report.table().to_html("Figures of the run")) }
-        @if report.outside { p.note { (OUTSIDE) "." } }
+        @if let Some(note) = report.outside_note() { p.note { (note) "." } }
         @if let Some(point) = report.shown_point() {
             section #best { h2 { "The best individual" } pre { code { (point) } } }
         }
@@ -132,7 +132,7 @@ pub(super) fn tour(
                 }
                 ". "
                 "Entropy is that of the cells of a tenth that hold the best 64, at most 6 bits; mean is over the whole final population; "
-                "QD adds up the best fitness of each unit cell."
+                "QD adds up the best fitness of each unit cell; outside is the share of the final population beyond ±4."
             }
             (table.to_html("Figures of all functions"))
         }

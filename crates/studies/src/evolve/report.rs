@@ -14,9 +14,13 @@ use alice_evolution::metrics;
 use serde::Serialize;
 use std::fmt;
 
-/// What is said where the best individual left the box.
-pub(super) const OUTSIDE: &str =
-    "the best point lies outside --bounds; --constraint clamp keeps all points inside";
+/// A number with so many decimals, or three figures where it is huge.
+pub(super) fn sized(value: f64, decimals: usize) -> String {
+    match value.abs() < 1e9 {
+        true => numbers::fixed(value, decimals),
+        false => numbers::figures(value),
+    }
+}
 
 /// What one run found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,7 +45,11 @@ pub struct EvolveReport {
     pub best_fitness: f64,
     /// Its point, in the problem's own numbers.
     pub best_point: Vec<f64>,
-    /// Whether it lies outside `--bounds`.
+    /// The share of the final population outside the problem's box, where it
+    /// has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside_share: Option<f64>,
+    /// Whether the best point lies outside of it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub outside: bool,
     /// What controllers achieve, on control tasks.
@@ -71,13 +79,10 @@ impl EvolveReport {
             _ => None,
         };
         // Where the search sees them, both are exact.
-        let bounds = arguments.bounds.as_ref();
-        let bounds = bounds.and_then(|_| subject.problem().bounds());
-        let outside = bounds.is_some_and(|bounds| {
-            let sides = bounds.lower.iter().zip(&bounds.upper);
-            let mut values = best_point.iter().zip(sides);
-            values.any(|(x, (low, high))| !(low..=high).contains(&x))
-        });
+        let bounds = subject.problem().bounds();
+        let bounds = bounds.as_ref();
+        let outside_share = bounds.map(|bounds| bounds.share_outside(&survivors.points));
+        let outside = bounds.is_some_and(|bounds| !bounds.contains(&best_point));
         let generations = course.generations.len();
         Ok(Self {
             problem: arguments.problem.clone().unwrap_or_default(),
@@ -89,6 +94,7 @@ impl EvolveReport {
             measures,
             best_fitness: survivors.fitness[best],
             best_point: subject.own(&best_point),
+            outside_share,
             outside,
             control,
         })
@@ -99,6 +105,19 @@ impl EvolveReport {
         const MOST: usize = 16;
         let values = self.best_point.iter().map(|v| numbers::fixed(*v, 4));
         (self.best_point.len() <= MOST).then(|| values.collect::<Vec<_>>().join(", "))
+    }
+
+    /// What is said where the best individual left the box.
+    pub(super) fn outside_note(&self) -> Option<String> {
+        let sides = match self.problem.starts_with("cmd ") {
+            true => "--bounds",
+            false => "±4",
+        };
+        self.outside.then(|| {
+            format!(
+                "the best point lies outside {sides}; --constraint clamp keeps all points inside"
+            )
+        })
     }
 
     pub(super) fn diffuses(&self) -> bool {
@@ -121,6 +140,9 @@ impl EvolveReport {
             ("QD", m.qd, 2),
             ("QD of x̂₀", m.qd_x0, 2),
         ];
+        if let Some(share) = self.outside_share.filter(|share| *share > 0.0) {
+            all.push(("outside the box, % of all", Some(100.0 * share), 1));
+        }
         if let Some(control) = &self.control {
             all.extend([
                 ("solved, % of all", percent(control.population_solved), 1),
@@ -138,7 +160,7 @@ impl EvolveReport {
             ]);
         }
         let known = all.into_iter().filter_map(|(name, value, decimals)| {
-            Some(vec![name.to_owned(), numbers::fixed(value?, decimals)])
+            Some(vec![name.to_owned(), sized(value?, decimals)])
         });
         Table {
             headings: vec!["", "value"],
@@ -165,8 +187,8 @@ impl fmt::Display for EvolveReport {
         if let Some(point) = self.shown_point() {
             write!(f, "\nbest at {point}")?;
         }
-        if self.outside {
-            write!(f, "\nnote: {OUTSIDE}")?;
+        if let Some(note) = self.outside_note() {
+            write!(f, "\nnote: {note}")?;
         }
         Ok(())
     }

@@ -2,12 +2,13 @@
 
 use super::arguments::{Algorithm, EvolveArguments};
 use super::subject::Subject;
-use crate::StudyError;
+use crate::{InputFile, StudyError};
 use alice_evolution::baselines::{
     CmaEs, CmaEsConfig, MapElites, MapElitesConfig, OpenEs, OpenEsConfig, Optimizer, Pepg,
     PepgConfig,
 };
 use alice_evolution::{Bounds, Draws, Evolution};
+use alice_runs::{Recipe, disk};
 
 /// An algorithm on its way.
 pub(super) enum Search {
@@ -144,18 +145,21 @@ impl Search {
         }
     }
 
-    /// The last generation told; of MAP-Elites, its elites.
-    pub fn survivors(&self) -> Survivors {
+    /// Who is there after `points` were told their `fitness`, which is empty
+    /// before the first generation was: they themselves with their estimates;
+    /// of MAP-Elites, its elites.
+    pub fn survivors(&self, points: Vec<f64>, fitness: Vec<f64>) -> Survivors {
+        let told = !fitness.is_empty();
         match self {
             Self::Diffusion(evolution) => Survivors {
-                points: evolution.ask(),
-                fitness: evolution.fitness().to_vec(),
-                denoised: Some(evolution.denoised()),
+                points,
+                fitness,
+                denoised: told.then(|| evolution.denoised()),
             },
             Self::Baseline {
                 optimizer: Baseline::MapElites(elites),
                 ..
-            } => {
+            } if told => {
                 let elites = || elites.cells().iter().flatten();
                 Survivors {
                     points: elites().flat_map(|e| e.point.clone()).collect(),
@@ -163,14 +167,11 @@ impl Search {
                     denoised: None,
                 }
             }
-            Self::Baseline { optimizer, .. } => {
-                let batch = optimizer.optimizer().batch();
-                Survivors {
-                    points: batch.points().to_vec(),
-                    fitness: batch.fitness().to_vec(),
-                    denoised: None,
-                }
-            }
+            Self::Baseline { .. } => Survivors {
+                points,
+                fitness,
+                denoised: None,
+            },
         }
     }
 }
@@ -194,18 +195,37 @@ fn diffusion(
             options,
         )?);
     };
-    let generations = options.generations;
-    let refused = |e| StudyError::argument(file.path.display().to_string(), format!("{e}"));
-    let mut evolution =
-        Evolution::from_bytes(&file.read()?, problem.bounds(), &options).map_err(refused)?;
-    if evolution.dimension() != problem.dimension() {
-        let why = format!(
-            "its individuals have {} parameters, and those of the problem {}",
-            evolution.dimension(),
-            problem.dimension()
-        );
-        return Err(StudyError::argument(file.path.display().to_string(), why));
+    let refused = |why: String| StudyError::argument(file.path.display().to_string(), why);
+    if let Some(why) = other_problem(arguments, file) {
+        return Err(refused(why));
     }
-    evolution.rediffuse(level, generations)?;
-    Ok(evolution)
+    let (bytes, bounds) = (file.read()?, problem.bounds());
+    Evolution::continued(&bytes, problem.dimension(), bounds, &options, level)
+        .map_err(|e| refused(e.to_string()))
+}
+
+/// Why a population is none for this problem, where the recipe of its run
+/// stands beside it. Another command may be the same problem in other
+/// surroundings; its points mean the same where the bounds are the same.
+fn other_problem(arguments: &EvolveArguments, file: &InputFile) -> Option<String> {
+    let folder = file.path.parent()?;
+    let recipe = disk::read_text(&folder.join("recipe.json")).ok()?;
+    let recipe = Recipe::from_json(&file.path, &recipe).ok()?;
+    let before: EvolveArguments = recipe.arguments(folder).ok()?;
+    let name = |arguments: &EvolveArguments| match arguments.task() {
+        Some(task) => task.name().to_owned(),
+        None => arguments.problem.clone().unwrap_or_default(),
+    };
+    let (was, is) = (name(&before), name(arguments));
+    let programs = [&was, &is].iter().all(|name| name.starts_with("cmd "));
+    if was != is && !programs {
+        return Some(format!(
+            "its population evolved on {was}, and the problem is {is}; continue on the same problem"
+        ));
+    }
+    (before.bounds != arguments.bounds).then(|| {
+        "its population evolved in other --bounds, in which its points mean something else; \
+         give the same ones"
+            .to_owned()
+    })
 }

@@ -133,12 +133,21 @@ impl TourReport {
                 fixed(known.map(|k| k.mean_fitness), 2),
                 fixed(measures.qd, 1),
                 fixed(known.map(|k| k.qd), 1),
+                fixed(report.outside_share.map(|share| 100.0 * share), 1),
             ]
         };
         let mut table = Table {
             headings: vec![
-                "function", "best", "best 64", "entropy", RELEASED, "mean", RELEASED, "QD",
+                "function",
+                "best",
+                "best 64",
+                "entropy",
                 RELEASED,
+                "mean",
+                RELEASED,
+                "QD",
+                RELEASED,
+                "outside, %",
             ],
             rows: self.problems.iter().map(row).collect(),
             words: 1,

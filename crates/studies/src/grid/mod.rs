@@ -10,6 +10,7 @@ mod layout;
 mod once;
 mod page;
 mod sheet;
+mod thumbnail;
 
 pub use axis::{Axis, Parameter};
 pub use once::Once;
@@ -192,6 +193,7 @@ pub fn run(
         size,
         clean,
     };
+    let pixels = (size.0 * model.scale(), size.1 * model.scale());
     let count = cells.distinct.len();
     let mut found = 0;
     for (done, index) in cells.order().into_iter().enumerate() {
@@ -199,13 +201,15 @@ pub fn run(
         if disk::is_file(folder.path().join(&name)) {
             found += 1;
             folder.announce(&name)?;
+            thumbnail::find(index, pixels, folder)?;
             continue;
         }
         let mut stage = Stage {
             progress,
             name: format!("cell {} of {count}", done + 1),
         };
-        painter.paint(&cells.distinct[index], &name, folder, &mut stage)?;
+        let picture = painter.paint(&cells.distinct[index], &name, folder, &mut stage)?;
+        thumbnail::write(index, &picture, folder)?;
     }
     let sheets = sheet::write(&cells, arguments, folder)?;
     let page = page::page(&cells, arguments, folder)?;
@@ -236,7 +240,7 @@ impl Painter {
         name: &str,
         folder: &mut RunFolder,
         progress: &mut dyn Progress,
-    ) -> Result<(), StudyError> {
+    ) -> Result<Picture, StudyError> {
         if self.model.reference.options != cell.options {
             self.model = self.model.clone().told(&cell.options)?;
             self.model.retell(&mut self.network)?;
@@ -263,7 +267,7 @@ impl Painter {
         };
         let picture = to_picture(&drawn, 0, Tones::of(&drawn))?;
         folder.write_png(name, &picture, &made.metadata(None, drawn.size))?;
-        Ok(())
+        Ok(picture)
     }
 }
 

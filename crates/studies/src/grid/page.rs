@@ -1,7 +1,8 @@
-//! The page of a grid: its pictures lie beside it and load as they are seen.
+//! The page of a grid: its pictures lie beside it and load as they are seen,
+//! large ones as thumbnails that lead to them.
 
 use super::cell::{Cells, file};
-use super::{GridArguments, read_cell};
+use super::{GridArguments, read_cell, thumbnail};
 use crate::StudyError;
 use crate::page::{again, document_with_files};
 use alice_runs::RunFolder;
@@ -43,16 +44,23 @@ pub(super) fn page(
         (f64::from(width) * zoom).round() as u32,
         (f64::from(height) * zoom).round() as u32,
     );
+    let small = thumbnail::extent((height as usize, width as usize)).is_some();
     let class = if longest > 160.0 { "large" } else { "" };
     let axes = arguments.axes().into_iter().flatten();
     let names: Vec<_> = axes.map(|axis| axis.parameter.name()).collect();
     let title = names.join(" × ");
     let (recipe, lone) = (folder.recipe(), cells.lone());
     let picture = |at: [usize; 3]| -> Markup {
-        let path = file(cells.at(at[0], at[1], at[2]));
+        let index = cells.at(at[0], at[1], at[2]);
+        let path = file(index);
+        let shown_file = if small {
+            thumbnail::file(index)
+        } else {
+            path.clone()
+        };
         html! {
             a href=(path) {
-                img class=(class) loading="lazy" decoding="async" src=(path)
+                img class=(class) loading="lazy" decoding="async" src=(shown_file)
                     width=(shown.0) height=(shown.1) alt=(label(cells, arguments, at));
             }
         }

@@ -6,8 +6,9 @@ use super::layout::{
 };
 use super::{GridArguments, read_cell};
 use crate::StudyError;
+use crate::drawing::drawn_by;
 use crate::pictures::{Canvas, Face, Type, palette};
-use alice_runs::{Metadata, Picture, RunFolder};
+use alice_runs::{Picture, RunFolder};
 
 /// Most lines beside a row.
 const MOST_BESIDE: usize = 8;
@@ -51,7 +52,8 @@ pub(super) fn write(
                 z,
             };
             let sheet = part.draw(blocks, folder)?;
-            folder.write_png(&name, &sheet, &Metadata::new())?;
+            let metadata = drawn_by(folder.recipe(), own);
+            folder.write_png(&name, &sheet, &metadata)?;
             names.push(name);
         }
     }

@@ -1,6 +1,7 @@
 //! The two ways to find directions of H.
 
 use crate::bottleneck::Bottleneck;
+use crate::directions::Precision;
 use crate::discover::basis::decompose_fully;
 use crate::injection::Injection;
 use crate::sampling::run_steps;
@@ -22,6 +23,8 @@ pub(super) struct Found {
     /// Mean cosine between steps that follow each other; empty where there is
     /// one step, or directions are the same at all.
     pub(super) steadiness: Vec<f64>,
+    /// Nothing for principal components, which no iteration finds.
+    pub(super) precision: Option<Precision>,
 }
 
 /// The principal components of h at every step from the start on, of the
@@ -103,6 +106,7 @@ pub(super) fn principal(
         values,
         explained,
         steadiness,
+        precision: None,
     })
 }
 
@@ -136,6 +140,7 @@ pub(super) fn leading(
         ..GolubKahan::new(rank)
     };
     let spectrum = decompose_fully(&method, &Stacked::new(maps)?)?;
+    let precision = Precision::of(&spectrum, method.tolerance);
     progress.advance(1);
     // The noise is linear in what the network gives.
     let alpha_bar = start.model.schedule.schedule()?.alpha_bar(start.timestep)?;
@@ -150,6 +155,7 @@ pub(super) fn leading(
             .collect(),
         explained: None,
         steadiness: Vec::new(),
+        precision: Some(precision),
     })
 }
 

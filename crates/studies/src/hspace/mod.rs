@@ -17,7 +17,7 @@ use crate::bottleneck::Bottleneck;
 use crate::directions::file_for;
 use crate::discover::findings::WalkReport;
 use crate::discover::{report_walk, sheet, table};
-use crate::drawing::check_bound;
+use crate::drawing::{check_bound, drawn_by};
 use crate::pictures::numbers;
 use crate::points::{check_share, index_at};
 use crate::reader::Reader;
@@ -27,7 +27,7 @@ use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Draws, Eta, initial_noise};
 use alice_geometry::geodesic::SmoothMap;
-use alice_runs::{Metadata, ModelReference, RunFolder, TensorFile};
+use alice_runs::{ModelReference, RunFolder, TensorFile};
 use find::Found;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -248,7 +248,8 @@ pub fn run(
         By::Pca => find::principal(start, draws, noisy, arguments.rank, progress)?,
         By::Jacobian => find::leading(start, &noisy, arguments.rank, progress)?,
     };
-    write_basis(&found, file_for(&model.reference, timestep), folder)?;
+    let file = file_for(&model.reference, timestep, found.precision);
+    write_basis(&found, file, folder)?;
     let walked = found.injection.leading(arguments.walks);
     let drawn = walked.draw(start, arguments.reach, arguments.frames, progress)?;
     let at = positions(arguments.frames);
@@ -282,7 +283,8 @@ pub fn run(
     };
     let heading = format!("h-space of {}", report.model.name);
     if let Some(sheet) = sheet::rows(&heading, &report.facts(), &report.walks, &frames)? {
-        folder.write_png("sheet.png", &sheet, &Metadata::new())?;
+        let metadata = drawn_by(folder.recipe(), frames[0].size);
+        folder.write_png("sheet.png", &sheet, &metadata)?;
     }
     Ok(report)
 }

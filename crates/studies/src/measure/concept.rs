@@ -40,8 +40,11 @@ pub struct Stop {
 pub struct ConceptReport {
     /// The model.
     pub model: ModelReference,
-    /// The training timestep.
+    /// The training timestep at which it is measured, that of a step.
     pub timestep: usize,
+    /// The timestep at which it was found, if its file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_at: Option<usize>,
     /// Which row of the file's `left`.
     pub direction: usize,
     /// In the order of the pictures.
@@ -60,6 +63,8 @@ struct Given {
     direction: Block,
     /// Where to measure it, as a share of the noise schedule.
     at: f64,
+    /// The timestep at which it was found, if its file says.
+    found_at: Option<usize>,
     /// `[1, H, W, C]` each.
     pictures: Vec<Tensor<f32>>,
 }
@@ -77,7 +82,7 @@ fn read(
     if let Some(timestep) = found_at.filter(|_| arguments.at != SHARES) {
         let why = format!(
             "would not count, as the directions of {} were found at timestep {timestep}, and are \
-             measured there. Leave it out",
+             measured at the step nearest to it. Leave it out",
             concept.path.display()
         );
         return Err(StudyError::argument("--at", why));
@@ -94,6 +99,7 @@ fn read(
         at: found_at.map_or(arguments.at[0], |timestep| {
             timestep as f64 / model.schedule.num_train_timesteps as f64
         }),
+        found_at,
         pictures,
     })
 }
@@ -127,7 +133,7 @@ pub(super) fn run(
 ) -> Result<ConceptReport, StudyError> {
     let clock = Instant::now();
     let given = read(concept, arguments, model)?;
-    let u = given.direction.into_vec();
+    let (u, found_at) = (given.direction.into_vec(), given.found_at);
     let states = given.pictures.into_iter().map(|p| model.state(p));
     let states: Vec<Tensor<f32>> = states.collect::<Result<_, _>>()?;
     let network = model.at((states[0].dims()[1], states[0].dims()[2]))?;
@@ -169,6 +175,7 @@ pub(super) fn run(
     Ok(ConceptReport {
         model: model.reference.clone(),
         timestep,
+        found_at,
         direction: arguments.direction,
         length: stops.iter().map(|s| s.step).sum(),
         along: moves.map(f64::abs).sum(),
@@ -179,10 +186,16 @@ pub(super) fn run(
 
 impl fmt::Display for ConceptReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elsewhere = match self.found_at {
+            Some(found) if found != self.timestep => format!(
+                " (found at {found}; this is the nearest step, and more --steps are nearer)"
+            ),
+            _ => String::new(),
+        };
         writeln!(
             f,
-            "direction {} at timestep {}: picture, ‖J v‖, share inside, ⟨u, h⟩, ‖Δh‖",
-            self.direction, self.timestep
+            "direction {} at timestep {}{}: picture, ‖J v‖, share inside, ⟨u, h⟩, ‖Δh‖",
+            self.direction, self.timestep, elsewhere
         )?;
         for stop in &self.stops {
             writeln!(

@@ -39,7 +39,7 @@ pub struct MeasureArguments {
     /// Samples whose directions are measured
     #[arg(long, default_value_t = 16)]
     pub samples: usize,
-    /// Timesteps, as shares of the noise schedule, divided by commas; a concept is measured where its file says that it was found, else at the first
+    /// Timesteps, as shares of the noise schedule, divided by commas; a concept is measured at the step nearest to where its file says that it was found, else at the first
     #[arg(long, value_delimiter = ',', default_values_t = SHARES)]
     pub at: Vec<f64>,
     /// Directions at each sample and timestep
@@ -81,7 +81,7 @@ pub struct MeasureArguments {
     #[arg(long, value_name = "INDEX", default_value_t = 0, requires = "concept")]
     #[serde(default)]
     pub direction: usize,
-    /// The pictures, PNGs of the model's size, in the order of the path
+    /// The pictures, PNGs of the model's size, in the order of the path, such as the frames/*.png of an edit
     #[arg(long, value_name = "PNG", num_args = 1.., requires = "concept")]
     #[serde(default)]
     pub pictures: Vec<InputFile>,

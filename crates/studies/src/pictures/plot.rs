@@ -121,19 +121,23 @@ pub struct Rows<'a> {
     pub groups: &'a [&'a str],
     /// Each row has one value for each group.
     pub rows: &'a [(String, Vec<Option<Estimate>>)],
+    /// Levels to compare with, named at the head of their lines.
+    pub levels: &'a [(&'a str, f64)],
 }
 
 impl Rows<'_> {
     /// The plot.
     #[must_use]
     pub fn svg(&self) -> String {
-        const LEFT: f64 = 200.0;
         const ROW: f64 = 38.0;
+        let longest = self.rows.iter().map(|(name, _)| name.chars().count());
+        let left = (7.0 * longest.max().unwrap_or(0) as f64 + 24.0).max(200.0);
         let values = || self.rows.iter().flat_map(|(_, e)| e).flatten();
         let ends = values().flat_map(|e| [e.low, e.high]);
-        let (low, high) = room(ends.chain([0.0]));
+        let levels = self.levels.iter().map(|(_, level)| *level);
+        let (low, high) = room(ends.chain(levels).chain([0.0]));
         let bottom = TOP + ROW * self.rows.len() as f64;
-        let x = |v: f64| LEFT + (v - low) / (high - low) * (WIDTH - LEFT - RIGHT);
+        let x = |v: f64| left + (v - low) / (high - low) * (WIDTH - left - RIGHT);
         let groups = self.groups.len() as f64;
         let y = |row: usize, group: usize| {
             TOP + ROW * (row as f64 + 0.5) + 12.0 * (group as f64 - (groups - 1.0) / 2.0)
@@ -147,9 +151,13 @@ impl Rows<'_> {
                     text x=(at(x(tick))) y=(bottom + 20.0) text-anchor="middle" { (tick_text(tick)) }
                 }
                 line.axis x1=(at(x(low))) x2=(at(x(low))) y1=(TOP) y2=(bottom) {}
-                text.name x=(at((LEFT + WIDTH - RIGHT) / 2.0)) y=(bottom + 44.0) text-anchor="middle" { (self.x_label) }
+                text.name x=(at((left + WIDTH - RIGHT) / 2.0)) y=(bottom + 44.0) text-anchor="middle" { (self.x_label) }
+                @for (i, (name, level)) in self.levels.iter().enumerate() {
+                    line.reference x1=(at(x(*level))) x2=(at(x(*level))) y1=(TOP - 12.0 * (i + 1) as f64) y2=(bottom) {}
+                    text x=(at(x(*level) + 6.0)) y=(TOP - 12.0 * i as f64 - 2.0) { (name) }
+                }
                 @for (row, (name, estimates)) in self.rows.iter().enumerate() {
-                    text.name x=(LEFT - 12.0) y=(at(TOP + ROW * (row as f64 + 0.5) + 4.5)) text-anchor="end" { (name) }
+                    text.name x=(left - 12.0) y=(at(TOP + ROW * (row as f64 + 0.5) + 4.5)) text-anchor="end" { (name) }
                     @for (group, estimate) in estimates.iter().enumerate() {
                         @if let Some(e) = estimate {
                             line x1=(at(x(e.low))) x2=(at(x(e.high))) y1=(at(y(row, group))) y2=(at(y(row, group)))
@@ -294,9 +302,11 @@ mod tests {
             x_label: "x",
             groups: &["p", "q"],
             rows: &rows,
+            levels: &[("bound", 0.3)],
         }
         .svg();
         assert_eq!(svg.matches("stroke-width=\"2.5\"").count(), 3);
+        assert_eq!(svg.matches("class=\"reference\"").count(), 1);
         let empty = Lines {
             title: "t",
             x_label: "x",

@@ -237,7 +237,7 @@ impl Job {
             None => Ok(()),
             Some(path) => {
                 let why = format!(
-                    "{} lies in {}, whose run would be removed first. Choose another folder",
+                    "{} lies in {}, whose run would be moved aside first. Choose another folder",
                     path.display(),
                     out.display()
                 );

@@ -12,6 +12,7 @@ use crate::StudyError;
 use crate::discover::findings::Pictures;
 use crate::drawing::noised;
 use crate::pictures::numbers;
+use crate::statistics::Estimate;
 use alice_geometry::Block;
 use alice_random::Stream;
 use serde::Serialize;
@@ -33,6 +34,18 @@ pub struct Change {
     pub after: f64,
 }
 
+/// How many of the treated samples show the concept, before the treatment and
+/// after it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Showing {
+    /// As they were drawn.
+    pub before: usize,
+    /// Drawn again.
+    pub after: usize,
+    /// The second as a share, with Wilson's interval.
+    pub share: Estimate,
+}
+
 /// What the model says of the treated samples, where the concept stands apart
 /// most. Scores are in deviations of the learnt samples that do not show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,6 +59,8 @@ pub struct Evidence {
     pub nearest: Change,
     /// Mean score of the finished samples, noised anew.
     pub renoised: Change,
+    /// Treated samples whose own mean score, noised anew, says that they show it.
+    pub renoised_showing: Showing,
     /// The same of samples that were not treated; nothing where all were.
     pub renoised_others: Option<f64>,
     /// Mean change of a treated picture: root mean square, pixels in −1..1.
@@ -89,6 +104,14 @@ impl Healer<'_> {
             let clean: Vec<Vec<f32>> = (0..samples.len()).map(clean).collect();
             self.renoised(samples, &clean)
         };
+        let renoised_before = renoised(treated, &|row| before.get(treated[row]).to_vec())?;
+        let renoised_after = renoised(treated, &|row| {
+            let item = before.item_len();
+            healed.finals[row * item..][..item].to_vec()
+        })?;
+        let boundary = TOO_MUCH * concept.strength;
+        let above = |scores: &[f64]| scores.iter().filter(|score| **score > boundary).count();
+        let still = above(&renoised_after);
         Ok(Evidence {
             score: Change {
                 before: scores(&was),
@@ -96,29 +119,32 @@ impl Healer<'_> {
             },
             showing: is
                 .iter()
-                .filter(|row| concept.score(row) > TOO_MUCH * concept.strength)
+                .filter(|row| concept.score(row) > boundary)
                 .count(),
             nearest: Change {
                 before: nearest(&was)?,
                 after: nearest(&is)?,
             },
             renoised: Change {
-                before: renoised(treated, &|row| before.get(treated[row]).to_vec())?,
-                after: renoised(treated, &|row| {
-                    let item = before.item_len();
-                    healed.finals[row * item..][..item].to_vec()
-                })?,
+                before: mean(renoised_before.iter().copied()),
+                after: mean(renoised_after.iter().copied()),
+            },
+            renoised_showing: Showing {
+                before: above(&renoised_before),
+                after: still,
+                share: Estimate::share(still, treated.len()).unwrap_or(Estimate::alone(0.0)),
             },
             renoised_others: (!others.is_empty())
                 .then(|| renoised(&others, &|row| before.get(others[row]).to_vec()))
-                .transpose()?,
+                .transpose()?
+                .map(|scores| mean(scores.into_iter())),
             picture_change,
         })
     }
 
-    /// Mean score of clean states with fresh noise of the place where the
+    /// Of each clean state, the mean score with fresh noise of the place where the
     /// concept stands apart most. A sample has the same noise before and after.
-    fn renoised(&self, samples: &[usize], clean: &[Vec<f32>]) -> Result<f64, StudyError> {
+    fn renoised(&self, samples: &[usize], clean: &[Vec<f32>]) -> Result<Vec<f64>, StudyError> {
         let stop = self.stops[self.place];
         let mut scores = Vec::new();
         for (sample, clean) in samples.iter().zip(clean) {
@@ -132,9 +158,9 @@ impl Healer<'_> {
             let states = Block::from_vec(NOISES, clean.len(), states)?;
             let found = images(self.network, self.sampler.timesteps()[stop], &states)?;
             let concept = &self.concepts[self.place];
-            scores.extend((0..NOISES).map(|row| concept.score(found.row(row))));
+            scores.push(mean((0..NOISES).map(|row| concept.score(found.row(row)))));
         }
-        Ok(mean(scores.into_iter()))
+        Ok(scores)
     }
 }
 
@@ -170,6 +196,17 @@ impl fmt::Display for Evidence {
         if let Some(others) = self.renoised_others {
             write!(f, " (others {})", score(others))?;
         }
+        let Showing {
+            before,
+            after,
+            share,
+        } = self.renoised_showing;
+        write!(
+            f,
+            ", and {before} → {after} of {} still show it then ({:.0} %)",
+            share.count,
+            share.times(100.0)
+        )?;
         let change = numbers::figures(self.picture_change);
         write!(f, "; their pictures changed by {change}")
     }

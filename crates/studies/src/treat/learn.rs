@@ -7,6 +7,7 @@ use crate::StudyError;
 use crate::discover::findings::Pictures;
 use crate::reader::Reader;
 use alice_geometry::{Components, Concept, GeometryError};
+use std::path::Path;
 
 /// Clouds of noise that say how far apart noise stands.
 const CLOUDS: usize = 20;
@@ -34,11 +35,16 @@ pub(super) struct Lesson {
     pub(super) components: Components,
 }
 
-/// Looks for groups that stand apart, or for what the marked samples share.
+/// Looks for groups that stand apart, or for what the marked samples share; all
+/// samples are shown by the picture `learnt`.
 ///
 /// # Errors
 /// When nothing stands apart.
-pub(super) fn learn(arguments: &TreatArguments, watched: &Watched) -> Result<Lesson, StudyError> {
+pub(super) fn learn(
+    arguments: &TreatArguments,
+    watched: &Watched,
+    learnt: &Path,
+) -> Result<Lesson, StudyError> {
     let clouds = watched.bottlenecks.iter();
     let mut components: Vec<Components> = clouds
         .map(|states| Ok(Components::of(states, arguments.components())?))
@@ -72,10 +78,11 @@ pub(super) fn learn(arguments: &TreatArguments, watched: &Watched) -> Result<Les
         let why = format!(
             "the group that stands apart most does so by {:.1} deviations, and groups of pure noise \
              do by {noise:.1} with {} samples and {} components. Learn from more samples, take fewer \
-             --components, or mark samples with --mark",
+             --components, or mark samples of {} with --mark",
             best.concept.separation,
             arguments.learn,
             arguments.components(),
+            learnt.display()
         );
         return Err(StudyError::argument("--learn", why));
     }
@@ -94,7 +101,13 @@ pub(super) fn learn(arguments: &TreatArguments, watched: &Watched) -> Result<Les
     }
     let Some(chosen) = candidates.get(arguments.chosen() - 1) else {
         return Err(match nothing {
-            Some(error) if candidates.is_empty() => error.into(),
+            Some(error) if candidates.is_empty() => {
+                let why = format!(
+                    "{error}. Or mark samples of {} with --mark",
+                    learnt.display()
+                );
+                StudyError::argument("--learn", why)
+            }
             _ => {
                 let why = format!("{} rare concepts were found", candidates.len());
                 StudyError::argument("--concept", why)

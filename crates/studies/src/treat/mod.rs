@@ -21,7 +21,7 @@ mod report;
 mod sheets;
 mod watch;
 
-pub use evidence::{Change, Evidence};
+pub use evidence::{Change, Evidence, Showing};
 pub use instrument::{Health, SideEffect};
 pub use report::{Candidate, Learnt, TreatReport};
 
@@ -53,7 +53,8 @@ pub struct TreatArguments {
     /// New samples that are treated
     #[arg(long, default_value_t = 512)]
     pub samples: usize,
-    /// Samples of learn.png that show the concept, counted from 0 [default: find it without labels]
+    /// Samples that show the concept, by their numbers in learnt.png, which shows them all and is
+    /// there also where a run found nothing [default: find it without labels]
     #[arg(
         long,
         value_name = "INDEX,…",
@@ -154,8 +155,8 @@ pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), S
     check_distinct(&arguments.mark, "--mark")
 }
 
-/// Learns, treats, writes `learn.png` and `sheet.png`; the caller writes
-/// `report.json`.
+/// Learns, treats, writes `learnt.png`, `learn.png` and `sheet.png`; the caller
+/// writes `report.json`.
 ///
 /// Memory: for every learnt sample and place a state and a bottleneck, in f32.
 ///
@@ -189,9 +190,11 @@ pub fn run(
         "watching samples",
         (arguments.learn * arguments.steps) as u64,
     );
-    let watched = draw(0, arguments.learn, progress)?;
-    let lesson = learn::learn(arguments, &watched)?;
-    let found = pictures(size, channels, watched.finals);
+    let mut watched = draw(0, arguments.learn, progress)?;
+    let found = pictures(size, channels, std::mem::take(&mut watched.finals));
+    // Before anything is learnt: who is refused can look for samples to mark.
+    let learnt = sheets::write_learnt(folder, model, &found, progress)?;
+    let lesson = learn::learn(arguments, &watched, &learnt)?;
     sheets::write_candidates(folder, model, &found, &lesson.candidates, progress)?;
     let learnt = lesson.report(arguments, reader.as_ref(), &found)?;
 

@@ -43,6 +43,15 @@ pub struct Learnt {
     pub strength: Vec<f64>,
 }
 
+impl Learnt {
+    /// Whether the instrument reads the samples of the chosen group and calls
+    /// none of them haunted.
+    fn has_no_haunted(&self) -> bool {
+        let chosen = self.candidates.get(self.concept - 1);
+        chosen.is_some_and(|candidate| candidate.precision == Some(0.0))
+    }
+}
+
 /// `report.json` of `treat`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TreatReport {
@@ -101,6 +110,12 @@ impl fmt::Display for TreatReport {
                 )?;
             }
         }
+        if learnt.has_no_haunted() {
+            write!(
+                f,
+                "\n    none of this group is a haunted face by the instrument"
+            )?;
+        }
         match learnt.noise {
             Some(noise) if noise > 0.0 => {
                 write!(f, "\n    groups of pure noise stand up to {noise:.1} apart")?;
@@ -140,6 +155,53 @@ impl fmt::Display for TreatReport {
             write!(f, "\n  {name:26} {} sd", numbers::fixed(effect.change, 2))?;
         }
         let sheet = if self.treated > 0 { "sheet.png, " } else { "" };
-        write!(f, "\n{sheet}learn.png, {:.1} s", self.seconds)
+        write!(f, "\n{sheet}learn.png, learnt.png, {:.1} s", self.seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(precision: Option<f64>) -> TreatReport {
+        let candidate = |precision| Candidate {
+            at: 0.5,
+            separation: 4.0,
+            share: 0.05,
+            precision,
+            recall: precision,
+        };
+        TreatReport {
+            model: ModelReference {
+                name: "a".into(),
+                hash: "b".into(),
+                ..ModelReference::default()
+            },
+            learnt: Learnt {
+                samples: 20,
+                haunted: precision.map(|_| 1),
+                candidates: vec![candidate(Some(0.0)), candidate(precision)],
+                noise: None,
+                concept: 2,
+                strength: vec![3.0],
+            },
+            samples: 20,
+            treated: 0,
+            reached: 0,
+            length: 0.0,
+            evidence: None,
+            before: None,
+            after: None,
+            side_effects: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+
+    /// Of the chosen group, and only where the instrument can tell.
+    #[test]
+    fn a_group_without_a_haunted_face_is_said_to_be_one() {
+        let said = |precision| report(precision).to_string().contains("none of this group");
+        assert!(said(Some(0.0)));
+        assert!(!said(Some(0.2)) && !said(None));
     }
 }

@@ -1,15 +1,20 @@
-//! The sheets: who shows a concept, and who was treated.
+//! The sheets: what was learnt from, who shows a concept, and who was treated.
 
 use super::learn::Rare;
 use crate::discover::findings::Pictures;
+use crate::drawing::drawn_by;
 use crate::pictures::numbers;
 use crate::raster::sheet;
 use crate::sampling::pictures;
 use crate::{DiffusionModel, Progress, StudyError};
-use alice_runs::{Metadata, RunFolder};
+use alice_runs::RunFolder;
+use std::path::PathBuf;
 
 /// Samples in a row.
 const IN_SHEET: usize = 12;
+/// Samples in a row of all that were learnt from, and rows of a sheet.
+const LEARNT: (usize, usize) = (16, 16);
+const LEARNT_PNG: &str = "learnt.png";
 
 /// The states of some samples, in that order.
 pub(super) fn only(all: &Pictures, samples: &[usize]) -> Pictures {
@@ -25,6 +30,30 @@ pub(super) fn replaced(all: &Pictures, samples: &[usize], by: &Pictures) -> Pict
         after.values[i * item..][..item].copy_from_slice(by.get(row));
     }
     after
+}
+
+/// `learnt.png`, and `learnt-2.png` and so on for more than 256: all samples that
+/// are learnt from, each with its number. Returns where the first one is.
+pub(super) fn write_learnt(
+    folder: &mut RunFolder,
+    model: &DiffusionModel,
+    found: &Pictures,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, StudyError> {
+    let (columns, rows) = LEARNT;
+    let all: Vec<usize> = (0..found.len()).collect();
+    for (index, samples) in all.chunks(columns * rows).enumerate() {
+        let shown = model.pictures(only(found, samples), progress)?;
+        let labels: Vec<String> = samples.iter().map(|i| format!("sample {i}")).collect();
+        let picture = sheet(&shown, columns, &labels)?;
+        let name = match index {
+            0 => LEARNT_PNG.to_owned(),
+            _ => format!("learnt-{}.png", index + 1),
+        };
+        let metadata = drawn_by(folder.recipe(), shown.size);
+        folder.write_png(&name, &picture, &metadata)?;
+    }
+    Ok(folder.path().join(LEARNT_PNG))
 }
 
 /// `learn.png`: a row for each rare concept, the samples that show it most.
@@ -45,12 +74,13 @@ pub(super) fn write_candidates(
         for &i in &order[..columns] {
             shown.push(i);
             let score = numbers::signed(scores[i], 1);
-            labels.push(format!("{}: {i} {score}", row + 1));
+            labels.push(format!("concept {}: sample {i}, score {score}", row + 1));
         }
     }
     let shown = model.pictures(only(found, &shown), progress)?;
     let picture = sheet(&shown, columns, &labels)?;
-    folder.write_png("learn.png", &picture, &Metadata::new())?;
+    let metadata = drawn_by(folder.recipe(), shown.size);
+    folder.write_png("learn.png", &picture, &metadata)?;
     Ok(())
 }
 
@@ -71,6 +101,7 @@ pub(super) fn write_treated(
     };
     let labels = [label("before"), label("after")].concat();
     let picture = sheet(&both, shown, &labels)?;
-    folder.write_png("sheet.png", &picture, &Metadata::new())?;
+    let metadata = drawn_by(folder.recipe(), both.size);
+    folder.write_png("sheet.png", &picture, &metadata)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::Start;
 use crate::StudyError;
 use crate::invert::moments;
 use alice_diffusion::{Denoiser, NoiseSchedule, PredictionType};
+use alice_geometry::Block;
 
 /// κ of the distortion fix.
 const KAPPA: f64 = 0.99;
@@ -19,6 +20,11 @@ pub(super) fn predict(
     output.map_err(|e| StudyError::argument("--model", format!("the network failed: {e}")))
 }
 
+/// √ᾱ / (1 − κ√(1 − ᾱ)): how far x moves for a unit of x̂₀.
+fn gain(alpha_bar: f64) -> f64 {
+    alpha_bar.sqrt() / (1.0 - KAPPA * (1.0 - alpha_bar).sqrt())
+}
+
 /// Keeps the mean and the deviation of the predicted picture.
 pub(super) struct Steady {
     schedule: NoiseSchedule,
@@ -26,7 +32,7 @@ pub(super) struct Steady {
     timestep: usize,
     /// Of x̂₀ at the start.
     moments: (f64, f64),
-    /// √ᾱ / (1 − κ√(1 − ᾱ)): how far x moves for a unit of x̂₀.
+    /// See [`gain`].
     gain: f64,
 }
 
@@ -39,7 +45,7 @@ impl Steady {
             kind: start.model.schedule.prediction_type,
             timestep: start.timestep,
             moments: (0.0, 1.0),
-            gain: alpha_bar.sqrt() / (1.0 - KAPPA * (1.0 - alpha_bar).sqrt()),
+            gain: gain(alpha_bar),
         };
         let original = steady.original(denoiser, start.state.data(), 1)?;
         steady.moments = moments(&original);
@@ -86,10 +92,67 @@ impl Steady {
     }
 }
 
+impl Steady {
+    /// The points of a path `[steps + 1, dim]` with the fix after each of its steps, as after
+    /// each update of a walk.
+    pub(super) fn along(
+        &self,
+        denoiser: &mut dyn Denoiser,
+        points: &Block,
+    ) -> Result<Block, StudyError> {
+        let mut fixed = points.clone();
+        for i in 1..points.rows() {
+            let before = fixed.row(i - 1).to_vec();
+            let step = points.row(i).iter().zip(points.row(i - 1));
+            let mut moved: Vec<f32> = before
+                .iter()
+                .zip(step)
+                .map(|(x, (to, from))| x + (to - from))
+                .collect();
+            self.apply(denoiser, &before, &mut moved, 1)?;
+            fixed.row_mut(i).copy_from_slice(&moved);
+        }
+        Ok(fixed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alice_diffusion::BoxError;
+
+    /// Where the network sees no noise at all, x̂₀ = x / √ᾱ, and the fix is a formula.
+    #[test]
+    fn the_gain_is_that_of_the_preprint() {
+        let schedule = NoiseSchedule::linear(1000, 1e-4, 0.02).unwrap();
+        let timestep = 599;
+        let alpha_bar: f64 = (0..=timestep)
+            .map(|t| 1.0 - (1e-4 + (0.02 - 1e-4) * f64::from(t) / 999.0))
+            .product();
+        assert!((schedule.alpha_bar(timestep as usize).unwrap() - alpha_bar).abs() < 1e-6);
+        let root = alpha_bar.sqrt();
+        let expected = root / (1.0 - 0.99 * (1.0 - alpha_bar).sqrt());
+        assert!((gain(alpha_bar) - expected).abs() < 1e-12 && expected > 1.0);
+        let mut nothing = |x: &[f32], _: usize, _: f64| Ok::<_, BoxError>(vec![0.0; x.len()]);
+        let before = [0.3f32, -0.2, 0.5, 0.1];
+        let steady = Steady {
+            schedule,
+            kind: PredictionType::Epsilon,
+            timestep: timestep as usize,
+            moments: (0.0, 1.0),
+            gain: gain(alpha_bar),
+        };
+        let points = [before, [0.4, -0.6, 0.9, 0.2]].concat();
+        let points = Block::from_vec(2, 4, points).unwrap();
+        let found = steady.along(&mut nothing, &points).unwrap();
+        assert_eq!(found.row(0), before);
+        let (mean, deviation) = moments(points.row(1));
+        for (i, x) in before.iter().enumerate() {
+            let wanted = (f64::from(points.row(1)[i]) - mean) / deviation;
+            let moved = f64::from(*x) + expected * (wanted - f64::from(*x) / root);
+            assert!((f64::from(found.row(1)[i]) - moved).abs() < 1e-4);
+        }
+    }
 
     #[test]
     fn the_predicted_picture_gets_its_moments_back() {

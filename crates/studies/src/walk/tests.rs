@@ -1,8 +1,10 @@
 use super::*;
 use crate::Silent;
+use crate::jacobian::flatten;
 use crate::points::spectrum_at;
 use alice_diffusion::{Eta, Sampler};
-use alice_geometry::dot;
+use alice_geometry::geodesic::{Path, Shooting};
+use alice_geometry::{GolubKahan, dot, norm};
 use alice_random::Stream;
 
 /// Near its start a geodesic goes straight, whichever direction it is.
@@ -39,4 +41,47 @@ fn geodesics_begin_in_their_direction() {
         let cosine = dot(a, b) / (norm(a) * norm(b));
         assert!(cosine > 0.9, "end {end}: {cosine}");
     }
+}
+
+/// A shot path has the length that was asked for, at constant speed, and no more
+/// energy than the straight line between its ends.
+#[test]
+fn a_shot_path_is_no_longer_than_the_straight_line() {
+    let model = DiffusionModel::bundled().unwrap();
+    let network = model.at((32, 32)).unwrap();
+    let noise = Stream::new(0, "geodesic test", 0, 0).normals(32 * 32 * 3);
+    let state = Tensor::new(&[1, 32, 32, 3], noise).unwrap();
+    let spectrum = spectrum_at(&network, &state, 599, 20, 0).unwrap();
+    let map = Bottleneck::new(&network, 599.0).unwrap();
+    let (steps, length) = (6, 0.05 * 3072f64.sqrt() * spectrum.singular_values[0]);
+    let shooting = Shooting {
+        basis: GolubKahan {
+            tolerance: 1e-3,
+            ..GolubKahan::new(40)
+        },
+        length,
+        steps,
+    };
+    let from = flatten(&state);
+    let found = shooting.shoot(&map, &from, spectrum.right.row(0)).unwrap();
+    let held = found.inside.iter().copied().fold(1.0, f64::min);
+    assert!((LEAST_HELD..=1.0001).contains(&held), "{held}");
+    let end = found.points.row(steps).to_vec();
+    let shot = Path::new(&map, found.points).unwrap();
+    let straight = Path::straight(&map, &from, &end, steps).unwrap();
+    let (energy, least) = (shot.energy(), 0.5 * shot.length().powi(2));
+    assert!(
+        (shot.length() / length - 1.0).abs() < 0.1,
+        "{} {length}",
+        shot.length()
+    );
+    assert!(
+        energy >= least * 0.9999 && energy < 1.02 * least,
+        "{energy} {least}"
+    );
+    assert!(
+        energy < 1.02 * straight.energy(),
+        "{energy} {}",
+        straight.energy()
+    );
 }

@@ -127,7 +127,8 @@ impl Program {
                 line
             }
             Err(RecvTimeoutError::Timeout) => Err(format!(
-                "no answer within {} s. Make it faster, or allow more time",
+                "no answer within {} s. Make it faster, allow more time, or flush its output \
+                 after each line",
                 timeout.as_secs_f64()
             )),
             Err(RecvTimeoutError::Disconnected) => Err(self.last_words()),

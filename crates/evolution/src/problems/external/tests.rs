@@ -39,7 +39,7 @@ fn what_goes_wrong_is_said() {
             "sh -c 'echo my trouble >&2; exit 3'",
             &["ended", "3", "my trouble"],
         ),
-        ("sleep 30", &["no answer within 1.5 s"]),
+        ("sleep 30", &["no answer within 1.5 s", "flush its output"]),
         (
             "sh -c 'read l; echo nonsense; sleep 9'",
             &["nonsense", "not understood"],

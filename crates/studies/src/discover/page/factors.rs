@@ -58,7 +58,7 @@ fn response_table(rows: &[&FactorResponse], instrument: &[FactorError], caption:
                         th scope="row" { (numbers::factor_label(&response.factor)) }
                         td.spark { (spark(response)) }
                         td { (bar(response.change)) }
-                        td.num { (numbers::signed(response.spearman, 2)) }
+                        td.num { (response.rho()) }
                         td.num.error {
                             @if let Some(error) = instrument.iter().find(|e| e.factor == response.factor) { (error_text(error)) }
                             @else { (numbers::NONE) }
@@ -187,7 +187,7 @@ fn cell(walk: &WalkReport, factor: &str, kind: &str) -> Markup {
         walk.direction,
         numbers::factor_label(factor),
         numbers::signed(change, 2),
-        numbers::signed(response.spearman, 2)
+        response.rho()
     );
     if change.abs() < NOTHING {
         return html! { td title=(hint) {} };
@@ -238,7 +238,7 @@ pub fn all_directions(report: &DiscoverReport) -> Markup {
                                             }
                                         }
                                         td.num { (strongest(walk, |r| numbers::signed(r.change, 2))) }
-                                        td.num { (strongest(walk, |r| numbers::signed(r.spearman, 2))) }
+                                        td.num { (strongest(walk, |r| r.rho())) }
                                         td.num { (share(walk.purity)) }
                                         td.num { (share(walk.sound)) }
                                         td.num { (numbers::figures(walk.pixel_change)) }

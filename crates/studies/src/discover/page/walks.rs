@@ -134,7 +134,7 @@ fn measures(walk: &WalkReport) -> Markup {
             (measure("σ", numbers::figures(walk.singular_value), "how far the bottleneck moves per unit of nudge"))
             @if walk.strongest.is_some() {
                 (measure("change", strongest(walk, |r| numbers::signed(r.change, 2)), "from end to end, in standard deviations of the factor in the world"))
-                (measure("ρ", strongest(walk, |r| numbers::signed(r.spearman, 2)), "Spearman’s rank correlation of factor and position"))
+                (measure("ρ", strongest(walk, |r| r.rho()), "Spearman’s rank correlation of factor and position"))
             }
             @if let Some(purity) = walk.purity { (measure("purity", share(purity), "share of this factor in all that changed")) }
             @if let Some(sound) = walk.sound { (measure("sound", share(sound), "share of the frames that show one puppet with its parts in place")) }
