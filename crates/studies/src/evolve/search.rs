@@ -209,7 +209,7 @@ fn diffusion(
 /// surroundings; its points mean the same where the bounds are the same.
 fn other_problem(arguments: &EvolveArguments, file: &InputFile) -> Option<String> {
     let folder = file.path.parent()?;
-    let recipe = disk::read_text(&folder.join("recipe.json")).ok()?;
+    let recipe = disk::read_text(folder.join("recipe.json")).ok()?;
     let recipe = Recipe::from_json(&file.path, &recipe).ok()?;
     let before: EvolveArguments = recipe.arguments(folder).ok()?;
     let name = |arguments: &EvolveArguments| match arguments.task() {
