@@ -1,7 +1,9 @@
 //! Whole pipelines against diffusers. `fixtures/export.py` made the fixtures.
 
 use alice_calculus::{Cpu, Tensor};
-use alice_diffusion::{Ddim, Draws, Eta, Guidance, ScheduleConfig, Trajectory};
+use alice_diffusion::{
+    Ddim, Draws, Eta, Guidance, Network, Sampler, SamplerKind, ScheduleConfig, Trajectory,
+};
 use alice_networks::{ControlNet, UNet2DCondition};
 use alice_pipelines::{Control, Latents, TextEncoders, Tiling, guided};
 use alice_runs::TensorFile;
@@ -80,6 +82,95 @@ fn ten_guided_steps_agree_with_diffusers() {
         let error = relative(encoded.data(), read(&file, "encoded").data());
         assert!(error < 1e-5, "{name} encoded: {error:.1e}");
     }
+}
+
+/// The network of a pipeline under the prompts of the fixtures.
+fn prompted(pipeline: &Path, unet: &UNet2DCondition, scale: f64) -> Network {
+    let texts = TextEncoders::open(pipeline).unwrap();
+    let positive = texts.encode("a small cat with a big smile").unwrap();
+    let negative = texts.encode("a horse, 42 strings").unwrap();
+    let guidance = Guidance {
+        scale,
+        rescale: 0.0,
+    };
+    let (size, pixels) = ((8, 12), (16, 24));
+    guided(
+        &Cpu,
+        unet,
+        &[],
+        size,
+        pixels,
+        &positive,
+        &negative,
+        guidance,
+    )
+    .unwrap()
+}
+
+/// What a sampler makes of the `first` latents of a file, which are of variance 1.
+fn drawn(sampler: &dyn Sampler, network: &Network, file: &TensorFile) -> Vec<f32> {
+    let first = read(file, "first");
+    let deviation = sampler.initial_deviation() as f32;
+    let states = first.data().iter().map(|x| deviation * x).collect();
+    let mut denoiser = network.denoiser().unwrap();
+    Trajectory::new(sampler, Draws::default())
+        .run(&mut denoiser, states, first.batch(), &mut |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap()
+}
+
+/// The samplers that the families are published with: PNDM, and Euler's with
+/// leading timesteps.
+#[test]
+fn each_family_s_own_sampler_agrees_with_diffusers() {
+    for (name, kind) in [("sd", SamplerKind::Pndm), ("sdxl", SamplerKind::Euler)] {
+        let folder = fixture("families").join(name);
+        let text = std::fs::read_to_string(folder.join("scheduler_config.json")).unwrap();
+        let schedule = ScheduleConfig::from_json(&text).unwrap();
+        assert_eq!(SamplerKind::of(&schedule), Some(kind));
+        let sampler = kind
+            .build(&schedule, 10, Eta::Constant(0.0), false)
+            .unwrap();
+        let unet = UNet2DCondition::open(fixture(name)).unwrap();
+        let network = prompted(&fixture(name), &unet, 7.5);
+        let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
+        let last = drawn(sampler.as_ref(), &network, &file);
+        let error = relative(&last, read(&file, "last").data());
+        assert!(error < 1e-4, "{name}: {error:.1e}");
+    }
+}
+
+/// A network of nine channels: the mask and what stays are told at every step.
+#[test]
+fn inpainting_networks_agree_with_diffusers() {
+    let folder = fixture("inpainting");
+    let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
+    let unet = UNet2DCondition::open(&folder).unwrap();
+    let text = fixture("sd").join("scheduler/scheduler_config.json");
+    let schedule = ScheduleConfig::from_json(&std::fs::read_to_string(text).unwrap()).unwrap();
+    let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
+    let mut network = prompted(&fixture("sd"), &unet, 7.5);
+    let (picture, mask) = (read(&file, "picture"), read(&file, "mask"));
+    let pixels = picture.data().chunks_exact(3).zip(mask.data());
+    let rest = pixels.flat_map(|(rgb, &m)| [0, 1, 2].map(|c| if m < 0.5 { rgb[c] } else { 0.0 }));
+    let rest = Tensor::new(picture.dims(), rest.collect()).unwrap();
+    // A latent pixel is two of the picture wide, and so is the mask's grid here.
+    let anew: Vec<bool> = (0..8)
+        .flat_map(|row| (0..12).map(move |column| (row, column)))
+        .map(|(row, column)| mask.data()[2 * row * 24 + 2 * column] > 0.5)
+        .collect();
+    let latents = Latents::open(&fixture("sd")).unwrap();
+    let told = latents
+        .inpainting(&Cpu, &rest, &anew, Tiling::Auto)
+        .unwrap();
+    network.bind("inpainting", told).unwrap();
+    let theirs = read(&file, "last");
+    let error = relative(&drawn(&sampler, &network, &file), theirs.data());
+    assert!(error < 1e-4, "{error:.1e}");
+    let all = latents.all_anew(&Cpu, (8, 12), Tiling::Auto).unwrap();
+    network.bind("inpainting", all).unwrap();
+    assert!(relative(&drawn(&sampler, &network, &file), theirs.data()) > 1e-3);
 }
 
 /// Ten steps under guidance that a picture steers.

@@ -133,6 +133,9 @@ impl<'a> Lab<'a> {
     ) -> Result<Pictures, StudyError> {
         let mut denoiser = self.network.denoiser()?;
         let count = states.len() / denoiser.dim();
+        if count == 0 {
+            return Ok(pictures(self.pictures.size, self.pictures.channels, states));
+        }
         if let Some(shifts) = shifts {
             denoiser.shift_bottleneck(shifts)?;
         }

@@ -332,3 +332,63 @@ fn effects(
 pub(super) fn point(state: &Tensor<f32>) -> Vec<f32> {
     flatten(state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DiffusionModel;
+    use crate::sampling::pictures;
+    use alice_diffusion::{Ddim, Eta, initial_noise};
+
+    /// Whichever techniques are carried on: any of them may be alone.
+    #[test]
+    fn techniques_are_drawn_alone_as_together() {
+        let model = DiffusionModel::bundled().unwrap();
+        let size = model.size().unwrap();
+        let network = model.at(size).unwrap();
+        let sampler = Ddim::new(&model.schedule, 4, Eta::Constant(0.0)).unwrap();
+        let dims = [1, size.0, size.1, 3];
+        let dim = dims.iter().product();
+        let noise = initial_noise(alice_diffusion::Draws::default(), 1, dim);
+        let state = Tensor::new(&dims, noise).unwrap();
+        let lab = Lab {
+            model: &model,
+            network: &network,
+            sampler: &sampler,
+            index: 2,
+            timestep: sampler.timesteps()[2],
+            seed: 0,
+            states: vec![state.clone()],
+            pictures: pictures(size, 3, state.data().to_vec()),
+        };
+        let region = vec![true; size.0 * size.1];
+        let aim = Aim {
+            region: &region,
+            change: 0.25,
+            reach: 0.6,
+            rank: 2,
+            iterations: 1,
+        };
+        let hidden = lab.bottlenecks().unwrap().dimension();
+        let along = |length: usize| Direction {
+            vector: (0..length).map(|i| f32::from(u8::from(i == 0))).collect(),
+            left: None,
+            share: 1.0,
+            length: 1.0,
+            longest: 2.0,
+        };
+        let edits = [
+            (Technique::Principal, along(hidden)),
+            (Technique::Random, along(dim)),
+        ];
+        let together = draw(&lab, &state, &edits, 1, aim).unwrap();
+        assert_eq!(together.len(), 2);
+        for (edit, drawn) in edits.iter().zip(&together) {
+            assert_eq!(drawn.len(), 2 * dim);
+            let alone = draw(&lab, &state, std::slice::from_ref(edit), 1, aim).unwrap();
+            assert_eq!(&alone, std::slice::from_ref(drawn));
+        }
+        assert_ne!(together[0], together[1]);
+        assert!(draw(&lab, &state, &[], 1, aim).unwrap().is_empty());
+    }
+}

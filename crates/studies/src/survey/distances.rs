@@ -17,7 +17,7 @@ pub(super) fn plot(samples: &str, sorted: &[f64], reader: &Reader) -> String {
     }));
     Rows {
         title: "Distance of a picture from the drawing of what was read from it",
-        x_label: "root mean square in the worst window; median, and 1 to 99 in 100 pictures",
+        x_label: "median, and 1 to 99 in 100 pictures",
         groups: &[""],
         rows: &rows,
         levels: &[

@@ -109,12 +109,10 @@ impl fmt::Display for TreatReport {
                     percent(recall)
                 )?;
             }
-        }
-        if learnt.has_no_haunted() {
-            write!(
-                f,
-                "\n    none of this group is a haunted face by the instrument"
-            )?;
+            if number == learnt.concept && learnt.has_no_haunted() {
+                let none = "none of this group is a haunted face by the instrument";
+                write!(f, "\n     {none}")?;
+            }
         }
         match learnt.noise {
             Some(noise) if noise > 0.0 => {
