@@ -61,7 +61,12 @@ pub(super) fn all(report: &CompareReport) -> Vec<Plot> {
             svg: svg.svg(),
         });
     }
-    if let Some(leakage) = &report.leakage {
+    // Directions that do not move their own factor have no leakage to show.
+    let shown = report.leakage.as_ref().filter(|leakage| {
+        let mut factors = leakage.factors.iter();
+        factors.any(|leak| leak.leakage.iter().any(Option::is_some))
+    });
+    if let Some(leakage) = shown {
         let mut rows: Vec<(String, Vec<Option<Estimate>>)> = leakage
             .factors
             .iter()
