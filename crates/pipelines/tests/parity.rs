@@ -32,40 +32,68 @@ fn relative(a: &[f32], b: &[f32]) -> f64 {
     (gap / b.iter().map(|&b| square(b)).sum::<f64>()).sqrt()
 }
 
+/// The network of a pipeline under the prompts of the fixtures.
+fn prompted(
+    pipeline: &Path,
+    unet: &UNet2DCondition,
+    controls: &[Control<'_>],
+    guidance: Guidance,
+) -> Network {
+    let texts = TextEncoders::open(pipeline).unwrap();
+    let positive = texts.encode("a small cat with a big smile").unwrap();
+    let negative = texts.encode("a horse, 42 strings").unwrap();
+    let (size, pixels) = ((8, 12), (16, 24));
+    guided(
+        &Cpu, unet, controls, size, pixels, &positive, &negative, guidance,
+    )
+    .unwrap()
+}
+
+/// The schedule of a pipeline.
+fn schedule(pipeline: &Path) -> ScheduleConfig {
+    let text = std::fs::read_to_string(pipeline.join("scheduler/scheduler_config.json"));
+    ScheduleConfig::from_json(&text.unwrap()).unwrap()
+}
+
+/// Guidance that is not rescaled.
+fn plain(scale: f64) -> Guidance {
+    Guidance {
+        scale,
+        rescale: 0.0,
+    }
+}
+
+/// What a sampler makes of the `first` latents of a file, which are of variance 1.
+fn drawn(sampler: &dyn Sampler, network: &Network, file: &TensorFile) -> Vec<f32> {
+    let first = read(file, "first");
+    let deviation = sampler.initial_deviation() as f32;
+    let states = first.data().iter().map(|x| deviation * x).collect();
+    let mut denoiser = network.denoiser().unwrap();
+    Trajectory::new(sampler, Draws::default())
+        .run(&mut denoiser, states, first.batch(), &mut |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap()
+}
+
 #[test]
 fn ten_guided_steps_agree_with_diffusers() {
     for name in ["sd", "sdxl"] {
         let folder = fixture(name);
         let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
-        let texts = TextEncoders::open(&folder).unwrap();
-        let positive = texts.encode("a small cat with a big smile").unwrap();
-        let negative = texts.encode("a horse, 42 strings").unwrap();
         let unet = UNet2DCondition::open(&folder).unwrap();
-        let text = std::fs::read_to_string(folder.join("scheduler/scheduler_config.json")).unwrap();
-        let schedule = ScheduleConfig::from_json(&text).unwrap();
-        let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
-        for (key, scale, rescale) in [
-            ("last", 7.5, 0.0),
-            ("rescaled", 4.0, 0.7),
-            ("unguided", 1.0, 0.0),
+        let sampler = Ddim::new(&schedule(&folder), 10, Eta::Constant(0.0)).unwrap();
+        let rescaled = Guidance {
+            scale: 4.0,
+            rescale: 0.7,
+        };
+        for (key, guidance) in [
+            ("last", plain(7.5)),
+            ("rescaled", rescaled),
+            ("unguided", plain(1.0)),
         ] {
-            let guidance = Guidance { scale, rescale };
-            let network = guided(
-                &Cpu,
-                &unet,
-                &[],
-                (8, 12),
-                (16, 24),
-                &positive,
-                &negative,
-                guidance,
-            )
-            .unwrap();
-            let mut denoiser = network.denoiser().unwrap();
-            let first = read(&file, "first").into_data();
-            let last = Trajectory::new(&sampler, Draws::default())
-                .run(&mut denoiser, first, 2, &mut |_| ControlFlow::Continue(()))
-                .unwrap();
+            let network = prompted(&folder, &unet, &[], guidance);
+            let last = drawn(&sampler, &network, &file);
             let error = relative(&last, read(&file, key).data());
             assert!(error < 1e-4, "{name} {key}: {error:.1e}");
         }
@@ -84,42 +112,6 @@ fn ten_guided_steps_agree_with_diffusers() {
     }
 }
 
-/// The network of a pipeline under the prompts of the fixtures.
-fn prompted(pipeline: &Path, unet: &UNet2DCondition, scale: f64) -> Network {
-    let texts = TextEncoders::open(pipeline).unwrap();
-    let positive = texts.encode("a small cat with a big smile").unwrap();
-    let negative = texts.encode("a horse, 42 strings").unwrap();
-    let guidance = Guidance {
-        scale,
-        rescale: 0.0,
-    };
-    let (size, pixels) = ((8, 12), (16, 24));
-    guided(
-        &Cpu,
-        unet,
-        &[],
-        size,
-        pixels,
-        &positive,
-        &negative,
-        guidance,
-    )
-    .unwrap()
-}
-
-/// What a sampler makes of the `first` latents of a file, which are of variance 1.
-fn drawn(sampler: &dyn Sampler, network: &Network, file: &TensorFile) -> Vec<f32> {
-    let first = read(file, "first");
-    let deviation = sampler.initial_deviation() as f32;
-    let states = first.data().iter().map(|x| deviation * x).collect();
-    let mut denoiser = network.denoiser().unwrap();
-    Trajectory::new(sampler, Draws::default())
-        .run(&mut denoiser, states, first.batch(), &mut |_| {
-            ControlFlow::Continue(())
-        })
-        .unwrap()
-}
-
 /// The samplers that the families are published with: PNDM, and Euler's with
 /// leading timesteps.
 #[test]
@@ -133,7 +125,7 @@ fn each_family_s_own_sampler_agrees_with_diffusers() {
             .build(&schedule, 10, Eta::Constant(0.0), false)
             .unwrap();
         let unet = UNet2DCondition::open(fixture(name)).unwrap();
-        let network = prompted(&fixture(name), &unet, 7.5);
+        let network = prompted(&fixture(name), &unet, &[], plain(7.5));
         let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
         let last = drawn(sampler.as_ref(), &network, &file);
         let error = relative(&last, read(&file, "last").data());
@@ -147,10 +139,8 @@ fn inpainting_networks_agree_with_diffusers() {
     let folder = fixture("inpainting");
     let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
     let unet = UNet2DCondition::open(&folder).unwrap();
-    let text = fixture("sd").join("scheduler/scheduler_config.json");
-    let schedule = ScheduleConfig::from_json(&std::fs::read_to_string(text).unwrap()).unwrap();
-    let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
-    let mut network = prompted(&fixture("sd"), &unet, 7.5);
+    let sampler = Ddim::new(&schedule(&fixture("sd")), 10, Eta::Constant(0.0)).unwrap();
+    let mut network = prompted(&fixture("sd"), &unet, &[], plain(7.5));
     let (picture, mask) = (read(&file, "picture"), read(&file, "mask"));
     let pixels = picture.data().chunks_exact(3).zip(mask.data());
     let rest = pixels.flat_map(|(rgb, &m)| [0, 1, 2].map(|c| if m < 0.5 { rgb[c] } else { 0.0 }));
@@ -179,35 +169,17 @@ fn steered_steps_agree_with_diffusers() {
     for name in ["sd", "sdxl"] {
         let folder = fixture(name);
         let file = TensorFile::read(folder.join("controlled.safetensors")).unwrap();
-        let texts = TextEncoders::open(&folder).unwrap();
-        let positive = texts.encode("a small cat with a big smile").unwrap();
-        let negative = texts.encode("a horse, 42 strings").unwrap();
         let unet = UNet2DCondition::open(&folder).unwrap();
         let steering = ControlNet::open(&folder).unwrap();
-        let text = std::fs::read_to_string(folder.join("scheduler/scheduler_config.json")).unwrap();
-        let schedule = ScheduleConfig::from_json(&text).unwrap();
-        let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
+        let sampler = Ddim::new(&schedule(&folder), 10, Eta::Constant(0.0)).unwrap();
         let control = |scale| Control {
             network: &steering,
             picture: read(&file, "control"),
             scale,
         };
         let run = |controls: &[Control<'_>]| {
-            let guidance = Guidance {
-                scale: 5.0,
-                rescale: 0.0,
-            };
-            let (size, pixels) = ((8, 12), (16, 24));
-            let network = guided(
-                &Cpu, &unet, controls, size, pixels, &positive, &negative, guidance,
-            );
-            let network = network.unwrap();
-            let first = read(&file, "first").into_data();
-            Trajectory::new(&sampler, Draws::default())
-                .run(&mut network.denoiser().unwrap(), first, 2, &mut |_| {
-                    ControlFlow::Continue(())
-                })
-                .unwrap()
+            let network = prompted(&folder, &unet, controls, plain(5.0));
+            drawn(&sampler, &network, &file)
         };
         let theirs = read(&file, "last");
         let error = relative(&run(&[control(0.8)]), theirs.data());
@@ -221,36 +193,12 @@ fn steered_steps_agree_with_diffusers() {
 fn embedded_guidance_agrees_with_diffusers() {
     let folder = fixture("distilled");
     let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
-    let texts = TextEncoders::open(&fixture("sd")).unwrap();
-    let positive = texts.encode("a small cat with a big smile").unwrap();
-    let negative = texts.encode("").unwrap();
     let unet = UNet2DCondition::open(&folder).unwrap();
-    let text = fixture("sd").join("scheduler/scheduler_config.json");
-    let schedule = ScheduleConfig::from_json(&std::fs::read_to_string(text).unwrap()).unwrap();
-    let sampler = Ddim::new(&schedule, 10, Eta::Constant(0.0)).unwrap();
+    let sampler = Ddim::new(&schedule(&fixture("sd")), 10, Eta::Constant(0.0)).unwrap();
+    // What it would be guided away from does not count.
     let run = |scale: f64| {
-        let guidance = Guidance {
-            scale,
-            rescale: 0.0,
-        };
-        let (size, pixels) = ((8, 12), (16, 24));
-        let network = guided(
-            &Cpu,
-            &unet,
-            &[],
-            size,
-            pixels,
-            &positive,
-            &negative,
-            guidance,
-        )
-        .unwrap();
-        let first = read(&file, "first").into_data();
-        Trajectory::new(&sampler, Draws::default())
-            .run(&mut network.denoiser().unwrap(), first, 2, &mut |_| {
-                ControlFlow::Continue(())
-            })
-            .unwrap()
+        let network = prompted(&fixture("sd"), &unet, &[], plain(scale));
+        drawn(&sampler, &network, &file)
     };
     for (scale, name) in [(1.0, "last.1.0"), (2.5, "last.2.5"), (8.0, "last.8.0")] {
         let error = relative(&run(scale), read(&file, name).data());
