@@ -347,8 +347,9 @@ impl Attention {
                 let query = self.head(q, queries, i, head);
                 let value = self.pack_transposed(v, i, head, 0..keys);
                 let key = self.pack(k, i, head, 0..keys);
-                let mut of_key = OuterSum::zeros(keys, d);
-                let mut of_value = OuterSum::zeros(keys, d);
+                let outer = OuterSum::new(keys, d);
+                let mut of_key = Buffer::zeros(outer.len());
+                let mut of_value = Buffer::zeros(outer.len());
                 let mut ds = Buffer::stale(ROWS.min(queries) * stride);
                 let parts = to_query.chunks_mut(ROWS * d).zip(p.chunks(ROWS * keys));
                 for (block, (part, p)) in parts.enumerate() {
@@ -359,11 +360,17 @@ impl Attention {
                     softmax_derivative(p, keys, ds, stride, self.scale());
                     key.multiply(rows, ds, stride, false, part, d);
                     let query = &query[block * ROWS * channels..];
-                    of_key.add(rows, ds, stride, query, channels);
-                    of_value.add(rows, p, keys, u, channels);
+                    for (values, stride, right, sums) in [
+                        (&*ds, stride, query, &mut of_key),
+                        (p, keys, u, &mut of_value),
+                    ] {
+                        let starts: Vec<usize> = (0..rows).map(|row| row * stride).collect();
+                        let right = outer.right(right, rows, channels);
+                        outer.add(values, &starts, &right, sums);
+                    }
                 }
-                of_key.write(T::ONE, to_key, d);
-                of_value.write(T::ONE, to_value, d);
+                outer.finish(&of_key, to_key, d, |to, sum| *to = sum);
+                outer.finish(&of_value, to_value, d, |to, sum| *to = sum);
             });
         [
             self.join_heads(&to_query, queries),

@@ -33,10 +33,16 @@ type Tile<T> = unsafe fn(
 ///
 /// # Safety
 /// `columns` holds `depth` pointers, each to `rows_per_tile` readable values;
-/// `panel` holds depth · `columns_per_tile` values; `out` has `rows_per_tile`
-/// rows of `columns_per_tile` values. The CPU has the features the function
-/// was compiled for.
-type Outer<T> = unsafe fn(depth: usize, columns: *const *const T, panel: *const T, out: *mut T);
+/// `panel` has `depth` rows of `columns_per_tile` values, `panel_stride` apart;
+/// `out` has `rows_per_tile` rows of `columns_per_tile` values. The CPU has
+/// the features the function was compiled for.
+type Outer<T> = unsafe fn(
+    depth: usize,
+    columns: *const *const T,
+    panel: *const T,
+    panel_stride: usize,
+    out: *mut T,
+);
 
 /// No tile has more rows.
 pub(crate) const MAX_ROWS: usize = 12;
@@ -114,8 +120,17 @@ impl<T: crate::Real> MicroKernel<T> {
     /// # Safety
     /// Every pointer is that of a live slice of `rows_per_tile` values.
     #[inline(always)]
-    pub(crate) unsafe fn run_outer(&self, columns: &[*const T], panel: &[T], out: &mut [T]) {
-        assert_eq!(panel.len(), columns.len() * self.columns_per_tile);
+    pub(crate) unsafe fn run_outer(
+        &self,
+        columns: &[*const T],
+        panel: &[T],
+        panel_stride: usize,
+        out: &mut [T],
+    ) {
+        if columns.is_empty() {
+            return;
+        }
+        assert!(panel.len() >= (columns.len() - 1) * panel_stride + self.columns_per_tile);
         assert_eq!(out.len(), self.rows_per_tile * self.columns_per_tile);
         // SAFETY: as in `run_tile`.
         unsafe {
@@ -123,6 +138,7 @@ impl<T: crate::Real> MicroKernel<T> {
                 columns.len(),
                 columns.as_ptr(),
                 panel.as_ptr(),
+                panel_stride,
                 out.as_mut_ptr(),
             );
         }
@@ -193,13 +209,14 @@ mod portable {
         depth: usize,
         columns: *const *const T,
         panel: *const T,
+        panel_stride: usize,
         out: *mut T,
     ) {
         let mut sums = [[T::ZERO; C]; R];
         for k in 0..depth {
             // SAFETY: k < depth and the contract of `Outer`.
             unsafe {
-                let line = panel.add(k * C).cast::<[T; C]>();
+                let line = panel.add(k * panel_stride).cast::<[T; C]>();
                 let column = *columns.add(k);
                 for (i, sum) in sums.iter_mut().enumerate() {
                     let a = *column.add(i);
@@ -280,6 +297,7 @@ macro_rules! vector_kernels {
             depth: usize,
             columns: *const *const f32,
             panel: *const f32,
+            panel_stride: usize,
             out: *mut f32,
         ) {
             let mut sums = [[zero(); V]; R];
@@ -299,8 +317,8 @@ macro_rules! vector_kernels {
                         sums[i][v] = multiply_add(a, b[v], sums[i][v]);
                     }
                 }
-                // SAFETY: at most one past the panel's end.
-                line = unsafe { line.add(LANES * V) };
+                // Perhaps beyond the panel's end, where nothing is read.
+                line = line.wrapping_add(panel_stride);
             }
             for i in 0..R {
                 for v in 0..V {

@@ -65,6 +65,21 @@ impl<T: Real> Lanes<T> {
     }
 }
 
+/// Copies a vector, or as much of it as there is.
+#[inline(always)]
+pub(crate) fn copy_vector<T: Real>(from: &[T], to: &mut [T]) {
+    // Apart, as `load_part` is.
+    #[inline(never)]
+    fn copy_part<T: Real>(from: &[T], to: &mut [T]) {
+        let len = LANES.min(from.len()).min(to.len());
+        to[..len].copy_from_slice(&from[..len]);
+    }
+    match (from.first_chunk::<LANES>(), to.first_chunk_mut::<LANES>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => copy_part(from, to),
+    }
+}
+
 /// One value or a vector of them, for formulas that are written once: loops
 /// over channels go by whole vectors, and over what is left by single values.
 pub(crate) trait Part<T>:

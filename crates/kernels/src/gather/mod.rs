@@ -96,6 +96,14 @@ impl GatherTable {
         self.source_rows
     }
 
+    /// How many of an item's entries lie outside.
+    fn outside(&self) -> usize {
+        self.entries
+            .iter()
+            .filter(|&&entry| entry == OUTSIDE)
+            .count()
+    }
+
     /// Item and row within it of every row of a batch from `first` on,
     /// without a division each.
     #[inline(always)]

@@ -18,9 +18,11 @@ use crate::buffer::Buffer;
 use crate::convolution::Convolution;
 use crate::gather::Epilogue;
 use crate::microkernel::{MAX_COLUMNS, MAX_ROWS, MicroKernel};
+use crate::outer::{OuterSum, STRIP};
 use crate::simd::{LANES, Lanes, vectorized};
 use points::{ENTRIES, Input, Kernel, Output, SIDE, TILE, kernel_taps, output_pixels, transform};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Transformed weights beyond this many values are not worth their memory.
 const MOST_WEIGHTS: usize = 1 << 24;
@@ -120,7 +122,7 @@ impl<T: Real> Winograd<T> {
                     });
                     vectorized(
                         #[inline(always)]
-                        || transform::<T, 3, Kernel>(&lines, width, &mut entries),
+                        || transform::<T, 3, Kernel>(&lines, width, in_a_row(&mut entries, width)),
                     );
                     for (entry, line) in entries.chunks_exact(width).enumerate() {
                         to[(entry * input + i) * width..][..width].copy_from_slice(line);
@@ -193,7 +195,7 @@ impl<T: Real> Winograd<T> {
                 let pixels = tiles.pixels(picture, zeros, [*y, x]);
                 vectorized(
                     #[inline(always)]
-                    || transform::<T, SIDE, Input>(&pixels, input, &mut to[..ENTRIES * input]),
+                    || transform::<T, SIDE, Input>(&pixels, input, in_a_row(to, input)),
                 );
             }
         }
@@ -278,67 +280,63 @@ pub(crate) fn weight_gradient<T: Real>(
         return;
     }
     let count = n * down * across;
-    let kernel = T::microkernel(output);
-    let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
-    let (blocks, panels) = (input.div_ceil(height), output.div_ceil(width));
-    let mut left = Buffer::stale(count * source.stride());
-    let mut right = Buffer::stale(count * result.stride());
+    let sum = OuterSum::new(input, output);
+    let ([height, width], [blocks, panels]) = (sum.tile(), sum.tiles());
+    // `[36, tiles, channels]`.
+    let stride = |channels: usize| entry_stride(count * channels);
+    let mut left = Buffer::stale(ENTRIES * stride(input));
+    let mut right = Buffer::stale(ENTRIES * stride(output));
     let place = |tile: usize| {
         let (item, local) = (tile / (down * across), tile % (down * across));
         (item, [local / across, local % across])
     };
     let zeros = vec![T::ZERO; input.max(output)];
-    left.par_chunks_exact_mut(source.stride())
-        .zip(right.par_chunks_exact_mut(result.stride()))
+    let mut tasks: Vec<_> = by_tiles(&mut left, count, input)
+        .into_iter()
+        .zip(by_tiles(&mut right, count, output))
+        .collect();
+    tasks
+        .par_iter_mut()
         .enumerate()
-        .with_min_len(4)
-        .for_each(|(tile, (left, right))| {
-            let (item, at) = place(tile);
-            let picture = &x[item * from[0] * from[1] * input..][..from[0] * from[1] * input];
-            let pixels = source.pixels(picture, &zeros[..input], at);
-            vectorized(
-                #[inline(always)]
-                || transform::<T, SIDE, Input>(&pixels, input, &mut left[..ENTRIES * input]),
-            );
-            let picture = &u[item * to[0] * to[1] * output..][..to[0] * to[1] * output];
-            let pixels = result.pixels(picture, &zeros[..output], at);
-            let right = &mut right[..ENTRIES * output];
-            vectorized(
-                #[inline(always)]
-                || transform::<T, TILE, Output>(&pixels, output, right),
-            );
+        .for_each(|(task, (left, right))| {
+            for (local, tile) in (task * TILES..count).take(TILES).enumerate() {
+                let (item, at) = place(tile);
+                let picture = &x[item * from[0] * from[1] * input..][..from[0] * from[1] * input];
+                let pixels = source.pixels(picture, &zeros[..input], at);
+                vectorized(
+                    #[inline(always)]
+                    || transform::<T, SIDE, Input>(&pixels, input, in_lines(left, local * input)),
+                );
+                let picture = &u[item * to[0] * to[1] * output..][..to[0] * to[1] * output];
+                let pixels = result.pixels(picture, &zeros[..output], at);
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        transform::<T, TILE, Output>(
+                            &pixels,
+                            output,
+                            in_lines(right, local * output),
+                        )
+                    },
+                );
+            }
         });
-    let area = height * width;
-    let mut sums = Buffer::stale(ENTRIES * blocks * panels * area);
-    sums.par_chunks_exact_mut(blocks * panels * area)
+    drop(tasks);
+    let mut sums = Buffer::stale(ENTRIES * sum.len());
+    sums.par_chunks_exact_mut(sum.len())
         .enumerate()
         .for_each(|(entry, sums)| {
             sums.fill(T::ZERO);
-            let mut packed = Buffer::stale(STRIP.min(count) * width);
-            let mut pointers = Vec::with_capacity(STRIP);
+            let [left, right] = [(&left, input), (&right, output)]
+                .map(|(values, channels)| &values[entry * stride(channels)..][..count * channels]);
             for first in (0..count).step_by(STRIP) {
-                let strip = first..count.min(first + STRIP);
-                for panel in 0..panels {
-                    let used = width.min(output - panel * width);
-                    for (tile, line) in strip.clone().zip(packed.chunks_exact_mut(width)) {
-                        let start = tile * result.stride() + entry * output + panel * width;
-                        line[..used].copy_from_slice(&right[start..start + used]);
-                        line[used..].fill(T::ZERO);
-                    }
-                    for block in 0..blocks {
-                        pointers.clear();
-                        pointers.extend(strip.clone().map(|tile| {
-                            let start = tile * source.stride() + entry * input + block * height;
-                            left[start..start + height].as_ptr()
-                        }));
-                        let packed = &packed[..strip.len() * width];
-                        let sums = &mut sums[(block * panels + panel) * area..][..area];
-                        // SAFETY: each is of `height` values of `left`.
-                        unsafe { kernel.run_outer(&pointers, packed, sums) };
-                    }
-                }
+                let rows = STRIP.min(count - first);
+                let starts: Vec<usize> = (first..first + rows).map(|tile| tile * input).collect();
+                let right = sum.right(&right[first * output..], rows, output);
+                sum.add(left, &starts, &right, sums);
             }
         });
+    let area = height * width;
     // The nine taps of each block of input channels.
     let mut taps: Vec<_> = gradient
         .chunks_exact_mut(input * output)
@@ -347,7 +345,7 @@ pub(crate) fn weight_gradient<T: Real>(
     let blocks: Vec<Vec<&mut [T]>> = (0..blocks)
         .map(|_| taps.iter_mut().filter_map(Iterator::next).collect())
         .collect();
-    let per_entry = blocks.len() * panels * area;
+    let per_entry = sum.len();
     blocks
         .into_par_iter()
         .enumerate()
@@ -365,8 +363,41 @@ pub(crate) fn weight_gradient<T: Real>(
         });
 }
 
-/// Tiles whose columns of a product stay in the first-level cache.
-const STRIP: usize = 128;
+/// Tiles of one task of a gradient's transforms.
+const TILES: usize = 8;
+
+/// Values from one entry to the next: not all entries of a tile may meet in
+/// the same cache sets.
+fn entry_stride(len: usize) -> usize {
+    len + 16
+}
+
+/// The lines of the 36 entries that each task of [`TILES`] tiles writes.
+fn by_tiles<T: Real>(entries: &mut [T], count: usize, channels: usize) -> Vec<[&mut [T]; ENTRIES]> {
+    let len = count * channels;
+    let mut tasks: Vec<_> = entries
+        .chunks_exact_mut(entry_stride(len))
+        .map(|entry| entry[..len].chunks_mut(TILES * channels))
+        .collect();
+    let task =
+        |_| std::array::from_fn(|entry| tasks[entry].next().expect("entries have the same tiles"));
+    (0..count.div_ceil(TILES)).map(task).collect()
+}
+
+/// Stores entries one behind the other.
+#[inline(always)]
+fn in_a_row<T: Real>(to: &mut [T], channels: usize) -> impl FnMut(usize, Range<usize>, Lanes<T>) {
+    move |entry, some, values| values.store(&mut to[entry * channels..][some])
+}
+
+/// Stores entries in their lines, from a place on.
+#[inline(always)]
+fn in_lines<T: Real>(
+    lines: &mut [&mut [T]; ENTRIES],
+    first: usize,
+) -> impl FnMut(usize, Range<usize>, Lanes<T>) {
+    move |entry, some, values| values.store(&mut lines[entry][first..][some])
+}
 
 /// Rows of tiles of one task: enough tiles to read the weights seldom, few
 /// enough for all threads and for the cache.

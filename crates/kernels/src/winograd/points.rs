@@ -2,6 +2,7 @@
 
 use crate::Real;
 use crate::simd::{LANES, Lanes};
+use std::ops::Range;
 
 /// Side of an output tile.
 pub(super) const TILE: usize = 4;
@@ -105,12 +106,13 @@ pub(super) fn kernel_taps<T: Real>(m: [Lanes<T>; SIDE]) -> [Lanes<T>; 3] {
     ]
 }
 
-/// to[6 i + j, channel] = the transform of an N×N tile along both axes.
+/// Calls `store` with entry 6 i + j, some channels, and their transform of an
+/// N×N tile along both axes.
 #[inline(always)]
 pub(super) fn transform<T: Real, const N: usize, A: Axis<T, N>>(
     pixels: &[[&[T]; N]; N],
     channels: usize,
-    to: &mut [T],
+    mut store: impl FnMut(usize, Range<usize>, Lanes<T>),
 ) {
     let mut half = [[Lanes::ZERO; N]; SIDE];
     let mut first = 0;
@@ -129,8 +131,7 @@ pub(super) fn transform<T: Real, const N: usize, A: Axis<T, N>>(
         for y in 0..SIDE {
             let entries = A::entries(half[y]);
             for x in 0..SIDE {
-                let at = (y * SIDE + x) * channels;
-                entries[x].store(&mut to[at + first..at + end]);
+                store(y * SIDE + x, first..end, entries[x]);
             }
         }
         first = end;
