@@ -17,7 +17,7 @@ pub use packed::PackedMatrix;
 
 use crate::Real;
 use crate::buffer::Buffer;
-use packed::PANEL_VALUES;
+use packed::{PANEL_VALUES, Pointers};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -104,6 +104,22 @@ impl GatherTable {
             .count()
     }
 
+    /// Item and row within it of every row of a batch, those together that
+    /// have the same taps inside.
+    fn sorted(&self, n: usize) -> Vec<(usize, usize)> {
+        let mut places: Vec<_> = self.places(0).take(n * self.rows).collect();
+        if !self.entries.is_empty() {
+            places.sort_by_cached_key(|&(_, local)| {
+                let of_row = &self.entries[local * self.taps..(local + 1) * self.taps];
+                of_row
+                    .iter()
+                    .map(|&entry| entry == OUTSIDE)
+                    .collect::<Vec<_>>()
+            });
+        }
+        places
+    }
+
     /// Item and row within it of every row of a batch from `first` on,
     /// without a division each.
     #[inline(always)]
@@ -172,19 +188,14 @@ pub fn product<T: Real>(
     if out.is_empty() {
         return;
     }
-    let zeros = vec![T::ZERO; depth];
-    let gathered = Gathered {
-        table,
-        source,
-        depth,
-        zeros: &zeros,
-        height: matrix.kernel.rows_per_tile,
-    };
+    let gathered = Gathered::new(table, source, matrix);
     let width = matrix.kernel.columns_per_tile;
     let panels = columns.div_ceil(width);
     let all_rows = n * table.rows;
-    if all_rows <= FEW_ROWS && taps * depth * columns >= LARGE_MATRIX {
+    if is_matrix_large(all_rows, matrix) {
         // The matrix goes through memory once: a task is a panel and all rows.
+        let order = table.sorted(n);
+        let pointers = gathered.pointers(all_rows, order.iter().copied());
         let results: Vec<Buffer<T>> = (0..panels)
             .into_par_iter()
             .map(|p| {
@@ -192,30 +203,27 @@ pub fn product<T: Real>(
                 let of_panel = p * width..p * width + used;
                 let mut result = Buffer::stale(all_rows * used);
                 if let Epilogue::Accumulate = epilogue {
-                    let lines = result.chunks_exact_mut(used).zip(out.chunks_exact(columns));
-                    lines.for_each(|(to, from)| to.copy_from_slice(&from[of_panel.clone()]));
+                    for (to, &(item, local)) in result.chunks_exact_mut(used).zip(&order) {
+                        let row = item * table.rows + local;
+                        to.copy_from_slice(&out[row * columns..][of_panel.clone()]);
+                    }
                 }
-                let pointers = gathered.pointers(0, all_rows);
                 let mut widened = matrix.panels.buffer(PANEL_VALUES.max(depth * width));
                 let epilogue = epilogue.part(of_panel);
                 // SAFETY: `pointers` are of `depth` values of the source or zeros.
                 unsafe {
-                    matrix.panel_product(
-                        p,
-                        &pointers,
-                        all_rows,
-                        epilogue,
-                        &mut widened,
-                        &mut result,
-                        used,
-                    );
+                    matrix.panel_product(p, &pointers, epilogue, &mut widened, &mut result, used);
                 }
                 result
             })
             .collect();
+        let mut place = vec![0; all_rows];
+        for (at, (item, local)) in order.into_iter().enumerate() {
+            place[item * table.rows + local] = at;
+        }
         out.par_chunks_mut(columns)
-            .enumerate()
-            .for_each(|(row, line)| {
+            .zip(place)
+            .for_each(|(line, row)| {
                 for (result, to) in results.iter().zip(line.chunks_mut(width)) {
                     to.copy_from_slice(&result[row * to.len()..][..to.len()]);
                 }
@@ -227,18 +235,36 @@ pub fn product<T: Real>(
         .enumerate()
         .for_each(|(chunk, out)| {
             let rows = out.len() / columns;
-            let pointers = gathered.pointers(chunk * chunk_rows, rows);
-            let mut widened = matrix.panels.buffer(PANEL_VALUES.max(depth * width));
-            for p in 0..panels {
-                let used = width.min(columns - p * width);
-                let epilogue = epilogue.part(p * width..p * width + used);
-                let to = &mut out[p * width..];
-                // SAFETY: as above.
-                unsafe {
-                    matrix.panel_product(p, &pointers, rows, epilogue, &mut widened, to, columns);
-                }
-            }
+            let places = table.places(chunk * chunk_rows);
+            gathered.product(rows, places, matrix, epilogue, out);
         });
+}
+
+/// Whether a matrix had better go through memory once than the rows of a product.
+pub(crate) fn is_matrix_large<T>(rows: usize, matrix: &PackedMatrix<T>) -> bool {
+    rows <= FEW_ROWS && matrix.taps * matrix.depth * matrix.columns >= LARGE_MATRIX
+}
+
+/// Some rows of a product, `[rows, columns]`, by one thread: `places` has their
+/// items and their rows within them.
+///
+/// # Panics
+/// When the extents of the slices do not fit the table and the matrix.
+pub(crate) fn product_of_rows<T: Real>(
+    table: &GatherTable,
+    source: &[T],
+    matrix: &PackedMatrix<T>,
+    places: &[(usize, usize)],
+    out: &mut [T],
+) {
+    assert_eq!(table.taps, matrix.taps);
+    assert_eq!(out.len(), places.len() * matrix.columns);
+    if out.is_empty() {
+        return;
+    }
+    let gathered = Gathered::new(table, source, matrix);
+    let some = places.iter().copied();
+    gathered.product(places.len(), some, matrix, Epilogue::Store, out);
 }
 
 /// Rows of a product, to be gathered.
@@ -247,19 +273,52 @@ struct Gathered<'a, T> {
     source: &'a [T],
     depth: usize,
     /// What lies outside, `depth` of them.
-    zeros: &'a [T],
+    zeros: Vec<T>,
     /// Rows of a tile.
     height: usize,
 }
 
-impl<T: Real> Gathered<'_, T> {
-    /// Where the sources of `rows` rows from `first` on start,
-    /// `[blocks, taps, height]`; rows beyond the last read zeros.
-    fn pointers(&self, first: usize, rows: usize) -> Vec<*const T> {
+impl<'a, T: Real> Gathered<'a, T> {
+    fn new(table: &'a GatherTable, source: &'a [T], matrix: &PackedMatrix<T>) -> Self {
+        Self {
+            table,
+            source,
+            depth: matrix.depth,
+            zeros: vec![T::ZERO; matrix.depth],
+            height: matrix.kernel.rows_per_tile,
+        }
+    }
+
+    /// The product of some rows, `[rows, columns]`, by one thread.
+    fn product(
+        &self,
+        rows: usize,
+        places: impl Iterator<Item = (usize, usize)>,
+        matrix: &PackedMatrix<T>,
+        epilogue: Epilogue<'_, T>,
+        out: &mut [T],
+    ) {
+        let (columns, width) = (matrix.columns, matrix.kernel.columns_per_tile);
+        let pointers = self.pointers(rows, places);
+        let room = PANEL_VALUES.max(self.depth * width);
+        let mut widened = matrix.panels.buffer(room);
+        for p in 0..columns.div_ceil(width) {
+            let used = width.min(columns - p * width);
+            let epilogue = epilogue.part(p * width..p * width + used);
+            let to = &mut out[p * width..];
+            // SAFETY: `pointers` are of `depth` values of the source or zeros.
+            unsafe { matrix.panel_product(p, &pointers, epilogue, &mut widened, to, columns) };
+        }
+    }
+
+    /// Where the sources of some rows start; rows behind the last read zeros.
+    fn pointers(&self, rows: usize, places: impl Iterator<Item = (usize, usize)>) -> Pointers<T> {
         let (height, depth, taps) = (self.height, self.depth, self.table.taps);
-        let mut pointers = vec![self.zeros.as_ptr(); rows.div_ceil(height) * taps * height];
+        let tiles = rows.div_ceil(height) * taps;
+        let mut pointers = vec![self.zeros.as_ptr(); tiles * height];
+        let mut outside = vec![true; tiles];
         let (mut block, mut i) = (0, 0);
-        for (item, local) in self.table.places(first).take(rows) {
+        for (item, local) in places.take(rows) {
             let base = item * self.table.source_rows;
             for tap in 0..taps {
                 let entry = self.table.entry(local, tap);
@@ -267,6 +326,7 @@ impl<T: Real> Gathered<'_, T> {
                     let start = (base + entry as usize) * depth;
                     pointers[(block * taps + tap) * height + i] =
                         self.source[start..start + depth].as_ptr();
+                    outside[block * taps + tap] = false;
                 }
             }
             i += 1;
@@ -274,7 +334,11 @@ impl<T: Real> Gathered<'_, T> {
                 (block, i) = (block + 1, 0);
             }
         }
-        pointers
+        Pointers {
+            rows,
+            pointers,
+            outside,
+        }
     }
 }
 

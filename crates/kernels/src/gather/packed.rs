@@ -22,6 +22,19 @@ pub struct PackedMatrix<T> {
     pub(super) panels: Panels<T>,
 }
 
+/// Where the rows of a product start in memory.
+pub(super) struct Pointers<T> {
+    /// Rows of the product.
+    pub(super) rows: usize,
+    /// `[blocks, taps, rows of a tile]`.
+    pub(super) pointers: Vec<*const T>,
+    /// Whether all rows of a block lie outside for a tap, `[blocks, taps]`.
+    pub(super) outside: Vec<bool>,
+}
+
+// SAFETY: they are only read through, and point into shared slices.
+unsafe impl<T: Sync> Sync for Pointers<T> {}
+
 impl<T: Real> PackedMatrix<T> {
     /// Packs entry (tap, k, column) of `values` at
     /// tap · strides[0] + k · strides[1] + column · strides[2].
@@ -163,7 +176,11 @@ impl<T: Real> PackedMatrix<T> {
             let start = row.min(rows - 1) * a_stride;
             a[start..start + self.depth].as_ptr()
         });
-        let pointers: Vec<*const T> = pointers.collect();
+        let pointers = Pointers {
+            rows,
+            pointers: pointers.collect(),
+            outside: vec![false; rows.div_ceil(height)],
+        };
         let epilogue = if accumulate {
             Epilogue::Accumulate
         } else {
@@ -174,7 +191,7 @@ impl<T: Real> PackedMatrix<T> {
             let out = &mut out[p * width..];
             // SAFETY: each is of `depth` values of `a`.
             unsafe {
-                self.panel_product(p, &pointers, rows, epilogue, &mut widened, out, out_stride);
+                self.panel_product(p, &pointers, epilogue, &mut widened, out, out_stride);
             }
         }
     }
@@ -188,8 +205,7 @@ impl<T: Real> PackedMatrix<T> {
     pub(super) unsafe fn panel_product(
         &self,
         p: usize,
-        pointers: &[*const T],
-        rows: usize,
+        gathered: &Pointers<T>,
         epilogue: Epilogue<'_, T>,
         widened: &mut [T],
         out: &mut [T],
@@ -198,6 +214,7 @@ impl<T: Real> PackedMatrix<T> {
         let (kernel, taps, depth) = (&self.kernel, self.taps, self.depth);
         let (height, width) = (kernel.rows_per_tile, kernel.columns_per_tile);
         let used = width.min(self.columns - p * width);
+        let rows = gathered.rows;
         let nothing = [T::ZERO; MAX_COLUMNS];
         let mut shifted = [std::ptr::null(); MAX_ROWS];
         let line = depth * width;
@@ -226,8 +243,14 @@ impl<T: Real> PackedMatrix<T> {
                     epilogue
                 };
                 for block in 0..rows.div_ceil(height) {
-                    let pointers = &pointers[block * taps * height..][..taps * height];
-                    let pointers = &pointers[group.start * height..group.end * height];
+                    let some = block * taps + group.start..block * taps + group.end;
+                    let outside = gathered.outside[some.clone()]
+                        .iter()
+                        .all(|&outside| outside);
+                    if outside && matches!(epilogue, Epilogue::Accumulate) {
+                        continue;
+                    }
+                    let pointers = &gathered.pointers[some.start * height..some.end * height];
                     let pointers = if k > 0 {
                         for (shifted, pointer) in shifted.iter_mut().zip(pointers) {
                             *shifted = pointer.wrapping_add(k);
