@@ -82,7 +82,7 @@ impl<T: Real> GroupNorm<'_, T> {
             .zip(slices_mut(&mut slope, item, n))
             .zip(inverse_std.par_chunks_mut(self.groups))
             .for_each(|((((out, x), normalized), slope), inverse_std)| {
-                let line = self.line(x, inverse_std);
+                let line = self.line(x, inverse_std, keep);
                 let strips = item.div_ceil(strip);
                 out.par_chunks_mut(strip)
                     .zip(x.par_chunks(strip))
@@ -221,10 +221,13 @@ impl<T: Real> GroupNorm<'_, T> {
         out
     }
 
-    /// Of one item: 1/std by group, into `inverse_std`, and the rest by channel.
-    fn line(&self, x: &[T], inverse_std: &mut [T]) -> Line<T> {
+    /// Of one item: 1/std by group, into `inverse_std`, and the rest by channel,
+    /// what x̂ needs where it is kept.
+    fn line(&self, x: &[T], inverse_std: &mut [T], keep: bool) -> Line<T> {
         /// Values of a group that say about where its mean is.
         const FIRST: usize = 64;
+        /// Values of a line, about: they stay in the first-level cache.
+        const LINE: usize = 512;
         let channels = self.channels;
         let size = channels / self.groups;
         // One pass, about a value so near the mean that the difference of
@@ -262,27 +265,51 @@ impl<T: Real> GroupNorm<'_, T> {
             let variance = (square - d * d).max(0.0);
             *inverse = T::from_f64(1.0 / (variance + self.eps).sqrt());
         }
-        let repeat = (2048 / channels).clamp(1, self.positions);
-        let line = |f: &dyn Fn(usize) -> f64| -> Vec<T> {
-            let line: Vec<T> = (0..channels).map(|c| T::from_f64(f(c))).collect();
-            line.repeat(repeat)
+        let shift: Vec<T> = (mean.iter().zip(&*inverse_std))
+            .map(|(mean, inverse)| T::from_f64(-mean * inverse.to_f64()))
+            .collect();
+        // Loops over the channels of one position are too short.
+        let repeat = (LINE / channels).clamp(1, self.positions);
+        let line = |of: &dyn Fn(usize, &mut [T])| {
+            let mut line = vec![T::ZERO; repeat * channels];
+            for (group, line) in line[..channels].chunks_exact_mut(size).enumerate() {
+                of(group, line);
+            }
+            let (first, others) = line.split_at_mut(channels);
+            for other in others.chunks_exact_mut(channels) {
+                other.copy_from_slice(first);
+            }
+            line
         };
-        let factor = |c: usize| inverse_std[c / size].to_f64();
-        let shift = |c: usize| -mean[c / size] * factor(c);
-        let gain = |c: usize| self.gain[c].to_f64() * factor(c);
-        let bias = |c: usize| self.gain[c].to_f64() * shift(c) + self.bias[c].to_f64();
+        let of_group = |values: &[T]| line(&|group, line| line.fill(values[group]));
+        let gain = line(&|group, line| {
+            for (to, &gain) in line.iter_mut().zip(&self.gain[group * size..]) {
+                *to = gain * inverse_std[group];
+            }
+        });
+        let bias = line(&|group, line| {
+            let parameters = self.gain.iter().zip(self.bias).skip(group * size);
+            for (to, (&gain, &bias)) in line.iter_mut().zip(parameters) {
+                *to = gain * shift[group] + bias;
+            }
+        });
+        let (factor, shift) = if keep {
+            (of_group(inverse_std), of_group(&shift))
+        } else {
+            (Vec::new(), Vec::new())
+        };
         Line {
-            factor: line(&factor),
-            shift: line(&shift),
-            gain: line(&gain),
-            bias: line(&bias),
+            factor,
+            shift,
+            gain,
+            bias,
         }
     }
 
     /// y, and where there is room x̂ and φ′, of whole positions.
     #[inline(always)]
     fn apply(&self, x: &[T], line: &Line<T>, out: &mut [T], normalized: &mut [T], slope: &mut [T]) {
-        let len = line.shift.len();
+        let len = line.bias.len();
         // Some positions at once: loops over one would be too short, and
         // they still are in the first-level cache for φ.
         for (at, (x, out)) in x.chunks(len).zip(out.chunks_mut(len)).enumerate() {
@@ -315,7 +342,7 @@ impl<T: Real> GroupNorm<'_, T> {
 }
 
 /// An item's normalisation by channel, for some positions on end:
-/// x̂ = x · factor + shift and γ x̂ + β = x · gain + bias.
+/// γ x̂ + β = x · gain + bias and, where x̂ is kept, x̂ = x · factor + shift.
 struct Line<T> {
     factor: Vec<T>,
     shift: Vec<T>,
