@@ -27,7 +27,11 @@ def main():
         model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", torch_dtype=torch.float32).eval()
         sample = torch.randn(1, model.config.in_channels, side, side)
         context = torch.randn(1, TOKENS, model.config.cross_attention_dim)
-        run = lambda: model(sample, 500, context)
+        added = None
+        if model.config.addition_embed_type == "text_time":
+            text = model.config.projection_class_embeddings_input_dim - 6 * model.config.addition_time_embed_dim
+            added = {"text_embeds": torch.randn(1, text), "time_ids": torch.full((1, 6), float(pixels))}
+        run = lambda: model(sample, 500, context, added_cond_kwargs=added)
     else:
         model = AutoencoderKL.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32).eval()
         if tile > 0:

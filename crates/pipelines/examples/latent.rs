@@ -45,11 +45,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         let prediction = model.graph().find_output("prediction")?;
         let sample = normals(&[1, side, side, channels])?;
         let time = Tensor::new(&[1, 1], vec![500.0])?;
-        let inputs = [
+        let mut inputs = vec![
             ("sample", &sample),
             ("timestep", &time),
             ("context", &context),
         ];
+        let (text, sizes);
+        if let Some(addition) = unet.config.addition_embedding {
+            text = normals(&[1, addition.text_dim()])?;
+            sizes = Tensor::new(&[1, 6], [pixels as f32; 6].to_vec())?;
+            inputs.extend([("text_embeds", &text), ("time_ids", &sizes)]);
+        }
         for _ in 0..4 {
             let clock = Instant::now();
             black_box(model.evaluate(&inputs, &[prediction])?);
