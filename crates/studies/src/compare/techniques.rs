@@ -9,7 +9,8 @@ use crate::walk::{Method, Walk, sides};
 use crate::{Silent, StudyError};
 use alice_calculus::Tensor;
 use alice_geometry::{
-    Block, GolubKahan, LinearMap, Span, Spectrum, SubspaceIteration, TangentBasis, norm, transport,
+    Block, GolubKahan, LinearMap, Pooled, Span, Spectrum, SubspaceIteration, TangentBasis, norm,
+    transport,
 };
 use alice_random::Stream;
 use serde::{Deserialize, Serialize};
@@ -70,27 +71,22 @@ impl Technique {
             Self::Geodesic => Some(Method::Geodesic),
         }
     }
-
-    /// Whether a direction is carried to another sample in H, and not just
-    /// used again.
-    fn is_carried(self) -> bool {
-        matches!(self, Self::Published | Self::Guidance | Self::Geodesic)
-    }
 }
 
 /// Unit directions of one technique at one sample, in PyTorch's order.
 pub(super) struct Candidates {
     /// `[k, dim X]`; of principal components `[k, dim H]`.
     directions: Block,
-    /// Their images in H, for those that are carried.
-    left: Option<Block>,
+    /// What they do in H, for those that are not just used again elsewhere:
+    /// left vectors, or of local directions ∂h summed over positions.
+    images: Option<Block>,
 }
 
 /// A direction that was chosen, and the length of its walk.
 #[derive(Clone, Debug)]
 pub(super) struct Direction {
     vector: Vec<f32>,
-    left: Option<Vec<f32>>,
+    image: Option<Vec<f32>>,
     /// Of its first-order change of the predicted picture, the share of the
     /// squares inside the region.
     pub(super) share: f64,
@@ -144,11 +140,11 @@ pub(super) fn learn(
     };
     let carried = |spectrum: Spectrum| Candidates {
         directions: spectrum.right,
-        left: Some(spectrum.left),
+        images: Some(spectrum.left),
     };
     let plain = |directions: Block| Candidates {
         directions,
-        left: None,
+        images: None,
     };
     Ok(match technique {
         Technique::Random => {
@@ -180,7 +176,14 @@ pub(super) fn learn(
             };
             let mut right = decompose_fully(&method, &inside)?.right;
             Span::of(&rest)?.remove(&mut right)?;
-            plain(right.normalised())
+            let directions = right.normalised();
+            let bottleneck = lab.bottleneck()?;
+            let channels = bottleneck.dims().last().copied().unwrap_or(1);
+            let pooled = Pooled::new(bottleneck.jacobian(state)?, channels)?;
+            Candidates {
+                images: Some(pooled.pushforward(&directions)?),
+                directions,
+            }
         }
     })
 }
@@ -216,7 +219,10 @@ pub(super) fn choose(
             let wanted = aim.change * (values as f64).sqrt() / inside.sqrt().max(1e-12);
             best = Some(Direction {
                 vector: candidates.directions.row(row).to_vec(),
-                left: candidates.left.as_ref().map(|left| left.row(row).to_vec()),
+                image: candidates
+                    .images
+                    .as_ref()
+                    .map(|images| images.row(row).to_vec()),
                 share,
                 length: wanted.min(longest),
                 longest,
@@ -226,7 +232,8 @@ pub(super) fn choose(
     best.ok_or_else(|| StudyError::argument("--rank", "must be at least 1"))
 }
 
-/// The direction of one sample at another: carried in H, or used again.
+/// The direction of one sample at another: carried in H, recognised among the
+/// directions there, or used again.
 pub(super) fn carry(
     technique: Technique,
     lab: &Lab<'_>,
@@ -235,23 +242,45 @@ pub(super) fn carry(
     aim: Aim<'_>,
     principal: &Block,
 ) -> Result<Direction, StudyError> {
-    let vector = match &direction.left {
-        Some(left) if technique.is_carried() => {
-            let found = learn(technique, lab, state, 0, aim, principal)?;
-            let Some(rows) = found.left else {
-                return Ok(direction.clone());
-            };
+    let vector = if let Some(image) = &direction.image {
+        let found = learn(technique, lab, state, 0, aim, principal)?;
+        let Some(images) = found.images else {
+            return Ok(direction.clone());
+        };
+        if technique == Technique::Local {
+            resembling(image, &found.directions, &images)
+        } else {
             // Transport needs the rows alone; what they weigh does not matter.
-            let values = vec![1.0; rows.rows()];
-            transport(left, &TangentBasis::new(values, found.directions, rows)?)?
+            let values = vec![1.0; images.rows()];
+            transport(image, &TangentBasis::new(values, found.directions, images)?)?
         }
-        _ => direction.vector.clone(),
+    } else {
+        direction.vector.clone()
     };
     let alone = Candidates {
         directions: Block::from_vec(1, vector.len(), vector)?,
-        left: None,
+        images: None,
     };
     choose(technique, lab, state, &alone, aim)
+}
+
+/// The direction whose image is most parallel to another's, in its sense. One
+/// of them, as a mixture of local directions moves several factors at once.
+fn resembling(image: &[f32], directions: &Block, images: &Block) -> Vec<f32> {
+    let cosine = |row: usize| {
+        let other = images.row(row);
+        let dot = image.iter().zip(other).map(|(a, b)| f64::from(a * b));
+        dot.sum::<f64>() / norm(other).max(f64::MIN_POSITIVE)
+    };
+    let cosines: Vec<f64> = (0..images.rows()).map(cosine).collect();
+    let rows = (0..cosines.len()).max_by(|&a, &b| cosines[a].abs().total_cmp(&cosines[b].abs()));
+    let row = rows.unwrap_or(0);
+    let sign = if cosines.get(row).is_some_and(|c| *c < 0.0) {
+        -1.0
+    } else {
+        1.0
+    };
+    directions.row(row).iter().map(|v| sign * v).collect()
 }
 
 /// Pictures at −1 … 1 without the middle, `2 · frames` of each direction.
@@ -340,6 +369,15 @@ mod tests {
     use crate::sampling::pictures;
     use alice_diffusion::{Ddim, Eta, initial_noise};
 
+    #[test]
+    fn directions_are_recognised_by_their_images() {
+        let block = |rows: &[[f32; 2]]| Block::from_vec(rows.len(), 2, rows.concat()).unwrap();
+        let directions = block(&[[1.0, 0.0], [0.0, 1.0]]);
+        let images = block(&[[3.0, 1.0], [-0.1, 0.2]]);
+        assert_eq!(resembling(&[1.0, 0.1], &directions, &images), [1.0, 0.0]);
+        assert_eq!(resembling(&[2.0, -4.0], &directions, &images), [-0.0, -1.0]);
+    }
+
     /// Whichever techniques are carried on: any of them may be alone.
     #[test]
     fn techniques_are_drawn_alone_as_together() {
@@ -372,7 +410,7 @@ mod tests {
         let hidden = lab.bottlenecks().unwrap().dimension();
         let along = |length: usize| Direction {
             vector: (0..length).map(|i| f32::from(u8::from(i == 0))).collect(),
-            left: None,
+            image: None,
             share: 1.0,
             length: 1.0,
             longest: 2.0,
