@@ -169,16 +169,23 @@ pub fn is_of_hidden(file: &TensorFile) -> bool {
     alone && file.get("left").is_some()
 }
 
+/// The timestep at which a file's directions were found, if it says.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn found_at(file: &InputFile) -> Result<Option<usize>, StudyError> {
+    let header = TensorReader::open(&file.path)?;
+    let timestep = header.metadata().get(TIMESTEP);
+    Ok(timestep.and_then(|text| text.parse().ok()))
+}
+
 /// Refuses directions of another model, by what their file says, or the recipe
-/// beside it, and those that did not converge. Returns the timestep at which
-/// they were found, if the file says.
+/// beside it, and those that did not converge. A model is its file, however it
+/// was rounded, changed or told.
 ///
 /// # Errors
 /// Naming both models, or the residual; when the file cannot be read.
-pub fn require_same_model(
-    file: &InputFile,
-    model: &DiffusionModel,
-) -> Result<Option<usize>, StudyError> {
+pub fn require_same_model(file: &InputFile, model: &DiffusionModel) -> Result<(), StudyError> {
     let header = TensorReader::open(&file.path)?;
     let about = header.metadata();
     let made = match (about.get(NAME), about.get(HASH)) {
@@ -217,18 +224,23 @@ pub fn require_same_model(
             2.0 * residual
         ));
     }
-    Ok(about.get(TIMESTEP).and_then(|text| text.parse().ok()))
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use alice_geometry::{GolubKahan, Matrix};
 
+    /// A map of full rank with nothing else to it.
+    pub(crate) fn plain_map(codomain: usize, domain: usize) -> Matrix {
+        let values = (0..codomain * domain).map(|i| ((i * 7919 % 1009) as f32) / 500.0 - 1.0);
+        Matrix::from_vec(codomain, domain, values.collect()).unwrap()
+    }
+
     #[test]
     fn a_file_says_how_exactly_its_directions_are_known() {
-        let values = (0..60 * 60).map(|i| ((i * 7919 % 1009) as f32) / 500.0 - 1.0);
-        let map = Matrix::from_vec(60, 60, values.collect()).unwrap();
+        let map = plain_map(60, 60);
         let few = GolubKahan {
             max_block_products: 2,
             ..GolubKahan::new(6)

@@ -9,7 +9,7 @@ mod mixture;
 
 pub use mixture::Mixture;
 
-use crate::directions::require_same_model;
+use crate::directions::{found_at, require_same_model};
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::drawing::drawn_by;
 use crate::input::InputFile;
@@ -67,7 +67,7 @@ pub struct EditArguments {
     #[arg(long, value_name = "INDEX,…", value_delimiter = ',')]
     #[serde(default)]
     pub disentangle: Vec<usize>,
-    /// Look for directions that change most what is bright in this PNG and least the rest, those of the predicted picture inside it
+    /// Look for directions that change most what is white in this PNG, or transparent, and least the rest, those of the predicted picture inside it
     #[arg(long, value_name = "FILE", conflicts_with = "basis")]
     #[serde(default)]
     pub mask: Option<InputFile>,
@@ -405,8 +405,7 @@ pub fn run(
     };
     let reader = arguments.reader(model)?;
     let basis = arguments.basis.as_ref();
-    let basis_timestep = basis.map(|basis| require_same_model(basis, model));
-    let basis_timestep = basis_timestep.transpose()?.flatten();
+    let basis_timestep = basis.map(found_at).transpose()?.flatten();
     let (mixture, direction) = match reader.as_ref().zip(arguments.find_factor()?) {
         Some((reader, factor)) => {
             let slider = own_slider(start, reader, factor, progress)?;

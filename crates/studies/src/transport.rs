@@ -5,7 +5,7 @@
 //! arXiv 2307.12868).
 
 use crate::directions::{
-    Precision, file_for, insert_rows, mark_carried, read_hidden, require_same_model,
+    Precision, file_for, found_at, insert_rows, mark_carried, read_hidden, require_same_model,
 };
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::drawing::drawn_by;
@@ -169,11 +169,8 @@ pub fn run(
         let state = &samples[sample];
         spectrum_at(&network, state, timestep, arguments.rank, seed)
     };
-    let (left, found_at) = match &arguments.basis {
-        Some(file) => (
-            read_direction(file, arguments, model)?,
-            require_same_model(file, model)?,
-        ),
+    let (left, found) = match &arguments.basis {
+        Some(file) => (read_direction(file, arguments, model)?, found_at(file)?),
         None => {
             let own = basis_at(arguments.from)?;
             (own.left.row(arguments.direction).to_vec(), None)
@@ -246,7 +243,7 @@ pub fn run(
     Ok(TransportReport {
         model: model.reference.clone(),
         timestep,
-        found_at,
+        found_at: found,
         arrivals,
         seconds: clock.elapsed().as_secs_f64(),
     })
@@ -358,13 +355,12 @@ impl fmt::Display for TransportReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alice_geometry::{Matrix, dense_spectrum};
+    use crate::directions::tests::plain_map;
+    use alice_geometry::dense_spectrum;
 
     #[test]
     fn what_was_carried_to_a_sample_stays_there() {
-        let values = (0..6 * 5).map(|i| ((i * 37 % 101) as f32) / 50.0 - 1.0);
-        let map = Matrix::from_vec(6, 5, values.collect()).unwrap();
-        let basis = TangentBasis::from(dense_spectrum(&map, 3).unwrap());
+        let basis = TangentBasis::from(dense_spectrum(&plain_map(6, 5), 3).unwrap());
         let u = [0.3, -0.8, 0.1, 0.9, -0.2, 0.4];
         let first = carry(&u, &basis).unwrap();
         assert!(

@@ -127,12 +127,11 @@ pub(crate) fn decompose_fully(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alice_geometry::Matrix;
+    use crate::directions::tests::plain_map;
 
     #[test]
     fn a_basis_that_did_not_converge_says_how_far_it_came() {
-        let values = (0..60 * 60).map(|i| ((i * 7919 % 1009) as f32) / 500.0 - 1.0);
-        let map = Matrix::from_vec(60, 60, values.collect()).unwrap();
+        let map = plain_map(60, 60);
         let method = GolubKahan {
             max_block_products: 2,
             ..GolubKahan::new(6)

@@ -7,7 +7,7 @@
 
 use super::{MeasureArguments, SHARES};
 use crate::bottleneck::Bottleneck;
-use crate::directions::{read_hidden, require_same_model};
+use crate::directions::{found_at, read_hidden, require_same_model};
 use crate::invert::{noised, read_picture, steps_to, usual_refinements};
 use crate::pictures::numbers;
 use crate::points::spectrum_at;
@@ -78,7 +78,8 @@ fn read(
         let why = "must name at least two pictures: they are the stops of a path";
         return Err(StudyError::argument("--pictures", why));
     }
-    let found_at = require_same_model(concept, model)?;
+    require_same_model(concept, model)?;
+    let found_at = found_at(concept)?;
     if let Some(timestep) = found_at.filter(|_| arguments.at != SHARES) {
         let why = format!(
             "would not count, as the directions of {} were found at timestep {timestep}, and are \
