@@ -253,6 +253,64 @@ fn inpainting_networks_are_told() {
     );
 }
 
+/// Greys blend what was drawn with the picture; a picture with a hole is a mask
+/// of the hole; white beside transparency may mean two things.
+#[test]
+fn masks_of_other_programs_are_understood() {
+    let home = Home::new();
+    home.json("sample --count 1 --steps 5 --out start");
+    let half = |x: u32| x >= 16;
+    for (name, edge) in [("hard", [255; 3]), ("soft", [64; 3])] {
+        write(&home, &format!("{name}.png"), 32, 32, |x, _| match x {
+            0..16 => [0; 3],
+            16..20 => edge,
+            _ => [255; 3],
+        });
+    }
+    let layers = |name: &str, pixel: &dyn Fn(u32) -> [u8; 4]| {
+        let file = fs::File::create(home.path(name)).unwrap();
+        let mut encoder = png::Encoder::new(file, 32, 32);
+        encoder.set_color(png::ColorType::Rgba);
+        let rgba: Vec<u8> = (0..32 * 32).flat_map(|i| pixel(i % 32)).collect();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&rgba)
+            .unwrap();
+    };
+    layers("hole.png", &|x| match half(x) {
+        true => [9, 200, 30, 0],
+        false => [(40 + 13 * x) as u8, 220, 90, 255],
+    });
+    layers("strokes.png", &|x| match half(x) {
+        true => [255; 4],
+        false => [0; 4],
+    });
+    let draw = |mask: &str| {
+        home.json(&format!(
+            "inpaint start/0000.png --mask {mask}.png --steps 4 --count 1 --out {mask}"
+        ));
+        read(&home, &format!("{mask}/0000.png")).rgb().to_vec()
+    };
+    let (hard, soft) = (draw("hard"), draw("soft"));
+    assert_eq!(draw("hole"), hard);
+    let before = read(&home, "start/0000.png").rgb().to_vec();
+    for (i, ((own, new), blend)) in before.iter().zip(&hard).zip(&soft).enumerate() {
+        let share = match i / 3 % 32 {
+            0..16 => 0.0,
+            16..20 => 64.0 / 255.0,
+            _ => 1.0,
+        };
+        let expected = f64::from(*own) + share * (f64::from(*new) - f64::from(*own));
+        assert!((expected - f64::from(*blend)).abs() <= 1.0, "{i}");
+    }
+    assert_ne!(hard, soft);
+    home.refused(
+        "inpaint start/0000.png --mask strokes.png --out bad",
+        &["strokes.png", "either may mean", "with black"],
+    );
+}
+
 /// A mask of the picture that is cropped and scaled is cropped and scaled with
 /// it, and what is kept is told truly.
 #[test]

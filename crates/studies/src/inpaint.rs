@@ -3,7 +3,8 @@
 //! The states of what is kept follow the picture, made noisy to the level that
 //! is due (RePaint without resampling); a network made for inpainting is told
 //! the mask and the rest of the picture instead, and its states are its own, as
-//! in diffusers. Either way the pixels outside the mask are the picture's.
+//! in diffusers. Either way the pixels outside the mask are the picture's; where
+//! the mask is grey, what was drawn is laid over them.
 
 mod header;
 
@@ -14,7 +15,7 @@ use crate::drawing::{
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
-use crate::mask::{cells, read_mask_of};
+use crate::mask::{cells, read_shares};
 use crate::pictures::numbers;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
@@ -32,8 +33,8 @@ pub struct InpaintArguments {
     /// The picture to change (PNG)
     #[arg(value_name = "PICTURE")]
     pub picture: InputFile,
-    /// What to draw anew: a picture of the same size, bright there and dark elsewhere; transparency
-    /// counts as bright
+    /// What to draw anew: a picture of the same size, white there and black elsewhere, greys blend
+    /// the two; or one that is transparent there and not elsewhere
     #[arg(long, value_name = "PICTURE")]
     pub mask: InputFile,
     /// How much becomes new inside the mask: 1 starts it from noise
@@ -126,7 +127,7 @@ pub fn check(arguments: &InpaintArguments, model: &DiffusionModel) -> Result<(),
     check_some_step(arguments.strength, arguments.drawing.build(model)?.as_ref())?;
     let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     let own = Header::of(&arguments.picture)?.size;
-    read_mask_of(&arguments.mask, (picture.dims()[1], picture.dims()[2]), own)?;
+    read_shares(&arguments.mask, (picture.dims()[1], picture.dims()[2]), own)?;
     Ok(())
 }
 
@@ -146,7 +147,8 @@ pub fn run(
     let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
     let pixels = (picture.dims()[1], picture.dims()[2]);
     let header = Header::of(&arguments.picture)?;
-    let mask = read_mask_of(&arguments.mask, pixels, header.size)?;
+    let shares = read_shares(&arguments.mask, pixels, header.size)?;
+    let mask: Vec<bool> = shares.iter().map(|share| *share > 0.0).collect();
     let clean = model.state(picture.clone())?;
     let (size, channels) = ((clean.dims()[1], clean.dims()[2]), clean.channels());
     let inside = cells(&mask, pixels, model.scale());
@@ -175,7 +177,7 @@ pub fn run(
     };
     let values = drawing.draw(count, progress)?;
     let mut drawn = decode(model, size, values, progress)?;
-    keep(&mut drawn, &picture, &mask);
+    keep(&mut drawn, &picture, &shares);
     let made = Made {
         model,
         drawing: &arguments.drawing,
@@ -226,16 +228,21 @@ fn noise(clean: &Tensor<f32>, count: usize, seed: u64) -> Result<Tensor<f32>, St
     Ok(Tensor::new(&dims, values)?)
 }
 
-/// Puts the picture's own pixels back outside the mask.
-fn keep(drawn: &mut Pictures, picture: &Tensor<f32>, mask: &[bool]) {
+/// Puts the picture's own pixels back outside the mask, and blends both where
+/// a pixel is new in part.
+fn keep(drawn: &mut Pictures, picture: &Tensor<f32>, shares: &[f32]) {
     let channels = drawn.channels;
     let item = drawn.item_len().max(1);
     for one in drawn.values.chunks_exact_mut(item) {
         let pixels = one.chunks_exact_mut(channels);
         let own = picture.data().chunks_exact(channels);
-        for ((pixel, own), inside) in pixels.zip(own).zip(mask) {
-            if !inside {
+        for ((pixel, own), &share) in pixels.zip(own).zip(shares) {
+            if share == 0.0 {
                 pixel.copy_from_slice(own);
+            } else if share < 1.0 {
+                for (new, own) in pixel.iter_mut().zip(own) {
+                    *new = own + share * (new.clamp(-1.0, 1.0) - own);
+                }
             }
         }
     }

@@ -38,6 +38,32 @@ pub fn read_png(path: impl AsRef<Path>) -> Result<(Picture, Metadata)> {
 /// As [`read_png`].
 pub fn decode_png(name: impl AsRef<Path>, bytes: &[u8]) -> Result<(Picture, Metadata)> {
     let path = name.as_ref();
+    let samples = samples(path, bytes)?;
+    let picture = samples.picture(path, true)?;
+    Ok((picture, samples.texts))
+}
+
+/// As [`decode_png`], the colours as they are where the picture is transparent,
+/// and how opaque each pixel is, from 0 to 255.
+///
+/// # Errors
+/// As [`read_png`].
+pub fn decode_layers(name: impl AsRef<Path>, bytes: &[u8]) -> Result<(Picture, Vec<u8>)> {
+    let path = name.as_ref();
+    let samples = samples(path, bytes)?;
+    Ok((samples.picture(path, false)?, samples.opacity()))
+}
+
+/// A picture as its file holds it.
+struct Samples {
+    size: (u32, u32),
+    raw: Vec<u8>,
+    color: ColorType,
+    depth: BitDepth,
+    texts: Metadata,
+}
+
+fn samples(path: &Path, bytes: &[u8]) -> Result<Samples> {
     if !is_png(bytes) {
         return Err(unlike(path, bytes));
     }
@@ -75,42 +101,62 @@ pub fn decode_png(name: impl AsRef<Path>, bytes: &[u8]) -> Result<(Picture, Meta
             DAMAGED,
         ));
     }
-    let rgb = to_rgb8(&raw, output.color_type, output.bit_depth);
-    let picture = Picture::new(width, height, rgb)
-        .map_err(|_| Error::picture(path, "its pixels do not fill it", DAMAGED))?;
-    Ok((picture, texts(reader.info())))
+    Ok(Samples {
+        size: (width, height),
+        raw,
+        color: output.color_type,
+        depth: output.bit_depth,
+        texts: texts(reader.info()),
+    })
 }
 
-/// Samples of any colour type to 8-bit RGB, transparency over white.
-fn to_rgb8(raw: &[u8], color: ColorType, depth: BitDepth) -> Vec<u8> {
-    let wide = depth == BitDepth::Sixteen;
-    let size = if wide { 2 } else { 1 };
-    let highest: u32 = if wide { 65_535 } else { 255 };
-    let has_alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
-    let is_grey = matches!(color, ColorType::Grayscale | ColorType::GrayscaleAlpha);
-
-    let mut rgb = Vec::with_capacity(raw.len() / (color.samples() * size) * 3);
-    for pixel in raw.chunks_exact(color.samples() * size) {
-        let sample = |i: usize| match wide {
-            true => u32::from(u16::from_be_bytes([pixel[2 * i], pixel[2 * i + 1]])),
-            false => u32::from(pixel[i]),
-        };
-        let alpha = if has_alpha {
-            sample(color.samples() - 1)
-        } else {
-            highest
-        };
-        for channel in 0..3 {
-            let value = u64::from(sample(if is_grey { 0 } else { channel }));
-            let (alpha, highest) = (u64::from(alpha), u64::from(highest));
-            let over_white = value * alpha + highest * (highest - alpha);
-            // Rounded to the nearest of 0..=255.
-            let scale = highest * highest;
-            rgb.push(((over_white * 255 + scale / 2) / scale) as u8);
-        }
+impl Samples {
+    /// The samples of each pixel, of 0 to 65,535: red, green, blue, opacity.
+    fn pixels(&self) -> impl Iterator<Item = [u64; 4]> {
+        let (color, wide) = (self.color, self.depth == BitDepth::Sixteen);
+        let size = if wide { 2 } else { 1 };
+        let pixels = self.raw.chunks_exact(color.samples() * size);
+        pixels.map(move |pixel| {
+            let sample = |i: usize| match wide {
+                true => u64::from(u16::from_be_bytes([pixel[2 * i], pixel[2 * i + 1]])),
+                // 65,535 is 257 times 255.
+                false => 257 * u64::from(pixel[i]),
+            };
+            match color {
+                ColorType::Grayscale | ColorType::Indexed => {
+                    [sample(0), sample(0), sample(0), HIGHEST]
+                }
+                ColorType::GrayscaleAlpha => [sample(0), sample(0), sample(0), sample(1)],
+                ColorType::Rgb => [sample(0), sample(1), sample(2), HIGHEST],
+                ColorType::Rgba => [sample(0), sample(1), sample(2), sample(3)],
+            }
+        })
     }
-    rgb
+
+    /// As 8-bit RGB, over white or as opaque as can be.
+    fn picture(&self, path: &Path, over_white: bool) -> Result<Picture> {
+        let mut rgb = Vec::with_capacity(3 * self.size.0 as usize * self.size.1 as usize);
+        for [red, green, blue, alpha] in self.pixels() {
+            let alpha = if over_white { alpha } else { HIGHEST };
+            rgb.extend([red, green, blue].map(|value| {
+                let laid = value * alpha + HIGHEST * (HIGHEST - alpha);
+                // Rounded to the nearest of 0..=255.
+                let scale = HIGHEST * HIGHEST;
+                ((laid * 255 + scale / 2) / scale) as u8
+            }));
+        }
+        Picture::new(self.size.0, self.size.1, rgb)
+            .map_err(|_| Error::picture(path, "its pixels do not fill it", DAMAGED))
+    }
+
+    fn opacity(&self) -> Vec<u8> {
+        let eighth = |alpha: u64| ((alpha * 255 + HIGHEST / 2) / HIGHEST) as u8;
+        self.pixels().map(|[.., alpha]| eighth(alpha)).collect()
+    }
 }
+
+/// The highest sample of 16 bits.
+const HIGHEST: u64 = 65_535;
 
 /// All texts; of two with the same keyword the first counts. A text that
 /// cannot be unpacked, or not within [`MOST_TEXT`] in all, is left out, since

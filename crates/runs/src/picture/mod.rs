@@ -10,7 +10,7 @@ mod encode;
 mod parameters;
 
 pub use animation::{encode_apng, encode_gif};
-pub use decode::{decode_png, is_png, read_png};
+pub use decode::{decode_layers, decode_png, is_png, read_png};
 pub use encode::encode_png;
 pub use parameters::Parameters;
 

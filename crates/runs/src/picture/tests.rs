@@ -205,6 +205,40 @@ fn every_kind_of_png_becomes_rgb() {
     }
 }
 
+#[test]
+fn colours_and_opacity_are_told_apart() {
+    use BitDepth::{Eight, Sixteen};
+    use ColorType::{GrayscaleAlpha, Indexed, Rgb, Rgba};
+    let clear = [10, 20, 30, 0, 40, 50, 60, 255];
+    let wide = [128, 128, 127, 255];
+    let cases: [(Vec<u8>, &[u8], &[u8]); 4] = [
+        (
+            encoded(Rgba, Eight, 2, &clear, &[], &[]),
+            &[10, 20, 30, 40, 50, 60],
+            &[0, 255],
+        ),
+        (
+            encoded(GrayscaleAlpha, Sixteen, 1, &wide, &[], &[]),
+            &[128, 128, 128],
+            &[127],
+        ),
+        (
+            encoded(Rgb, Eight, 1, &[1, 2, 3], &[], &[]),
+            &[1, 2, 3],
+            &[255],
+        ),
+        (
+            encoded(Indexed, Eight, 1, &[0], &[1, 2, 3], &[9]),
+            &[1, 2, 3],
+            &[9],
+        ),
+    ];
+    for (bytes, colours, opacity) in cases {
+        let (picture, found) = decode_layers("a", &bytes).unwrap();
+        assert_eq!((picture.rgb(), &found[..]), (colours, opacity));
+    }
+}
+
 fn frames() -> Vec<Picture> {
     let frame = |shift: u32| {
         let rgb = (0..24u32 * 24 * 3)
