@@ -8,6 +8,7 @@
 //! | what | where |
 //! |---|---|
 //! | leading singular triplets | [`GolubKahan`], and the published baseline [`SubspaceIteration`] |
+//! | the same along a curve of near maps | [`Trail`] |
 //! | every singular triplet of a small map | [`dense_spectrum`] |
 //! | lengths under the pullback metric | [`pullback_length`] |
 //! | spans: projection onto and out of | [`Span`] |
@@ -44,6 +45,6 @@ pub use maps::{Counted, LinearMap, Matrix, Pooled, ProductCount, Selected, Shift
 pub use metric::{TangentBasis, pullback_length};
 pub use numeric::{dot, norm};
 pub use span::Span;
-pub use spectrum::{GolubKahan, Spectrum, SubspaceIteration, dense_spectrum};
+pub use spectrum::{GolubKahan, Spectrum, SubspaceIteration, Trail, dense_spectrum};
 pub use transport::transport;
 pub use varimax::varimax;

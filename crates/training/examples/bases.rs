@@ -1,16 +1,16 @@
 //! Measures bases of a U-Net, for `docs/speed.md`:
-//! `bases [--sweep] FOLDER POINT.safetensors [PUBLISHED.safetensors]...`.
+//! `bases [--sweep|--walk] FOLDER POINT.safetensors [PUBLISHED.safetensors]...`.
 //!
 //! POINT holds `sample` [1, C, H, W] and `timestep` [1]; PUBLISHED holds the
 //! `right` and `singular_values` of `bench/peer/published_method.py --basis`.
 //! Prints one line of JSON for each basis: its cost, and its errors against a
 //! basis of the tightest tolerance; with --sweep also over ranks, tolerances,
-//! sizes and warm starts. MEMORY_MIB in the environment bounds the vectors
+//! sizes and warm starts, with --walk over the steps of walks. MEMORY_MIB in the environment bounds the vectors
 //! that are on their way at once.
 
 use alice_calculus::{Linearization, Model, Tensor};
 use alice_geometry::grassmann::principal_angles;
-use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap, Span, Spectrum};
+use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap, Span, Spectrum, Trail};
 use alice_networks::UNet2D;
 use alice_random::Stream;
 use alice_runs::TensorFile;
@@ -26,10 +26,11 @@ const RANK: usize = 50;
 fn main() -> Result<(), Box<dyn Error>> {
     let (options, arguments): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
-        .partition(|argument| argument == "--sweep");
+        .partition(|argument| argument.starts_with("--"));
     let [folder, point, published @ ..] = &arguments[..] else {
         return Err(
-            "usage: bases [--sweep] FOLDER POINT.safetensors [PUBLISHED.safetensors]...".into(),
+            "usage: bases [--sweep|--walk] FOLDER POINT.safetensors [PUBLISHED.safetensors]..."
+                .into(),
         );
     };
     let nested = std::path::Path::new(folder).join("unet");
@@ -101,6 +102,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             json!({"kind": "published", "more": errors(&sigma, &right)?})
         );
     }
+    if options.iter().any(|option| option == "--walk") {
+        return walk(&model, &sample, at, default.right.row(0));
+    }
     if options.is_empty() {
         return Ok(());
     }
@@ -145,6 +149,64 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Products of the bases along straight walks in the direction of `row`, to
+/// where the root mean square change of a pixel is 0.3, as an edit takes them.
+fn walk(
+    model: &Model<f32>,
+    sample: &Tensor<f32>,
+    at: f64,
+    row: &[f32],
+) -> Result<(), Box<dyn Error>> {
+    for (rank, tolerance, steps) in [
+        (20, 1e-3, 16),
+        (50, 1e-3, 16),
+        (105, 1e-3, 16),
+        (50, 1e-4, 16),
+        (50, 1e-3, 6),
+    ] {
+        let method = GolubKahan {
+            tolerance,
+            ..GolubKahan::new(rank)
+        };
+        let direction = sample_like(sample, row)?;
+        let (mut trail, mut last) = (Trail::default(), None);
+        let [mut cold, mut mixed, mut along] = [0; 3];
+        let mut alone = Vec::new();
+        for step in 0..=steps {
+            let length = 0.3 * (sample.data().len() as f64).sqrt() / f64::from(steps);
+            let moved = sample.data().iter().zip(direction.data());
+            let moved = moved.map(|(x, v)| x + (length * f64::from(step)) as f32 * v);
+            let moved = Tensor::new(sample.dims(), moved.collect())?;
+            let of = |jacobian: &Jacobian<'_>| method.decompose(jacobian);
+            let found = at_point(model, &moved, at, of)?;
+            let next = at_point(model, &moved, at, |j| method.decompose_along(j, &mut trail))?;
+            if let Some(start) = last.replace(first(&found.right, rank - 1)?) {
+                cold += found.products.vectors();
+                // Less than the whole space: it is mixed, however near it is.
+                let of = |jacobian: &Jacobian<'_>| method.decompose_from(jacobian, &start);
+                mixed += at_point(model, &moved, at, of)?.products.vectors();
+                along += next.products.vectors();
+                alone.push(next.products.vectors());
+            }
+        }
+        println!(
+            "{}",
+            json!({
+                "kind": "walk", "rank": rank, "tolerance": tolerance, "steps": steps,
+                "cold": cold, "mixed": mixed, "along": along, "each": alone,
+            })
+        );
+    }
+    Ok(())
+}
+
+/// A direction in PyTorch's order, in the layout of a sample.
+fn sample_like(sample: &Tensor<f32>, row: &[f32]) -> Result<Tensor<f32>, Box<dyn Error>> {
+    let dims = sample.dims();
+    let direction = Tensor::new(&[1, dims[3], dims[1], dims[2]], row.to_vec())?;
+    Ok(direction.to_channels_last()?)
+}
+
 fn basis(
     model: &Model<f32>,
     sample: &Tensor<f32>,
@@ -153,6 +215,19 @@ fn basis(
     start: Option<&Block>,
 ) -> Result<(Spectrum, f64), Box<dyn Error>> {
     let begun = Instant::now();
+    let spectrum = at_point(model, sample, timestep, |jacobian| match start {
+        None => method.decompose(jacobian),
+        Some(start) => method.decompose_from(jacobian, start),
+    })?;
+    Ok((spectrum, begun.elapsed().as_secs_f64()))
+}
+
+fn at_point(
+    model: &Model<f32>,
+    sample: &Tensor<f32>,
+    timestep: f64,
+    decompose: impl FnOnce(&Jacobian<'_>) -> Result<Spectrum, GeometryError>,
+) -> Result<Spectrum, Box<dyn Error>> {
     let timestep = Tensor::new(&[1, 1], vec![timestep as f32])?;
     let inputs = [("sample", sample), ("timestep", &timestep)];
     let graph = model.graph();
@@ -172,11 +247,7 @@ fn basis(
         to: graph.dims(h).to_vec(),
         linear,
     };
-    let spectrum = match start {
-        None => method.decompose(&jacobian)?,
-        Some(start) => method.decompose_from(&jacobian, start)?,
-    };
-    Ok((spectrum, begun.elapsed().as_secs_f64()))
+    Ok(decompose(&jacobian)?)
 }
 
 /// The derivative between flat spaces, in PyTorch's order C·H·W.

@@ -2,7 +2,7 @@
 
 use super::SmoothMap;
 use crate::{
-    Block, GeometryError, GolubKahan, Span, Spectrum,
+    Block, GeometryError, GolubKahan, Span, Spectrum, Trail,
     maps::Products,
     numeric::{dot, norm},
 };
@@ -84,14 +84,11 @@ impl Shooting {
         let step = self.length / self.steps as f64;
         let mut points = start.to_vec();
         let mut inside = Vec::with_capacity(self.steps);
-        let mut warm: Option<Block> = None;
+        let mut trail = Trail::default();
         for _ in 0..self.steps {
             let middle: Vec<f32> = moved(&x, 0.5 * step, &v);
             let jacobian = map.linearize(&middle)?;
-            let spectrum = match &warm {
-                Some(right) => self.basis.decompose_from(&jacobian, right)?,
-                None => self.basis.decompose(&jacobian)?,
-            };
+            let spectrum = self.basis.decompose_along(&jacobian, &mut trail)?;
             if !spectrum.converged {
                 let reached = spectrum.residuals.iter().copied().fold(0.0, f64::max);
                 return Err(GeometryError::Degenerate {
@@ -128,7 +125,6 @@ impl Shooting {
                 .for_each(|(u, p)| *u = 2.0 * p - *u);
             inside.push(share);
             points.extend(x.iter().map(|&x| x as f32));
-            warm = Some(spectrum.right);
         }
         Ok(Geodesic {
             points: Block::from_vec(self.steps + 1, n, points)?,

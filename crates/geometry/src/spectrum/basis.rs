@@ -43,6 +43,14 @@ impl Basis {
         self.rows.rows()
     }
 
+    /// The span of some rows.
+    pub(super) fn of(rows: Block) -> Self {
+        let mut basis = Self::new(rows.dimension());
+        let split = basis.split(rows, 0.0);
+        basis.extend(&split.rows);
+        basis
+    }
+
     /// Dimensions that the basis does not span.
     pub(super) fn room(&self) -> usize {
         self.rows.dimension() - self.len()
@@ -58,19 +66,7 @@ impl Basis {
     /// The combinations of the basis given by the columns of `weights`
     /// `[p, k]`, as k rows. A basis longer than p uses its first p rows.
     pub(super) fn combine(&self, weights: MatRef<'_, f64>) -> Block {
-        let weights_f32 = Mat::from_fn(weights.nrows(), weights.ncols(), |i, j| {
-            weights[(i, j)] as f32
-        });
-        let mut image = Block::zeros(weights.ncols(), self.rows.dimension());
-        matmul(
-            image.columns_mut(),
-            Accum::Replace,
-            self.rows.columns().subcols(0, weights.nrows()),
-            &weights_f32,
-            1.0,
-            Par::Seq,
-        );
-        image
+        combine(&self.rows, weights)
     }
 
     /// Replaces the basis by combinations of its rows with the orthonormal
@@ -123,7 +119,7 @@ impl Basis {
     }
 
     /// block ← block − (block Bᵀ) B; returns B blockᵀ, `[p, c]`.
-    fn project_out(&self, block: &mut Block) -> Mat<f64> {
+    pub(super) fn project_out(&self, block: &mut Block) -> Mat<f64> {
         let mut overlaps = Mat::<f32>::zeros(self.len(), block.rows());
         if self.len() > 0 && block.rows() > 0 {
             let basis = self.rows.columns(); // [n, p]
@@ -147,6 +143,24 @@ impl Basis {
         }
         Mat::from_fn(self.len(), block.rows(), |i, j| f64::from(overlaps[(i, j)]))
     }
+}
+
+/// The combinations of rows given by the columns of `weights` `[p, k]`, as k
+/// rows. A block longer than p gives its first p rows.
+pub(super) fn combine(rows: &Block, weights: MatRef<'_, f64>) -> Block {
+    let weights_f32 = Mat::from_fn(weights.nrows(), weights.ncols(), |i, j| {
+        weights[(i, j)] as f32
+    });
+    let mut image = Block::zeros(weights.ncols(), rows.dimension());
+    matmul(
+        image.columns_mut(),
+        Accum::Replace,
+        rows.columns().subcols(0, weights.nrows()),
+        &weights_f32,
+        1.0,
+        Par::Seq,
+    );
+    image
 }
 
 /// Modified Gram–Schmidt on the rows of a block, in place. Rows left with at

@@ -13,7 +13,8 @@
 use alice_random::Stream;
 use faer::{Mat, MatRef};
 
-use super::basis::Basis;
+use super::basis::{Basis, Split, combine};
+use super::whole::Whole;
 use crate::{
     Block, GeometryError, LinearMap,
     maps::Products,
@@ -22,7 +23,7 @@ use crate::{
 
 /// Part of the largest singular value below which a direction counts as
 /// rounding noise of f32 products.
-const NOISE: f64 = 1e-6;
+pub(super) const NOISE: f64 = 1e-6;
 
 pub(super) struct Bidiagonal {
     right: Basis,
@@ -67,6 +68,11 @@ impl Bidiagonal {
         }
     }
 
+    /// Dimension of the domain.
+    pub(super) fn domain(&self) -> usize {
+        self.next.dimension()
+    }
+
     /// Rows of the next block that are random.
     pub(super) fn fresh_rows(&self) -> usize {
         self.fresh
@@ -109,14 +115,7 @@ impl Bidiagonal {
         let image = products.push(&self.next)?;
         let floor = self.absorb_scale(&image);
         let split = self.left.split(image, floor);
-        let (p, q) = (self.left.len(), self.right.len());
-        let (new_left, new_right) = (split.rows.rows(), self.next.rows());
-        self.coupling = Mat::from_fn(p + new_left, q + new_right, |i, j| match (i < p, j < q) {
-            (_, true) if i < p => self.coupling[(i, j)],
-            (true, false) => split.coefficients[(i, j - q)],
-            (false, false) => split.remainder[(i - p, j - q)],
-            _ => 0.0,
-        });
+        self.coupling = grown(&self.coupling, &split);
         self.right.extend(&self.next);
         self.left.extend(&split.rows);
         Ok((split.rows, split.remainder))
@@ -172,6 +171,39 @@ impl Bidiagonal {
         self.coupling = Mat::from_fn(keep, keep, |i, j| if i == j { svd.values[i] } else { 0.0 });
     }
 
+    /// After the first pull: how long, in the root mean square and relative to
+    /// the longest image so far, what Jᵀ U has outside the span of `space` is.
+    pub(super) fn share_outside(&self, space: &Basis, residual: MatRef<'_, f64>) -> f64 {
+        let mut rows = self.outside(residual);
+        space.project_out(&mut rows);
+        let count = rows.rows().max(1) as f64;
+        (norm(rows.as_slice()) / count.sqrt()) / self.scale.max(f64::MIN_POSITIVE)
+    }
+
+    /// N S as rows, after the first pull.
+    fn outside(&self, residual: MatRef<'_, f64>) -> Block {
+        let mut coupled = self.next.clone();
+        coupled.truncate(residual.nrows());
+        combine(&coupled, residual)
+    }
+
+    /// The same after the first pull without a block structure.
+    pub(super) fn into_whole(self, residual: MatRef<'_, f64>) -> Whole {
+        Whole {
+            outside: self.outside(residual),
+            right: self.right,
+            left: self.left,
+            coupling: self.coupling,
+            scale: self.scale,
+        }
+    }
+
+    /// The leading Ritz vectors of the domain, at most `count`.
+    pub(super) fn leading(&self, svd: &SmallSvd, count: usize) -> Block {
+        let count = count.min(svd.values.len());
+        self.right.combine(svd.right.subcols(0, count))
+    }
+
     /// The leading `rank` right and left vectors of a Ritz decomposition,
     /// completed with random orthonormal rows where it has fewer.
     pub(super) fn vectors(&mut self, svd: &SmallSvd, rank: usize) -> (Block, Block) {
@@ -187,6 +219,18 @@ impl Bidiagonal {
         let left = complete(&self.left, svd.left.as_ref(), &mut self.stream);
         (right, left)
     }
+}
+
+/// B with the columns of right rows whose image was split by the left basis.
+pub(super) fn grown(coupling: &Mat<f64>, split: &Split) -> Mat<f64> {
+    let (p, q) = (coupling.nrows(), coupling.ncols());
+    let (new_left, new_right) = (split.rows.rows(), split.remainder.ncols());
+    Mat::from_fn(p + new_left, q + new_right, |i, j| match (i < p, j < q) {
+        (true, true) => coupling[(i, j)],
+        (true, false) => split.coefficients[(i, j - q)],
+        (false, false) => split.remainder[(i - p, j - q)],
+        (false, true) => 0.0,
+    })
 }
 
 /// ‖residual · (last rows of vectors)‖ for every column of `vectors`.

@@ -2,8 +2,12 @@
 
 use alice_random::Stream;
 
-use super::{Spectrum, bidiagonal::Bidiagonal, bidiagonal::Ritz, check_rank};
-use crate::{Block, GeometryError, LinearMap, maps::Products};
+use super::basis::Basis;
+use super::bidiagonal::{Bidiagonal, Ritz};
+use super::whole::{GUARD, NEAR, Near};
+use super::{Spectrum, check_rank};
+use crate::maps::{ProductCount, Products};
+use crate::{Block, GeometryError, LinearMap};
 
 /// The leading singular triplets of a linear map, in few products.
 ///
@@ -91,12 +95,14 @@ impl GolubKahan {
     /// When the rank is zero or above the smaller dimension, a parameter is
     /// out of range, or the map fails or returns a NaN or an infinity.
     pub fn decompose<M: LinearMap + ?Sized>(&self, map: &M) -> Result<Spectrum, GeometryError> {
-        self.solve(map, Block::zeros(0, map.domain()))
+        Ok(self.solve(map, Block::zeros(0, map.domain()), None)?.0)
     }
 
     /// Decomposes `map` from the span of the rows of `start`, `[r, domain]`:
     /// the right vectors of a nearby map, such as the same network at the
-    /// next timestep. More than `block` rows are mixed into `block`.
+    /// next timestep. More than `block` rows are mixed into `block`; `rank`
+    /// rows or more that are nearly the map's leading right space are taken
+    /// whole, see [`decompose_along`](Self::decompose_along).
     ///
     /// # Errors
     /// As [`decompose`](Self::decompose), and when `start` has another
@@ -108,8 +114,17 @@ impl GolubKahan {
     ) -> Result<Spectrum, GeometryError> {
         GeometryError::check_extent("start", "dimension", start.dimension(), map.domain())?;
         start.check_finite("start")?;
+        let near = Near {
+            space: start.clone().normalised(),
+            scout: Block::zeros(0, map.domain()),
+        };
+        Ok(self.solve(map, self.mixture(start), Some(near))?.0)
+    }
+
+    /// A block of random combinations of more rows than a block.
+    pub(super) fn mixture(&self, start: &Block) -> Block {
         if start.rows() <= self.block {
-            return self.solve(map, start.clone());
+            return start.clone();
         }
         let mut stream = Stream::new(self.seed, "golub-kahan mixing", 0, 0);
         let mut mixed = Block::zeros(self.block, start.dimension());
@@ -119,7 +134,7 @@ impl GolubKahan {
                 crate::numeric::add_scaled(mixed.row_mut(row), weight, start.row(from));
             }
         }
-        self.solve(map, mixed)
+        mixed
     }
 
     fn check<M: LinearMap + ?Sized>(&self, map: &M) -> Result<(), GeometryError> {
@@ -157,15 +172,26 @@ impl GolubKahan {
         Ok(())
     }
 
-    fn solve<M: LinearMap + ?Sized>(
+    /// The triplets, from the span of `start`, and what they tell of the next
+    /// map. A `near` map's space is taken whole where it is near enough.
+    pub(super) fn solve<M: LinearMap + ?Sized>(
         &self,
         map: &M,
         start: Block,
-    ) -> Result<Spectrum, GeometryError> {
+        near: Option<Near>,
+    ) -> Result<(Spectrum, Near), GeometryError> {
         self.check(map)?;
         let products = Products::new(map);
-        let stream = Stream::new(self.seed, "golub-kahan start", 0, 0);
-        let mut state = Bidiagonal::new(map.domain(), map.codomain(), start, self.block, stream);
+        let begin = |start: Block| {
+            let stream = Stream::new(self.seed, "golub-kahan start", 0, 0);
+            Bidiagonal::new(map.domain(), map.codomain(), start, self.block, stream)
+        };
+        let mut state = begin(start);
+        let fits = |near: &Near| {
+            let rows = near.space.rows();
+            rows >= self.rank && rows + 2 * self.block < self.max_basis
+        };
+        let mut near = near.filter(fits);
         // σ_k when the space was last found invariant.
         let mut invariant_at: Option<f64> = None;
         // Half steps to go before the triplets are looked at again.
@@ -189,6 +215,19 @@ impl GolubKahan {
                 wait = half_steps(excess);
             }
             let remainder = state.pull(&products, &new_left, self.block)?;
+            if let Some(near) = near.take() {
+                // The first block of it says how near it is.
+                let space = Basis::of(near.space.clone());
+                let outside = state.share_outside(&space, remainder.as_ref());
+                if outside <= NEAR * self.tolerance {
+                    let whole = state.into_whole(remainder.as_ref());
+                    if let Some(found) = self.settle(whole, &near, &products)? {
+                        return Ok(found);
+                    }
+                    state = begin(self.mixture(&near.space));
+                    continue;
+                }
+            }
             let whole = exhausted || state.next_rows() == 0;
             let last = products.count().blocks() + 2 > self.max_block_products;
             let full = state.size() + state.next_rows() > self.max_basis;
@@ -246,20 +285,38 @@ impl GolubKahan {
         ritz: Ritz,
         converged: bool,
         products: &Products<'_, M>,
-    ) -> Spectrum {
+    ) -> (Spectrum, Near) {
+        let near = Near {
+            space: state.leading(&ritz.svd, self.rank + GUARD),
+            scout: Block::zeros(0, state.domain()),
+        };
         let (right, left) = state.vectors(&ritz.svd, self.rank);
-        let largest = ritz.svd.values.first().copied().unwrap_or(0.0);
+        let (values, count) = (ritz.svd.values, products.count());
+        let spectrum = self.spectrum(values, &ritz.residuals, right, left, count, converged);
+        (spectrum, near)
+    }
+
+    /// Triplets with residuals in units of σ.
+    pub(super) fn spectrum(
+        &self,
+        mut singular_values: Vec<f64>,
+        residuals: &[f64],
+        right: Block,
+        left: Block,
+        products: ProductCount,
+        converged: bool,
+    ) -> Spectrum {
+        let largest = singular_values.first().copied().unwrap_or(0.0);
         let relative = if largest > 0.0 { 1.0 / largest } else { 0.0 };
-        let mut singular_values = ritz.svd.values;
         singular_values.resize(self.rank, 0.0);
-        let mut residuals: Vec<f64> = ritz.residuals.iter().map(|r| r * relative).collect();
+        let mut residuals: Vec<f64> = residuals.iter().map(|r| r * relative).collect();
         residuals.resize(self.rank, 0.0);
         let mut spectrum = Spectrum {
             singular_values,
             right,
             left,
             residuals,
-            products: products.count(),
+            products,
             converged,
         };
         spectrum.fix_signs();

@@ -5,10 +5,13 @@ mod bidiagonal;
 mod dense;
 mod golub_kahan;
 mod subspace_iteration;
+mod trail;
+mod whole;
 
 pub use dense::dense_spectrum;
 pub use golub_kahan::GolubKahan;
 pub use subspace_iteration::SubspaceIteration;
+pub use trail::Trail;
 
 use crate::{Block, GeometryError, maps::ProductCount, numeric};
 
