@@ -351,6 +351,10 @@ pub struct ModelPath {
     /// What it predicts, epsilon or v_prediction, if its files do not say it or are wrong
     #[arg(long, value_name = "WHAT", requires = "model", help_heading = "Model")]
     pub prediction: Option<Prediction>,
+    /// Round the weights of the model, and of --control, to half precision: less memory, and the
+    /// results of the same weights in an f16 file
+    #[arg(long, requires = "model", help_heading = "Model")]
+    pub half: bool,
     /// Where its networks run
     #[arg(long, value_enum, default_value_t, help_heading = "Run")]
     pub device: DeviceKind,
@@ -362,6 +366,7 @@ impl ModelPath {
     pub fn options(&self) -> ModelOptions {
         ModelOptions {
             prediction: self.prediction.map(|what| what.name().to_owned()),
+            half: self.half,
             ..ModelOptions::default()
         }
     }

@@ -59,6 +59,7 @@ pub fn run(cli: Cli) -> Result<Answer, StudyError> {
             if model.prediction.is_some() {
                 job.options.prediction = model.options().prediction;
             }
+            job.options.half |= model.half;
             (job.out, job.overwrite) = (place.out, place.overwrite);
             let mut other = model.model;
             if let Some(home) = job.home() {

@@ -17,4 +17,5 @@ mod simd;
 mod winograd;
 
 pub use buffer::Buffer;
+pub use panels::round_to_half;
 pub use real::Real;

@@ -1,4 +1,5 @@
-//! The values of packed matrices, in half precision where that loses nothing.
+//! The values of packed matrices, in half precision where that loses nothing,
+//! and what makes values such that it does not.
 
 use crate::Real;
 use crate::buffer::Buffer;
@@ -70,13 +71,52 @@ impl<T: Real> Panels<T> {
     }
 }
 
+/// Rounds values, to the nearest and to even ones, to numbers of IEEE 754's
+/// binary16, or where one of them is too large for it, all to bfloat16, which
+/// has the range of `f32` and three bits less. Matrices of such numbers are
+/// packed in half the memory. Where one is too large even so, all stay.
+pub fn round_to_half<T: Real>(values: &mut [T]) {
+    if !round(values, T::to_f16, T::from_f16) {
+        round(values, T::to_bf16, T::from_bf16);
+    }
+}
+
+/// Rounds values to those of a narrower format, if all are finite there.
+fn round<T: Real, H: Copy + Default>(
+    values: &mut [T],
+    narrow: fn(&[T], &mut [H]),
+    widen: fn(&[H], &mut [T]),
+) -> bool {
+    let mut halves = vec![H::default(); PART.min(values.len())];
+    let mut nearest = |part: &[T], rounded: &mut [T]| {
+        narrow(part, &mut halves[..part.len()]);
+        widen(&halves[..part.len()], rounded);
+    };
+    let mut rounded = vec![T::ZERO; PART.min(values.len())];
+    for part in values.chunks(PART) {
+        let rounded = &mut rounded[..part.len()];
+        nearest(part, rounded);
+        if !rounded.iter().all(|value| value.is_finite()) {
+            return false;
+        }
+    }
+    for part in values.chunks_mut(PART) {
+        let rounded = &mut rounded[..part.len()];
+        nearest(part, rounded);
+        part.copy_from_slice(rounded);
+    }
+    true
+}
+
+/// Values that are narrowed at a time.
+const PART: usize = 1 << 12;
+
 /// The values in a narrower format, if none changes.
 fn narrowed<T: Real, H: Copy + Default + Send + Sync>(
     values: &[T],
     narrow: fn(&[T], &mut [H]),
     widen: fn(&[H], &mut [T]),
 ) -> Option<Vec<H>> {
-    const PART: usize = 1 << 12;
     let survive = |values: &[T], halves: &mut [H]| {
         narrow(values, halves);
         let mut back = Buffer::stale(values.len());
@@ -118,6 +158,26 @@ mod tests {
         assert_eq!(kind(of(0.333_333_34)), "full");
         assert_eq!(kind(of(f32::NAN)), "full");
         assert_eq!(kind(Vec::new()), "f16");
+    }
+
+    #[test]
+    fn values_are_rounded_to_what_fits() {
+        let rounded = |last: f32| {
+            let mut values = [vec![1.0 / 3.0; 10_000], vec![last]].concat();
+            round_to_half(&mut values);
+            (values[0], values[10_000], kind(values))
+        };
+        // The nearest numbers with 11 and with 8 bits.
+        let (third, coarse) = (0.333_251_95, 0.333_984_38);
+        assert_eq!(rounded(65_519.0), (third, 65_504.0, "f16"));
+        assert_eq!(rounded(-65_519.0), (third, -65_504.0, "f16"));
+        assert_eq!(rounded(6.5e-8), (third, 2f32.powi(-24), "f16"));
+        assert_eq!(rounded(2e-8), (third, 0.0, "f16"));
+        // Half-way, the even one.
+        assert_eq!(rounded(2049.0), (third, 2048.0, "f16"));
+        assert_eq!(rounded(2051.0), (third, 2052.0, "f16"));
+        assert_eq!(rounded(65_520.0), (coarse, 65_536.0, "bf16"));
+        assert_eq!(rounded(f32::MAX), (1.0 / 3.0, f32::MAX, "full"));
     }
 
     #[test]

@@ -50,4 +50,4 @@ pub use unet2d::{
 pub use unet2d_condition::{
     AdditionEmbedding, ConditionBlock, UNet2DCondition, UNet2DConditionConfig,
 };
-pub use weights::{load_parameters, store_parameters};
+pub use weights::{Precision, load_parameters, store_parameters};

@@ -3,7 +3,7 @@
 use crate::checkpoint::{Checkpoint, ControlFile, unusual};
 use crate::folder::{ModelFolder, WEIGHTS};
 use crate::network::{Architecture, Network};
-use crate::weights::Weights;
+use crate::weights::{Precision, Weights};
 use crate::{NetworkError, Prediction};
 use alice_runs::disk::{self, is_file, is_folder};
 use alice_runs::{hash, hub};
@@ -89,15 +89,28 @@ impl ModelLocation {
     /// # Errors
     /// When files are missing, broken or do not fit; the error names the file.
     pub fn network<A: Architecture>(&self, part: &str) -> Result<Network<A>, NetworkError> {
+        self.network_in(part, Precision::Stored)
+    }
+
+    /// The same, its weights in this precision.
+    ///
+    /// # Errors
+    /// As [`ModelLocation::network`].
+    pub fn network_in<A: Architecture>(
+        &self,
+        part: &str,
+        precision: Precision,
+    ) -> Result<Network<A>, NetworkError> {
         match self {
             Self::Folder(folder) => {
                 let files = ModelFolder::find_part(folder, part, A::WEIGHTS)?;
                 let text = disk::read_text(&files.config)?;
                 let config = A::from_json(&text).map_err(|error| error.at(&files.config))?;
-                Network::with_weights(config, Weights::open(&files.weights)?)
+                let weights = Weights::open(&files.weights)?.in_precision(precision);
+                Network::with_weights(config, weights)
             }
-            Self::File(checkpoint) => self.join(checkpoint.part(part)?),
-            Self::Control(file) if self.has(part) => self.join(file.part()?),
+            Self::File(checkpoint) => self.join(checkpoint.part(part)?, precision),
+            Self::Control(file) if self.has(part) => self.join(file.part()?, precision),
             Self::Control(_) => Err(self.is_no_model()),
         }
     }
@@ -111,9 +124,10 @@ impl ModelLocation {
     fn join<A: Architecture>(
         &self,
         (config, weights): (String, Weights),
+        precision: Precision,
     ) -> Result<Network<A>, NetworkError> {
         let config = A::from_json(&config).map_err(|error| error.at(self.path()))?;
-        Network::with_weights(config, weights)
+        Network::with_weights(config, weights.in_precision(precision))
     }
 
     /// What a single-file checkpoint's U-Net predicts is taken to be this,

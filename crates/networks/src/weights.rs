@@ -2,6 +2,7 @@
 
 use crate::{Mismatch, NetworkError};
 use alice_calculus::{Graph, ParameterKind, Parameters, Source, Values};
+use alice_kernels::round_to_half;
 use alice_runs::{NamedTensor, TensorFile, TensorReader};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,21 @@ const LARGE_MATRIX: usize = 1 << 16;
 pub(crate) struct Weights {
     origin: PathBuf,
     tensors: BTreeMap<String, Stored>,
+    precision: Precision,
+}
+
+/// In which precision weights are taken from their files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// In that of the file.
+    #[default]
+    Stored,
+    /// In half precision: what a file holds in more is rounded to binary16, a
+    /// tensor with a value beyond 65,504 to bfloat16, so that matrices take
+    /// half the memory where kernels read them as they are. What the file holds
+    /// in either half precision stays as it is, so a network is the one of the
+    /// same weights in a file of binary16.
+    Half,
 }
 
 #[derive(Debug)]
@@ -48,13 +64,25 @@ struct InFile {
     reader: Arc<TensorReader>,
     name: String,
     view: View,
+    precision: Precision,
 }
 
 impl InFile {
     fn values(&self) -> Result<Vec<f32>, alice_runs::Error> {
         let tensor = self.reader.read(&self.name)?;
         tensor.require_finite(self.reader.path(), &self.name)?;
-        Ok(self.view.apply(tensor))
+        let mut values = self.view.apply(tensor);
+        if self.precision == Precision::Half && !self.is_half() {
+            round_to_half(&mut values);
+        }
+        Ok(values)
+    }
+
+    /// Whether the file holds it in half precision: to round bfloat16 to
+    /// binary16 would lose small values and no memory.
+    fn is_half(&self) -> bool {
+        let stored = self.reader.get(&self.name).map(|info| info.dtype);
+        matches!(stored, Some("F16" | "BF16"))
     }
 }
 
@@ -113,6 +141,7 @@ impl From<TensorFile> for Weights {
         Self {
             origin,
             tensors: file.tensors.into_iter().map(store).collect(),
+            precision: Precision::Stored,
         }
     }
 }
@@ -145,6 +174,11 @@ impl Weights {
             }
         }
         Ok(weights)
+    }
+
+    /// The same tensors, taken in this precision.
+    pub(crate) fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// Adds a tensor of a file under a name; false if the name is taken or
@@ -204,7 +238,12 @@ impl Weights {
                 Ok(Values::Held(tensor.data))
             }
             Place::File(reader, name, view) => {
-                let tensor = InFile { reader, name, view };
+                let tensor = InFile {
+                    reader,
+                    name,
+                    view,
+                    precision: self.precision,
+                };
                 if later {
                     return Ok(Values::Later(Arc::new(tensor)));
                 }
@@ -215,7 +254,8 @@ impl Weights {
 
     /// The values of a graph's parameters; files are read one tensor at a
     /// time, so that memory holds the result and one tensor. Large matrices of
-    /// large networks stay in their files until they are packed.
+    /// large networks, or in half precision, stay in their files until they are
+    /// packed.
     ///
     /// # Errors
     /// Those of [`load_parameters`].
@@ -251,7 +291,9 @@ impl Weights {
         }
         let count: usize = specs.iter().map(|spec| spec.kind.len()).sum();
         Parameters::from_file_layout(graph, |spec| {
-            let later = count >= LARGE_NETWORK && spec.kind.len() >= LARGE_MATRIX;
+            // Held values are f32, so half precision comes with packing alone.
+            let pays = count >= LARGE_NETWORK || self.precision == Precision::Half;
+            let later = pays && spec.kind.len() >= LARGE_MATRIX;
             self.take(&spec.name, later)
         })
     }

@@ -15,7 +15,7 @@ const CASES: [&str; 7] = [
     "old_keys",
     "half",
 ];
-const CONDITIONAL: [&str; 4] = ["sd15", "sd21", "sdxl", "distilled"];
+const CONDITIONAL: [&str; 5] = ["sd15", "sd21", "sdxl", "distilled", "bf16"];
 const INPUTS: [&str; 7] = [
     "sample",
     "timestep",

@@ -4,7 +4,7 @@ use crate::PipelineError;
 use crate::pass::Pass;
 use crate::tiling::Tiling;
 use alice_calculus::{Device, Parameters, Tensor};
-use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation};
+use alice_networks::{AutoencoderKL, AutoencoderKLConfig, ModelLocation, Precision};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,15 +21,15 @@ impl Latents {
     /// # Errors
     /// When files are missing, broken or do not fit.
     pub fn open(folder: &Path) -> Result<Self, PipelineError> {
-        Self::at(&ModelLocation::find(folder)?)
+        Self::at(&ModelLocation::find(folder)?, Precision::Stored)
     }
 
-    /// The autoencoder of a model wherever it lies.
+    /// The autoencoder of a model wherever it lies, its weights in this precision.
     ///
     /// # Errors
     /// As [`Latents::open`].
-    pub fn at(location: &ModelLocation) -> Result<Self, PipelineError> {
-        let network: AutoencoderKL = location.network("vae")?;
+    pub fn at(location: &ModelLocation, precision: Precision) -> Result<Self, PipelineError> {
+        let network: AutoencoderKL = location.network_in("vae", precision)?;
         Ok(Self {
             config: network.config,
             parameters: network.parameters,

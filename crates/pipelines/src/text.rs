@@ -1,11 +1,14 @@
 //! Prompts to what conditions a U-Net.
 
 use crate::PipelineError;
-use alice_calculus::{Model, Tensor};
-use alice_networks::{ClipText, ClipTextConfig, Family, LoraTarget, ModelLocation, NetworkError};
+use alice_calculus::{Model, Parameters, Tensor};
+use alice_networks::{
+    ClipText, ClipTextConfig, Family, LoraTarget, ModelLocation, NetworkError, Precision,
+};
 use alice_runs::disk;
 use alice_text::{ClipTokenizer, Tokens};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What a prompt is to a U-Net.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +43,9 @@ pub struct TextEncoders {
 struct Encoder {
     tokenizer: ClipTokenizer,
     config: ClipTextConfig,
-    model: Model<f32>,
+    parameters: Parameters<f32>,
+    /// Packed when it first reads a text: a LoRA may change it before.
+    model: OnceLock<Model<f32>>,
 }
 
 /// An encoder's states of a text.
@@ -58,19 +63,21 @@ impl TextEncoders {
     /// # Errors
     /// When files are missing, broken or do not fit each other.
     pub fn open(folder: &Path) -> Result<Self, PipelineError> {
-        Self::at(&ModelLocation::find(folder)?)
+        Self::at(&ModelLocation::find(folder)?, Precision::Stored)
     }
 
-    /// The text encoders of a model wherever it lies. A single-file checkpoint
+    /// The text encoders of a model wherever it lies, their weights in this
+    /// precision. A single-file checkpoint
     /// has no tokenizer: with CLIP's vocabulary it is the one inside this
     /// program, with another it must lie beside the file as `tokenizer/`.
     ///
     /// # Errors
     /// As [`TextEncoders::open`].
-    pub fn at(location: &ModelLocation) -> Result<Self, PipelineError> {
-        let mut encoders = vec![Encoder::open(location, "text_encoder", "tokenizer")?];
+    pub fn at(location: &ModelLocation, precision: Precision) -> Result<Self, PipelineError> {
+        let open = |part, tokenizer| Encoder::open(location, part, tokenizer, precision);
+        let mut encoders = vec![open("text_encoder", "tokenizer")?];
         if location.has("text_encoder_2") {
-            encoders.push(Encoder::open(location, "text_encoder_2", "tokenizer_2")?);
+            encoders.push(open("text_encoder_2", "tokenizer_2")?);
         }
         Ok(Self { encoders })
     }
@@ -83,8 +90,8 @@ impl TextEncoders {
         let encoders = self.encoders.iter_mut().enumerate();
         encoders
             .map(|(i, encoder)| {
-                let parameters = encoder.model.parameters_mut();
-                LoraTarget::text(i > 0, &encoder.config, parameters)
+                encoder.model = OnceLock::new();
+                LoraTarget::text(i > 0, &encoder.config, &mut encoder.parameters)
             })
             .collect()
     }
@@ -133,13 +140,14 @@ impl Encoder {
         location: &ModelLocation,
         part: &'static str,
         tokenizer: &'static str,
+        precision: Precision,
     ) -> Result<Self, PipelineError> {
         let folder = match location {
             ModelLocation::Folder(folder) => Some(folder.join(tokenizer)),
             ModelLocation::File(_) | ModelLocation::Control(_) => None,
         };
         let tokenizer = folder.map(|f| ClipTokenizer::open(&f)).transpose()?;
-        let network: ClipText = location.network(part)?;
+        let network: ClipText = location.network_in(part, precision)?;
         let config = network.config;
         let tokenizer = match tokenizer {
             Some(tokenizer) => tokenizer,
@@ -154,10 +162,20 @@ impl Encoder {
             return Err(PipelineError::part(part, why));
         }
         Ok(Self {
-            model: Model::new(config.graph()?, network.parameters)?,
+            parameters: network.parameters,
+            model: OnceLock::new(),
             tokenizer,
             config,
         })
+    }
+
+    /// The network, ready to read.
+    fn model(&self) -> Result<&Model<f32>, PipelineError> {
+        if let Some(model) = self.model.get() {
+            return Ok(model);
+        }
+        let model = Model::new(self.config.graph()?, self.parameters.clone())?;
+        Ok(self.model.get_or_init(|| model))
     }
 
     /// The last states, normalised, or those before the last layer.
@@ -173,7 +191,8 @@ impl Encoder {
             );
             return Err(PipelineError::part("tokenizer", why));
         }
-        let graph = self.model.graph();
+        let model = self.model()?;
+        let graph = model.graph();
         let name = if last {
             "last".to_owned()
         } else {
@@ -185,7 +204,7 @@ impl Encoder {
         }
         let ids = tokens.ids.iter().map(|&id| id as f32).collect();
         let ids = Tensor::new(&[1, tokens.ids.len()], ids)?;
-        let mut found = self.model.evaluate(&[("tokens", &ids)], &outputs)?;
+        let mut found = model.evaluate(&[("tokens", &ids)], &outputs)?;
         let pooled = (outputs.len() > 1)
             .then(|| found.pop())
             .flatten()

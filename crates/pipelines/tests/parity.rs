@@ -163,6 +163,54 @@ fn inpainting_networks_agree_with_diffusers() {
     assert!(relative(&drawn(&sampler, &network, &file), theirs.data()) > 1e-3);
 }
 
+/// From a picture with noise on, with the samplers that begin where diffusers'
+/// do: all but PNDM.
+#[test]
+fn pictures_like_another_agree_with_diffusers() {
+    let unet = UNet2DCondition::open(fixture("sd")).unwrap();
+    let network = prompted(&fixture("sd"), &unet, &[], plain(7.5));
+    let latents = Latents::open(&fixture("sd")).unwrap();
+    for (name, kind, karras) in [
+        ("ddim", SamplerKind::Ddim, false),
+        ("euler", SamplerKind::Euler, false),
+        ("dpm", SamplerKind::DpmMultistep, true),
+    ] {
+        let folder = fixture("img2img").join(name);
+        let text = std::fs::read_to_string(folder.join("scheduler_config.json")).unwrap();
+        let schedule = ScheduleConfig::from_json(&text).unwrap();
+        assert_eq!(SamplerKind::of(&schedule), Some(kind));
+        let sampler = kind
+            .build(&schedule, 10, Eta::Constant(0.0), karras)
+            .unwrap();
+        let file = TensorFile::read(folder.join("io.safetensors")).unwrap();
+        let picture = read(&file, "picture");
+        let clean = latents.encode(&Cpu, &picture, Tiling::Auto).unwrap();
+        let noise = read(&file, "noise");
+        for (strength, steps) in [(0.6, 6), (0.25, 2)] {
+            let first = sampler.index_of_strength(strength);
+            let end = sampler.times().len();
+            assert_eq!(end - first, steps, "{name}");
+            let level = sampler.alpha_bar(first).unwrap();
+            let (signal, amount) = (level.sqrt() as f32, (1.0 - level).sqrt() as f32);
+            let pairs = noise.data().iter().zip(clean.data().iter().cycle());
+            let states = pairs.map(|(z, x)| signal * x + amount * z).collect();
+            let mut denoiser = network.denoiser().unwrap();
+            let last = Trajectory::new(sampler.as_ref(), Draws::default())
+                .steps(first..end)
+                .run(&mut denoiser, states, 2, &mut |_| ControlFlow::Continue(()))
+                .unwrap();
+            let error = relative(&last, read(&file, &format!("last.{strength}")).data());
+            assert!(error < 1e-4, "{name} {strength}: {error:.1e}");
+            if strength == 0.6 {
+                let last = Tensor::new(noise.dims(), last).unwrap();
+                let decoded = latents.decode(&Cpu, &last, Tiling::Auto).unwrap();
+                let error = relative(decoded.data(), read(&file, "decoded.0.6").data());
+                assert!(error < 1e-4, "{name} decoded: {error:.1e}");
+            }
+        }
+    }
+}
+
 /// Ten steps under guidance that a picture steers.
 #[test]
 fn steered_steps_agree_with_diffusers() {

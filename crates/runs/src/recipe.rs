@@ -46,6 +46,9 @@ pub struct ModelOptions {
     /// What the network predicts, where its files do not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<String>,
+    /// Whether its weights are rounded to half precision.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub half: bool,
     /// Low-rank changes of its weights.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lora: Vec<LoraReference>,

@@ -3,7 +3,7 @@
 use crate::raster::{from_picture, resize};
 use crate::{InputFile, StudyError};
 use alice_calculus::Tensor;
-use alice_networks::{ControlNet, ModelLocation};
+use alice_networks::{ControlNet, ModelLocation, Precision};
 use alice_pipelines::Control;
 use alice_runs::{ControlReference, Picture, picture};
 use std::path::{Path, PathBuf};
@@ -41,17 +41,23 @@ pub(crate) fn pin(control: &mut ControlReference) -> Result<(), StudyError> {
 }
 
 impl SteeredBy {
-    /// Opens a ControlNet for a model whose states are `scale` pixels wide.
+    /// Opens a ControlNet, its weights in a precision, for a model whose states
+    /// are `scale` pixels wide.
     ///
     /// # Errors
     /// When files are missing, broken or not supported.
-    pub(crate) fn open(reference: &ControlReference, scale: usize) -> Result<Self, StudyError> {
+    pub(crate) fn open(
+        reference: &ControlReference,
+        precision: Precision,
+        scale: usize,
+    ) -> Result<Self, StudyError> {
         let wrong = |why: String| Err(StudyError::argument("--control", why));
         let amount = reference.scale;
         if !amount.is_finite() || amount.abs() > 1000.0 {
             return wrong(format!("{amount}; it must lie between -1000 and 1000"));
         }
-        let network: ControlNet = ModelLocation::find(&reference.model)?.network("controlnet")?;
+        let location = ModelLocation::find(&reference.model)?;
+        let network: ControlNet = location.network_in("controlnet", precision)?;
         let config = &network.config;
         if config.scale() != scale {
             return wrong(format!(

@@ -2,7 +2,7 @@
 
 use crate::StudyError;
 use crate::control::SteeredBy;
-use crate::model::{open_schedule, prediction};
+use crate::model::{open_schedule, precision, prediction};
 use alice_diffusion::{Guidance, ScheduleConfig};
 use alice_networks::{
     Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, UNet2DCondition, controlled_graph,
@@ -54,7 +54,8 @@ pub(crate) struct Told {
 
 impl LatentModel {
     /// Opens the model of a name, which is at `location`, with the low-rank
-    /// changes and the prediction that `options` name.
+    /// changes, the prediction and the precision that `options` name. Weights
+    /// are rounded before they are changed, as if their file were of f16.
     ///
     /// # Errors
     /// When files are missing, broken or not supported.
@@ -71,7 +72,8 @@ impl LatentModel {
             let why = "has no scheduler/scheduler_config.json, so it is no pipeline folder";
             return Err(StudyError::argument(name.display().to_string(), why));
         };
-        let unet: UNet2DCondition = location.network("unet")?;
+        let precision = precision(options);
+        let unet: UNet2DCondition = location.network_in("unet", precision)?;
         if unet.config.addition_embedding.is_none() && unet.config.time_cond_proj_dim.is_none() {
             // As diffusers' pipelines of SD 1 and 2 correct the files of 2022.
             (schedule.clip_sample, schedule.steps_offset) = (false, 1);
@@ -79,8 +81,8 @@ impl LatentModel {
         let zeros = location.index_flag("force_zeros_for_empty_prompt")?;
         let mut model = Self {
             zeros_for_none: unet.config.addition_embedding.is_some() && zeros.unwrap_or(true),
-            texts: TextEncoders::at(&location)?,
-            latents: Latents::at(&location)?,
+            texts: TextEncoders::at(&location, precision)?,
+            latents: Latents::at(&location, precision)?,
             unet,
             reference: ModelReference {
                 name: name.display().to_string(),
@@ -94,7 +96,7 @@ impl LatentModel {
         model.check()?;
         model.loras = model.apply_loras(&options.lora)?;
         for control in &options.control {
-            let control = SteeredBy::open(control, model.latents.scale())?;
+            let control = SteeredBy::open(control, precision, model.latents.scale())?;
             model.check_control(&control)?;
             model.controls.push(control);
         }

@@ -10,7 +10,7 @@ use crate::latent_model::{LatentModel, Told};
 use crate::{Progress, StudyError};
 use alice_calculus::{Cpu, Device, Tensor};
 use alice_diffusion::{Network, SamplerKind, ScheduleConfig};
-use alice_networks::{ModelFolder, ModelLocation, UNet2D};
+use alice_networks::{ModelFolder, ModelLocation, Precision, UNet2D};
 use alice_pipelines::{Decoder, guided, tell};
 use alice_runs::{ModelOptions, ModelReference, TensorFile, disk, hash};
 use std::path::Path;
@@ -82,8 +82,8 @@ impl DiffusionModel {
         model.told(options)
     }
 
-    /// The same model, told something else. What it predicts and what was
-    /// merged into its weights stays.
+    /// The same model, told something else. What it predicts, how its weights
+    /// were rounded and what was merged into them stays.
     ///
     /// # Errors
     /// When it does not understand an option.
@@ -109,6 +109,13 @@ impl DiffusionModel {
             ("--control", !options.control.is_empty()),
         ];
         let Some((name, _)) = given.iter().find(|(_, given)| *given) else {
+            if options.half != self.reference.options.half {
+                let why = format!(
+                    "{} is small and is read as it is. Name another with --model",
+                    self.reference.name
+                );
+                return Err(StudyError::argument("--half", why));
+            }
             let why = format!("{} says itself what it predicts", self.reference.name);
             return Err(StudyError::argument("--prediction", why));
         };
@@ -210,12 +217,13 @@ impl DiffusionModel {
                 hash: location.hash()?,
                 options: ModelOptions {
                     prediction: options.prediction.clone(),
+                    half: options.half,
                     ..ModelOptions::default()
                 },
             },
             schedule: schedule.unwrap_or_else(|| schedule::assumed(prediction)),
             assumed,
-            parts: Parts::Pixels(Box::new(location.network("unet")?)),
+            parts: Parts::Pixels(Box::new(location.network_in("unet", precision(options))?)),
             device: Arc::new(Cpu),
             decoder: None,
         })
@@ -515,6 +523,15 @@ impl DiffusionModel {
             Parts::Pixels(network) => network.config.in_channels,
             Parts::Latents(..) => 3,
         }
+    }
+}
+
+/// In which precision a model is asked for.
+pub(crate) fn precision(options: &ModelOptions) -> Precision {
+    if options.half {
+        Precision::Half
+    } else {
+        Precision::Stored
     }
 }
 

@@ -323,4 +323,6 @@ pub(crate) fn unusual(path: &Path, why: &str) -> NetworkError {
 }
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
