@@ -185,6 +185,15 @@ fn what_is_not_masked_stays() {
             assert!(ran.stdout.contains(word), "{strength}: {}", ran.stdout);
         }
     }
+    for model in [&sd, nine] {
+        home.json(&format!(
+            "inpaint cat.png --mask mask24.png --model {model} --size 24x16 --strength 0 --count 2 \
+             --out nothing --overwrite"
+        ));
+        for name in ["nothing/0000.png", "nothing/0001.png"] {
+            assert_eq!(read(&home, name), read(&home, "cat.png"), "{name} {model}");
+        }
+    }
     home.refused(
         "inpaint start/0000.png --mask mask24.png --out bad",
         &["mask24.png", "32 × 32"],

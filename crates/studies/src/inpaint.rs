@@ -18,7 +18,7 @@ use crate::mask::{cells, read_mask_of};
 use crate::pictures::numbers;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
-use alice_diffusion::{Draws, added_noise};
+use alice_diffusion::{Draws, Sampler, added_noise};
 use alice_runs::{ModelReference, RunFolder};
 use header::Header;
 use serde::{Deserialize, Serialize};
@@ -147,35 +147,19 @@ pub fn run(
     let pixels = (picture.dims()[1], picture.dims()[2]);
     let header = Header::of(&arguments.picture)?;
     let mask = read_mask_of(&arguments.mask, pixels, header.size)?;
-    let clean = model.state(picture.clone())?;
-    let (size, channels) = ((clean.dims()[1], clean.dims()[2]), clean.channels());
-    let inside = cells(&mask, pixels, model.scale());
-    let told = model.inpainting_channels() > 0;
-    let network = if told {
-        model.at_mask(size, &inside, &without(&picture, &mask)?)?
-    } else {
-        model.at(size)?
-    };
     let sampler = arguments.drawing.build(model)?;
     let first = sampler.index_of_strength(arguments.strength);
-    let count = arguments.count;
-    let held = inside.iter().flat_map(|inside| vec![!inside; channels]);
-    // From the first step on, nothing of the picture is in a state that is not held.
-    let noise = match told && first == 0 {
-        true => Some(noise(&clean, count, seed)?),
-        false => None,
+    let drawn = if arguments.strength > 0.0 {
+        let from = (sampler.as_ref(), first);
+        draw(arguments, model, seed, &picture, &mask, from, progress)?
+    } else {
+        // The autoencoder would change what is masked, and nothing is to change.
+        Pictures {
+            size: pixels,
+            channels: picture.channels(),
+            values: picture.data().repeat(arguments.count),
+        }
     };
-    let drawing = Drawing {
-        network: &network,
-        sampler: sampler.as_ref(),
-        origin: noise.as_ref().map_or(Origin::Clean(&clean), Origin::Given),
-        first,
-        held: (!told).then(|| held.collect()),
-        seed,
-    };
-    let values = drawing.draw(count, progress)?;
-    let mut drawn = decode(model, size, values, progress)?;
-    keep(&mut drawn, &picture, &mask);
     let made = Made {
         model,
         drawing: &arguments.drawing,
@@ -195,7 +179,7 @@ pub fn run(
         sampler: arguments.drawing.kind(model).name(),
         steps: (arguments.drawing.steps, gone(sampler.as_ref(), first)),
         share,
-        told,
+        told: model.inpainting_channels() > 0,
         resized: header.size != pixels,
         flattened: !header.plain,
         cut: model.cut(),
@@ -206,6 +190,47 @@ pub fn run(
 
 /// The picture, grey where it is drawn anew.
 fn without(picture: &Tensor<f32>, mask: &[bool]) -> Result<Tensor<f32>, StudyError> {
+/// The pictures, drawn anew inside the mask from an evaluation of the sampler on.
+fn draw(
+    arguments: &InpaintArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    picture: &Tensor<f32>,
+    mask: &[bool],
+    (sampler, first): (&dyn Sampler, usize),
+    progress: &mut dyn Progress,
+) -> Result<Pictures, StudyError> {
+    let pixels = (picture.dims()[1], picture.dims()[2]);
+    let clean = model.state(picture.clone())?;
+    let (size, channels) = ((clean.dims()[1], clean.dims()[2]), clean.channels());
+    let inside = cells(mask, pixels, model.scale());
+    let told = model.inpainting_channels() > 0;
+    let network = if told {
+        model.at_mask(size, &inside, &without(picture, mask)?)?
+    } else {
+        model.at(size)?
+    };
+    let count = arguments.count;
+    let held = inside.iter().flat_map(|inside| vec![!inside; channels]);
+    // From the first step on, nothing of the picture is in a state that is not held.
+    let noise = match told && first == 0 {
+        true => Some(noise(&clean, count, seed)?),
+        false => None,
+    };
+    let drawing = Drawing {
+        network: &network,
+        sampler,
+        origin: noise.as_ref().map_or(Origin::Clean(&clean), Origin::Given),
+        first,
+        held: (!told).then(|| held.collect()),
+        seed,
+    };
+    let values = drawing.draw(count, progress)?;
+    let mut drawn = decode(model, size, values, progress)?;
+    keep(&mut drawn, picture, mask);
+    Ok(drawn)
+}
+
     let mut rest = picture.data().to_vec();
     let pixels = rest.chunks_exact_mut(picture.channels()).zip(mask);
     for (pixel, _) in pixels.filter(|(_, anew)| **anew) {
