@@ -92,6 +92,7 @@ impl LatentModel {
             schedule,
             loras: Vec::new(),
             controls: Vec::new(),
+                parts: location.parts()?,
         };
         model.check()?;
         model.loras = model.apply_loras(&options.lora)?;

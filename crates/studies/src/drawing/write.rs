@@ -197,3 +197,4 @@ mod tests {
         assert!(grid.starts_with("a cat\nSize: 24x16, Model hash"), "{grid}");
     }
 }
+            ..ModelReference::default()
