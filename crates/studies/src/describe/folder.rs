@@ -2,7 +2,7 @@
 
 use super::{Licence, ModelDescription, PartDescription, SchedulerDescription};
 use crate::StudyError;
-use alice_diffusion::ScheduleConfig;
+use alice_diffusion::{SamplerKind, ScheduleConfig};
 use alice_networks::{
     Architecture, AutoencoderKLConfig, ClipTextConfig, ControlNetConfig, LoraSummary, ModelFolder,
     NetworkError, UNet2DConditionConfig, UNet2DConfig,
@@ -53,7 +53,13 @@ pub(super) fn describe(folder: &Path) -> Result<ModelDescription, StudyError> {
     let found = schedulers.map(|name| folder.join(name));
     match found.iter().find(|file| disk::is_file(file)) {
         Some(path) => match ScheduleConfig::from_json(&disk::read_text(path)?) {
-            Ok(config) => description.scheduler = Some(scheduler(&config, true)),
+            Ok(config) => {
+                let own = SamplerKind::of(&config).unwrap_or(SamplerKind::Ddim);
+                if let Err(error) = config.require_sampler(own) {
+                    description.notes.push(format!("the scheduler: {error}"));
+                }
+                description.scheduler = Some(scheduler(&config, true));
+            }
             Err(error) => description.notes.push(format!("the scheduler: {error}")),
         },
         None if is_pipeline => {
