@@ -12,6 +12,8 @@ use alice_runs::{LoraReference, ModelOptions, ModelReference};
 use std::path::Path;
 
 /// The guidance when none is asked for, as in the public pipelines.
+/// The most that a LoRA may count.
+const MOST_WEIGHT: f64 = 1000.0;
 const GUIDANCE: f64 = 7.5;
 /// The same of SDXL.
 const GUIDANCE_XL: f64 = 5.0;
@@ -119,6 +121,16 @@ impl LatentModel {
         targets.extend(self.texts.lora_targets()?);
         let mut read = Vec::with_capacity(loras.len());
         for lora in loras {
+        for lora in loras {
+            if !lora.weight.is_finite() || lora.weight.abs() > MOST_WEIGHT {
+                let why = format!(
+                    "{}: a weight of {:e}; it must lie between -{MOST_WEIGHT} and {MOST_WEIGHT}, and 1 \
+                     is as trained",
+                    lora.file, lora.weight
+                );
+                return Err(StudyError::argument("--lora", why));
+            }
+        }
             let file = LoraFile::open(Path::new(&lora.file))?;
             read.push((Lora::resolve(file, &targets)?, lora.weight));
         }
