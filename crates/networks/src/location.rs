@@ -138,6 +138,18 @@ impl ModelLocation {
         }
     }
 
+    /// What a single-file checkpoint's U-Net is taken to predict, where nothing
+    /// says it.
+    #[must_use]
+    pub fn guessed(&self) -> Option<Prediction> {
+        match self {
+            Self::File(checkpoint) => checkpoint
+                .prediction_is_default()
+                .then(|| checkpoint.prediction()),
+            Self::Folder(_) | Self::Control(_) => None,
+        }
+    }
+
     /// The text of the `scheduler_config.json`, of the class that the pipeline's
     /// `model_index.json` names, and the file that it is from;
     /// `None` where a folder has none. A single file has that of its family.

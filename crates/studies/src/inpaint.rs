@@ -5,13 +5,12 @@
 //! the mask and the rest of the picture instead, and its states are its own, as
 //! in diffusers. Either way the pixels outside the mask are the picture's.
 
-mod header;
-
 use crate::discover::findings::Pictures;
 use crate::drawing::{
     Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_some_step,
     check_strength, decode, gone, steps_gone, write_pictures, write_sheet_beside,
 };
+use crate::header::Header;
 use crate::input::InputFile;
 use crate::invert::read_picture;
 use crate::mask::{cells, read_mask_of};
@@ -20,7 +19,6 @@ use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Draws, Sampler, added_noise};
 use alice_runs::{ModelReference, RunFolder};
-use header::Header;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -72,6 +70,9 @@ pub struct InpaintReport {
     pub flattened: bool,
     /// Tokens at the prompt's end that the text encoder could not take.
     pub cut: usize,
+    /// The same of the negative prompt.
+    #[serde(skip_serializing_if = "numbers::is_zero")]
+    pub cut_negative: usize,
     /// The pictures, relative to the run folder.
     pub pictures: Vec<String>,
     /// Seconds in all.
@@ -183,13 +184,12 @@ pub fn run(
         resized: header.size != pixels,
         flattened: !header.plain,
         cut: model.cut(),
+        cut_negative: model.cut_negative(),
         pictures,
         seconds: clock.elapsed().as_secs_f64(),
     })
 }
 
-/// The picture, grey where it is drawn anew.
-fn without(picture: &Tensor<f32>, mask: &[bool]) -> Result<Tensor<f32>, StudyError> {
 /// The pictures, drawn anew inside the mask from an evaluation of the sampler on.
 fn draw(
     arguments: &InpaintArguments,
@@ -231,6 +231,8 @@ fn draw(
     Ok(drawn)
 }
 
+/// The picture, grey where it is drawn anew.
+fn without(picture: &Tensor<f32>, mask: &[bool]) -> Result<Tensor<f32>, StudyError> {
     let mut rest = picture.data().to_vec();
     let pixels = rest.chunks_exact_mut(picture.channels()).zip(mask);
     for (pixel, _) in pixels.filter(|(_, anew)| **anew) {

@@ -5,15 +5,16 @@ use crate::control::SteeredBy;
 use crate::model::{open_schedule, precision, prediction};
 use alice_diffusion::{Guidance, ScheduleConfig};
 use alice_networks::{
-    Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, UNet2DCondition, controlled_graph,
+    Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, Prediction, UNet2DCondition,
+    controlled_graph,
 };
 use alice_pipelines::{Condition, Latents, TextEncoders, Tiling};
 use alice_runs::{LoraReference, ModelOptions, ModelReference};
 use std::path::Path;
 
-/// The guidance when none is asked for, as in the public pipelines.
 /// The most that a LoRA may count.
 const MOST_WEIGHT: f64 = 1000.0;
+/// The guidance when none is asked for, as in the public pipelines.
 const GUIDANCE: f64 = 7.5;
 /// The same of SDXL.
 const GUIDANCE_XL: f64 = 5.0;
@@ -33,6 +34,8 @@ pub struct LatentModel {
     pub latents: Latents,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
+    /// What it is taken to predict, where nothing says it.
+    pub guessed: Option<Prediction>,
     /// What was merged into its weights.
     pub loras: Vec<LoraReport>,
     /// What steers its U-Net by pictures.
@@ -89,12 +92,13 @@ impl LatentModel {
             reference: ModelReference {
                 name: name.display().to_string(),
                 hash: location.hash()?,
+                parts: location.parts()?,
                 options: ModelOptions::default(),
             },
+            guessed: location.guessed(),
             schedule,
             loras: Vec::new(),
             controls: Vec::new(),
-                parts: location.parts()?,
         };
         model.check()?;
         model.loras = model.apply_loras(&options.lora)?;
@@ -117,10 +121,6 @@ impl LatentModel {
         if loras.is_empty() {
             return Ok(Vec::new());
         }
-        let mut targets = vec![LoraTarget::unet(&mut self.unet)?];
-        targets.extend(self.texts.lora_targets()?);
-        let mut read = Vec::with_capacity(loras.len());
-        for lora in loras {
         for lora in loras {
             if !lora.weight.is_finite() || lora.weight.abs() > MOST_WEIGHT {
                 let why = format!(
@@ -131,6 +131,10 @@ impl LatentModel {
                 return Err(StudyError::argument("--lora", why));
             }
         }
+        let mut targets = vec![LoraTarget::unet(&mut self.unet)?];
+        targets.extend(self.texts.lora_targets()?);
+        let mut read = Vec::with_capacity(loras.len());
+        for lora in loras {
             let file = LoraFile::open(Path::new(&lora.file))?;
             read.push((Lora::resolve(file, &targets)?, lora.weight));
         }
@@ -190,6 +194,13 @@ impl LatentModel {
         if !(0.0..=1.0).contains(&guidance.rescale) {
             let why = format!("{}; it must lie between 0 and 1", guidance.rescale);
             return Err(StudyError::argument("--guidance-rescale", why));
+        }
+        for (name, text) in [
+            ("--prompt", &options.prompt),
+            ("--negative", &options.negative),
+        ] {
+            let read = self.texts.cut(text.as_deref().unwrap_or_default());
+            read.map_err(|error| StudyError::argument(name, error.to_string()))?;
         }
         let tiling = match options.tile {
             None => Tiling::Auto,

@@ -286,15 +286,6 @@ impl DiffusionModel {
         }
     }
 
-    /// Tokens at the prompt's end that the text encoder could not take.
-    #[must_use]
-    pub fn cut(&self) -> usize {
-        match &self.parts {
-            Parts::Pixels(_) => 0,
-            Parts::Latents(_, told) => told.positive.cut,
-        }
-    }
-
     /// Refuses options that the model does not understand, without reading
     /// their texts.
     ///
