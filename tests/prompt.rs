@@ -183,8 +183,8 @@ fn long_prompts_say_what_was_cut() {
     let cut = report["report"]["cut"].as_array().unwrap();
     let kinds: Vec<_> = cut.iter().map(|cut| cut["kind"].as_str()).collect();
     assert_eq!(kinds, ["negative", "prompt", "prompt"].map(Some), "{cut:?}");
-    let counts: Vec<_> = cut.iter().map(|c| c["cells"].as_array().unwrap().len());
-    assert_eq!(counts, [6, 2, 2]);
+    let counts = cut.iter().map(|c| c["cells"].as_array().unwrap().len());
+    assert_eq!(counts.collect::<Vec<_>>(), [6, 2, 2]);
     let sentence = "2 prompts and 1 negative prompt did not fit";
     let page = fs::read_to_string(home.path("grid/report.html")).unwrap();
     assert!(page.contains(sentence));
