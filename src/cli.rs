@@ -21,8 +21,7 @@ use alice_studies::treat::TreatArguments;
 use alice_studies::world::WorldArguments;
 use alice_studies::{ControlReference, DeviceKind, LoraReference, ModelOptions, Prediction};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::convert::Infallible;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 const EXAMPLES: &str = "\
@@ -434,6 +433,23 @@ pub struct ModelOption {
     pub control: Vec<ControlOption>,
 }
 
+/// `FILE` or `FILE:WEIGHT`, which is 1 where it is not said; names of files
+/// may hold colons.
+fn weighed<'a>(text: &'a str, name: &str) -> Result<(&'a str, f64), String> {
+    let Some((file, weight)) = text.rsplit_once(':') else {
+        return Ok((text, 1.0));
+    };
+    if let Ok(weight) = weight.parse() {
+        return Ok((file, weight));
+    }
+    if !Path::new(text).exists() && Path::new(file).exists() {
+        return Err(format!(
+            "{weight:?} is no number; write {name}:0.8 for eight tenths of it"
+        ));
+    }
+    Ok((text, 1.0))
+}
+
 /// `MODEL=PICTURE` or `MODEL=PICTURE:SCALE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControlOption(ControlReference);
@@ -445,9 +461,7 @@ impl FromStr for ControlOption {
         let Some((model, rest)) = text.split_once('=') else {
             return Err("write it as MODEL=PICTURE or MODEL=PICTURE:SCALE".to_owned());
         };
-        let split = rest.rsplit_once(':');
-        let scaled = split.and_then(|(file, scale)| Some((file, scale.parse().ok()?)));
-        let (picture, scale) = scaled.unwrap_or((rest, 1.0));
+        let (picture, scale) = weighed(rest, "PICTURE")?;
         Ok(Self(ControlReference {
             model: model.to_owned(),
             hash: None,
@@ -463,12 +477,10 @@ impl FromStr for ControlOption {
 pub struct LoraOption(LoraReference);
 
 impl FromStr for LoraOption {
-    type Err = Infallible;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        let split = text.rsplit_once(':');
-        let weighed = split.and_then(|(file, weight)| Some((file, weight.parse().ok()?)));
-        let (file, weight) = weighed.unwrap_or((text, 1.0));
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (file, weight) = weighed(text, "FILE")?;
         Ok(Self(LoraReference {
             file: file.to_owned(),
             weight,

@@ -185,6 +185,15 @@ fn what_is_not_masked_stays() {
             assert!(ran.stdout.contains(word), "{strength}: {}", ran.stdout);
         }
     }
+    for model in [&sd, nine] {
+        home.json(&format!(
+            "inpaint cat.png --mask mask24.png --model {model} --size 24x16 --strength 0 --count 2 \
+             --out nothing --overwrite"
+        ));
+        for name in ["nothing/0000.png", "nothing/0001.png"] {
+            assert_eq!(read(&home, name), read(&home, "cat.png"), "{name} {model}");
+        }
+    }
     home.refused(
         "inpaint start/0000.png --mask mask24.png --out bad",
         &["mask24.png", "32 × 32"],
@@ -383,6 +392,15 @@ fn a_grid_has_every_combination() {
     assert_eq!(page.matches("<img").count(), 12);
     assert!(!home.path("run/thumbnails").exists());
     assert!(page.contains("loading=\"lazy\"") && page.contains("seed 5"));
+    for part in [
+        "<th scope=\"col\">steps 3</th>",
+        "<th scope=\"row\">seed 4</th>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for part in ["<th></th>", "<th>", "class=\"\"", "<main><style"] {
+        assert!(!page.contains(part), "{part}");
+    }
     // The cell is the picture that `sample` draws.
     home.json("sample --seed 5 --steps 3 --count 1 --sampler dpm++-2m --out one");
     assert_eq!(
@@ -400,7 +418,27 @@ fn a_grid_has_every_combination() {
     misused(&home, "grid --x colour=1 --out bad", "known are seed");
     home.refused("grid --x steps=0 --out bad", &["steps", "0"]);
     home.refused("grid --x strength=0.5 --out bad", &["--picture"]);
+    // Every cell is asked what `img2img` is.
+    home.refused(
+        "grid --x strength=0.5,0.01 --picture one/0000.png --steps 5 --out bad",
+        &["--strength", "0.01", "is none"],
+    );
+    home.json("grid --x strength=0,0.5 --picture one/0000.png --steps 5 --out from");
     home.refused("grid --x prompt=a|b --out bad", &["--prompt", "read text"]);
+    let turned = "grid --x variation=0,0.3 --steps 3";
+    home.refused(&format!("{turned} --out bad"), &["--variation-seed"]);
+    home.refused(
+        "grid --x variation=2 --variation-seed 9 --out bad",
+        &["--variation", "between 0 and 1"],
+    );
+    home.json(&format!(
+        "{turned} --seed 5 --variation-seed 9 --out turned"
+    ));
+    home.json("sample --seed 5 --steps 3 --count 1 --variation-seed 9 --variation 0.3 --out like");
+    assert_eq!(
+        read(&home, "turned/cells/00001.png"),
+        read(&home, "like/0000.png")
+    );
     home.refused("grid --x seed=1 --y seed=2 --out bad", &["seed", "already"]);
 }
 
@@ -418,7 +456,7 @@ fn a_grid_of_one_axis_is_wrapped() {
         let page = fs::read_to_string(home.path(side).join("report.html")).unwrap();
         assert!(page.contains("class=\"wrapped\"") && !page.contains("<table"));
         assert_eq!(page.matches("loading=\"lazy\"").count(), 12);
-        assert!(page.contains("<figcaption>11</figcaption>"));
+        assert!(page.contains("<figcaption>seed 11</figcaption>"));
     }
     assert_eq!(read(&home, "x/sheet.png"), read(&home, "y/sheet.png"));
     let replay = home.json("replay y --out again");
@@ -490,7 +528,7 @@ fn texts_of_a_grid_are_replaced() {
     let report = home.json(&format!("{grid} --y negative=blue| --out none"));
     assert_eq!(report["report"]["distinct"], 2);
     let page = fs::read_to_string(home.path("none/report.html")).unwrap();
-    assert!(page.contains("<figcaption>none</figcaption>") || page.contains("<th>none</th>"));
+    assert!(page.contains("<figcaption>none</figcaption>") || page.contains(">none</th>"));
     home.refused(
         &format!("{grid} --negative blue --y negative=|red --out bad"),
         &["--negative", "negative:WHAT"],

@@ -166,12 +166,110 @@ fn long_prompts_say_what_was_cut() {
         format!("sample --model {model} --prompt {prompt} --steps 1 --size 16x16 --out run");
     let report = home.json(&arguments);
     assert!(report["report"]["cut"].as_u64().unwrap() > 0);
+    assert_eq!(report["report"]["cut_negative"], Value::Null);
+    let drawn = format!("--model {model} --steps 1 --size 16x16");
+    let report = home.json(&format!(
+        "sample {drawn} --prompt cat --negative {prompt} --out negative"
+    ));
+    assert_eq!(report["report"]["cut"], Value::Null);
+    assert!(report["report"]["cut_negative"].as_u64().unwrap() > 0);
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("of the negative prompt"), "{notes}");
+    // Of a grid, each text once, also where its cells are there already.
+    let grid = format!(
+        "grid {drawn} --x prompt=cat|{prompt}|{prompt}dog --y seed=0..2 --negative {prompt} --out grid"
+    );
+    let report = home.json(&grid);
+    let cut = report["report"]["cut"].as_array().unwrap();
+    let kinds: Vec<_> = cut.iter().map(|cut| cut["kind"].as_str()).collect();
+    assert_eq!(kinds, ["negative", "prompt", "prompt"].map(Some), "{cut:?}");
+    let counts = cut.iter().map(|c| c["cells"].as_array().unwrap().len());
+    assert_eq!(counts.collect::<Vec<_>>(), [6, 2, 2]);
+    let sentence = "2 prompts and 1 negative prompt did not fit";
+    let page = fs::read_to_string(home.path("grid/report.html")).unwrap();
+    assert!(page.contains(sentence));
+    fs::remove_file(home.path("grid/report.json")).unwrap();
+    let told = home.alice(&grid).stdout;
+    assert!(told.contains(sentence), "{told}");
+}
+
+/// What was asked for and cannot count is told.
+#[test]
+fn what_has_no_effect_is_told() {
+    let home = Home::new();
+    let sample = format!(
+        "sample --model {} --steps 1 --size 16x16 --guidance 1 --negative blue \
+         --guidance-rescale 0.7 --prompt <lora:ink:0.8>cat --out run",
+        pipeline("sd")
+    );
+    let report = home.json(&sample);
+    let notes = report["notes"].to_string();
+    for word in [
+        "--negative and --guidance-rescale have no effect",
+        "<lora:ink:0.8> in a prompt",
+        "--lora FILE:WEIGHT",
+    ] {
+        assert!(notes.contains(word), "{notes}");
+    }
+}
+
+/// What is missing is named with the part that it is missing from.
+#[test]
+fn missing_parts_are_named() {
+    let home = Home::new();
+    let sample = "sample --model model --prompt cat --size 16x16 --out run";
+    for (file, words) in [
+        (
+            "vae/diffusion_pytorch_model.safetensors",
+            ["model/vae", "is missing"],
+        ),
+        ("vae/config.json", ["model/vae", "no config.json"]),
+        (
+            "text_encoder/model.safetensors",
+            ["model/text_encoder", "is missing"],
+        ),
+    ] {
+        let model = home.copy("crates/pipelines/tests/fixtures/sd", "model");
+        fs::remove_file(model.join(file)).unwrap();
+        home.refused(sample, &words);
+        assert!(
+            !home.alice(sample).stderr.contains("io.safetensors"),
+            "{file}"
+        );
+        fs::remove_dir_all(model).unwrap();
+    }
+    let model = home.copy("crates/pipelines/tests/fixtures/sd", "model");
+    fs::remove_dir_all(model.join("vae")).unwrap();
+    home.refused(sample, &["it has no vae/"]);
+}
+
+/// A field of the scheduler's file counts for the sampler that has it.
+#[test]
+fn a_field_of_another_sampler_does_not_count() {
+    let home = Home::new();
+    let model = home.copy("crates/pipelines/tests/fixtures/sd", "model");
+    name_scheduler(&model, "EulerDiscreteScheduler");
+    let file = model.join("scheduler/scheduler_config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    config["interpolation_type"] = json!("log_linear");
+    fs::write(&file, config.to_string()).unwrap();
+    let sample = "sample --model model --prompt cat --size 16x16 --steps 2";
+    home.refused(
+        &format!("{sample} --out run"),
+        &["interpolation_type", "Euler", "--sampler"],
+    );
+    home.json(&format!("{sample} --sampler ddim --out run"));
+    let told = home.alice("model model").stdout;
+    for word in ["scheduler: ", "interpolation_type"] {
+        assert!(told.contains(word), "{told}");
+    }
 }
 
 #[test]
 fn what_does_not_fit_a_prompt_is_refused() {
     let home = Home::new();
     let model = pipeline("sd");
+    let lora = format!("{model}/unet/diffusion_pytorch_model.safetensors");
     for (arguments, words) in [
         ("--size 25x16", ["--size", "multiples of 2"]),
         ("--size wide", ["--size", "512x512"]),
@@ -181,14 +279,23 @@ fn what_does_not_fit_a_prompt_is_refused() {
             ["--guidance-rescale", "between 0 and 1"],
         ),
         ("--count 0", ["--count", "between 1"]),
+        ("--negative (blue:1e308)", ["--negative", "1e308"]),
+        ("--lora none.ckpt", ["none.ckpt", "no such"]),
+        ("--lora LORA:1e30", ["--lora", "between"]),
         ("--steps 0", ["steps", "0"]),
     ] {
         home.refused(
-            &format!("sample --model {model} --prompt cat {arguments} --out run"),
+            &format!("sample --model {model} --prompt cat {arguments} --out run")
+                .replace("LORA", &lora),
             &words,
         );
         assert!(!home.path("run").exists(), "{arguments}");
     }
+    let ran = home.alice(&format!(
+        "sample --model {model} --prompt cat --lora {lora}:abc"
+    ));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("\"abc\" is no number"), "{ran:?}");
     fs::create_dir_all(home.path("half/unet")).unwrap();
     for file in ["config.json", "diffusion_pytorch_model.safetensors"] {
         let from = Path::new(&model).join("unet").join(file);

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Home, files, write_picture};
+use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
 #[test]
 fn runs_replay_to_the_same_bytes() {
@@ -171,4 +173,66 @@ fn the_recipe_of_a_run_is_compared_with_the_run() {
     assert!(!home.path("run/runs").exists());
     let text = home.alice("replay run --out again").stdout;
     assert!(text.contains("the original lacks 0001.png"), "{text}");
+}
+
+/// A model is all of its parts, however their configs are written; a grid that
+/// goes on asks for the same ones.
+#[test]
+fn another_part_of_the_model_is_noticed() {
+    let home = Home::new();
+    let model = home.copy("crates/pipelines/tests/fixtures/sd", "model");
+    let options = "--model model --prompt cat --size 16x16 --steps 2";
+    let grid = format!("grid {options} --x seed=0..2 --out grid");
+    home.json(&format!("sample {options} --out run"));
+    home.json(&grid);
+    fs::remove_file(home.path("grid/report.json")).unwrap();
+    // Another last bit of a weight, and a line more.
+    let touch = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        match path.extension().is_some_and(|e| e == "safetensors") {
+            true => bytes
+                .iter_mut()
+                .rev()
+                .nth(3)
+                .into_iter()
+                .for_each(|b| *b ^= 1),
+            false => bytes.push(b'\n'),
+        }
+        fs::write(path, bytes).unwrap();
+    };
+    for (file, part) in [
+        ("vae/diffusion_pytorch_model.safetensors", "vae"),
+        ("text_encoder/model.safetensors", "text_encoder"),
+        ("tokenizer/tokenizer_config.json", "tokenizer"),
+    ] {
+        let path = model.join(file);
+        let before = fs::read(&path).unwrap();
+        touch(&path);
+        home.refused(
+            "replay run --out again",
+            &["model", &format!("its {part} ")],
+        );
+        home.refused(&grid, &[&format!("another {part} of"), "--overwrite"]);
+        fs::write(&path, before).unwrap();
+    }
+    let path = model.join("scheduler/scheduler_config.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["beta_end"] = json!(0.013);
+    fs::write(&path, config.to_string()).unwrap();
+    home.refused("replay run --out again", &["its scheduler changed"]);
+    home.refused(&grid, &["another scheduler of"]);
+    // The same, written in another way.
+    let config: Value = serde_json::from_str(&text).unwrap();
+    fs::write(&path, config.to_string()).unwrap();
+    let again = home.json("replay run --out again");
+    assert_eq!(again["replay"]["different"], json!([]));
+    assert_eq!(home.json(&grid)["report"]["found"], 2);
+    // Where a run does not say what the parts were, they are taken as they are.
+    let path = home.path("run/recipe.json");
+    let mut recipe: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let parts = recipe["model"].as_object_mut().unwrap().remove("parts");
+    assert!(parts.is_some(), "{recipe}");
+    fs::write(home.path("old.json"), recipe.to_string()).unwrap();
+    home.json("replay old.json --out old");
 }

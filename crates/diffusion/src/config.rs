@@ -1,6 +1,7 @@
 //! A scheduler's parameters and the schedule they describe.
 
 use crate::error::{Error, Result, check_length};
+use crate::kind::SamplerKind;
 use crate::prediction::PredictionType;
 use crate::schedule::NoiseSchedule;
 use crate::solver_config::{FinalSigma, SolverConfig};
@@ -103,6 +104,14 @@ impl ScheduleConfig {
             },
             ..self.clone()
         }
+    }
+
+    /// Refuses a sampler that the file tells something which ours does not do.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedBy`].
+    pub fn require_sampler(&self, sampler: SamplerKind) -> Result<()> {
+        self.solver.require(sampler)
     }
 
     /// The schedule that the parameters describe.

@@ -101,7 +101,7 @@ impl ScheduleConfig {
     ///
     /// # Errors
     /// [`Error::Json`]; [`Error::Unsupported`] naming a field whose value would
-    /// change the numbers; those of
+    /// change the numbers of every sampler; those of
     /// [`ScheduleConfig::schedule`].
     pub fn from_json(text: &str) -> Result<Self> {
         // Python writes infinities, which JSON does not have.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
+use crate::kind::SamplerKind;
 use crate::prediction::PredictionType;
 use crate::sampler::{
     History, Sampler, StepOutput, Track, clipped, each_value, entry, required_noise,
@@ -93,6 +94,7 @@ impl Ddim {
     /// [0, 1]; [`Error::ZeroSignal`] for ε-prediction on a grid with ᾱ = 0.
     pub fn new(config: &ScheduleConfig, steps: usize, eta: Eta) -> Result<Self> {
         eta.check()?;
+        config.solver.require(SamplerKind::Ddim)?;
         let schedule = config.schedule()?;
         let timesteps = config.timesteps(steps)?;
         Ok(Self {

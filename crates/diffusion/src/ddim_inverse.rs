@@ -12,6 +12,7 @@
 
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
+use crate::kind::SamplerKind;
 use crate::prediction::PredictionType;
 use crate::sampler::{History, Sampler, StepOutput, Track, clipped, each_value, entry};
 use crate::timesteps::TimestepSpacing;
@@ -38,6 +39,7 @@ impl DdimInverse {
     /// linspace spacing, which has no inversion with a fixed stride:
     /// [`ScheduleConfig::invertible`] has the schedule that stands in for it.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        config.solver.require(SamplerKind::Ddim)?;
         if config.timestep_spacing == Some(TimestepSpacing::Linspace) {
             return Err(Error::Unsupported {
                 field: "timestep_spacing",

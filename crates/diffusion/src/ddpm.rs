@@ -9,6 +9,7 @@
 
 use crate::config::{ScheduleConfig, VarianceType};
 use crate::error::Result;
+use crate::kind::SamplerKind;
 use crate::prediction::PredictionType;
 use crate::sampler::{
     History, Sampler, StepOutput, Track, clipped, each_value, entry, required_noise,
@@ -32,6 +33,7 @@ impl Ddpm {
     /// [`Error::Timestep`] for a bad grid; [`Error::ZeroSignal`] for
     /// ε-prediction on a grid with ᾱ = 0.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        config.solver.require(SamplerKind::Ddpm)?;
         let schedule = config.schedule()?;
         let timesteps = config.timesteps(steps)?;
         Ok(Self {

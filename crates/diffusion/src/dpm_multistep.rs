@@ -16,6 +16,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level};
+use crate::kind::SamplerKind;
 use crate::sampler::{History, Sampler, StepOutput, Track, combination, required_noise};
 use crate::solver_config::{DpmAlgorithm, SolverConfig, SolverType};
 
@@ -35,6 +36,10 @@ impl DpmMultistep {
     /// # Errors
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        config.solver.require(match config.solver.algorithm {
+            DpmAlgorithm::Deterministic => SamplerKind::DpmMultistep,
+            DpmAlgorithm::Stochastic => SamplerKind::DpmMultistepSde,
+        })?;
         Ok(Self {
             grid: Grid::whole(config, steps)?,
             solver: config.solver.clone(),

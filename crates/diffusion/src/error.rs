@@ -22,6 +22,21 @@ pub enum Error {
         /// What would be accepted.
         expected: &'static str,
     },
+    /// A value that would change the numbers of this sampler alone.
+    #[error(
+        "scheduler_config.json: {field} = {value} is not supported with {sampler}; expected \
+         {expected}. Choose another sampler with --sampler"
+    )]
+    UnsupportedBy {
+        /// The field's name in the file.
+        field: &'static str,
+        /// The value found.
+        value: String,
+        /// What would be accepted.
+        expected: &'static str,
+        /// The sampler that has the field.
+        sampler: &'static str,
+    },
     /// A β outside [0, 1), not a number, or one that leaves no noise at t = 0 or
     /// no signal before the last step.
     #[error(

@@ -13,6 +13,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level};
+use crate::kind::SamplerKind;
 use crate::sampler::{History, Sampler, StepOutput, Track, each_value};
 
 /// The Euler sampler.
@@ -27,6 +28,7 @@ impl Euler {
     /// # Errors
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        config.solver.require(SamplerKind::Euler)?;
         Ok(Self {
             grid: Grid::fractional(config, steps, f64::NEG_INFINITY)?,
         })

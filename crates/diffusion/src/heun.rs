@@ -12,6 +12,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level, lambda_min};
+use crate::kind::SamplerKind;
 use crate::sampler::{History, Sampler, StepOutput, Track, combination, entry};
 
 /// The Heun sampler: 2n − 1 evaluations for n steps.
@@ -29,6 +30,7 @@ impl Heun {
     /// # Errors
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        config.solver.require(SamplerKind::Heun)?;
         let config = config.ending_at_zero();
         let grid = Grid::fractional(&config, steps, lambda_min(&config))?;
         let every = |values: &[f64]| (0..2 * steps - 1).map(|i| values[i.div_ceil(2)]).collect();

@@ -12,6 +12,7 @@
 
 use crate::config::ScheduleConfig;
 use crate::error::{Error, Result};
+use crate::kind::SamplerKind;
 use crate::prediction::PredictionType;
 use crate::sampler::{
     History, Sampler, StepOutput, Track, clipped, each_value, entry, required_noise,
@@ -34,6 +35,7 @@ impl Lcm {
     /// Those of [`ScheduleConfig::schedule`]; [`Error::Steps`] for more steps
     /// than the model was distilled from.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        config.solver.require(SamplerKind::Lcm)?;
         let schedule = config.schedule()?;
         let train_steps = schedule.train_steps();
         let original = config.solver.original_inference_steps;

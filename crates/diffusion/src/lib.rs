@@ -61,7 +61,9 @@ pub use pndm::Pndm;
 pub use prediction::PredictionType;
 pub use sampler::{History, Sampler, StepOutput, Track};
 pub use schedule::NoiseSchedule;
-pub use solver_config::{DpmAlgorithm, FinalSigma, SigmaSpacing, SolverConfig, SolverType};
+pub use solver_config::{
+    DpmAlgorithm, FinalSigma, Refused, SigmaSpacing, SolverConfig, SolverType,
+};
 pub use timesteps::TimestepSpacing;
 pub use trajectory::{
     Denoiser, Draws, Held, Observer, StepReport, Trajectory, added_noise, initial_noise, invert,

@@ -4,6 +4,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::kind::SamplerKind::{
+    self, Ddim, Ddpm, DpmMultistep, DpmMultistepSde, Euler, Heun, Lcm, UniPc,
+};
 
 /// How the noise levels σ of the steps are spread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +81,8 @@ pub struct SolverConfig {
     pub original_inference_steps: usize,
     /// What such a model's timesteps are multiplied with.
     pub timestep_scaling: f64,
+    /// Fields of the file that samplers of ours do not follow.
+    pub refused: Vec<Refused>,
 }
 
 impl Default for SolverConfig {
@@ -94,6 +99,7 @@ impl Default for SolverConfig {
             skip_prk_steps: false,
             original_inference_steps: 50,
             timestep_scaling: 10.0,
+            refused: Vec::new(),
         }
     }
 }
@@ -116,54 +122,87 @@ struct File {
     timestep_scaling: Option<f64>,
 }
 
-/// Fields that would change the numbers and are not supported, with the values
-/// at which they do not.
-const REFUSED: [(&str, &[&str], &str); 13] = [
-    ("interpolation_type", &["\"linear\""], "linear"),
-    ("use_beta_sigmas", &["false"], "false"),
-    ("use_lu_lambdas", &["false"], "false"),
-    ("use_flow_sigmas", &["false"], "false"),
-    ("use_dynamic_shifting", &["false"], "false"),
-    ("timestep_type", &["\"discrete\""], "discrete"),
-    ("predict_x0", &["true"], "true"),
-    ("disable_corrector", &["[]"], "an empty list"),
-    ("solver_p", &[], "null"),
-    ("sigma_min", &[], "null"),
-    ("sigma_max", &[], "null"),
-    ("shift_terminal", &[], "null"),
-    ("thresholding", &["false"], "false"),
-];
-
-fn unsupported(field: &'static str, value: impl ToString, expected: &'static str) -> Error {
-    Error::Unsupported {
-        field,
-        value: value.to_string(),
-        expected,
-    }
+/// A field of the file that some samplers of diffusers follow and ours do not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// The field's name in the file.
+    pub field: &'static str,
+    /// The value found.
+    pub value: Value,
+    /// What would be followed.
+    pub expected: &'static str,
+    /// Whose field it is.
+    pub samplers: &'static [SamplerKind],
 }
 
+/// Those that take noise levels.
+const BY_SIGMAS: &[SamplerKind] = &[Euler, Heun, DpmMultistep, DpmMultistepSde, UniPc];
+/// Those of higher order in log σ.
+const SOLVERS: &[SamplerKind] = &[DpmMultistep, DpmMultistepSde, UniPc];
+const DPM: &[SamplerKind] = &[DpmMultistep, DpmMultistepSde];
+const CLIPPING: &[SamplerKind] = &[Ddim, Ddpm, Lcm, DpmMultistep, DpmMultistepSde, UniPc];
+/// Those that may end above σ = 0.
+const ENDING: &[SamplerKind] = &[Euler, DpmMultistep, DpmMultistepSde, UniPc];
+
+/// Fields that would change the numbers and are not supported, with the values
+/// at which they do not, and the samplers that have them.
+type Known = (
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    &'static [SamplerKind],
+);
+const REFUSED: [Known; 13] = [
+    ("interpolation_type", &["\"linear\""], "linear", &[Euler]),
+    ("use_beta_sigmas", &["false"], "false", BY_SIGMAS),
+    ("use_lu_lambdas", &["false"], "false", DPM),
+    ("use_flow_sigmas", &["false"], "false", SOLVERS),
+    ("use_dynamic_shifting", &["false"], "false", SOLVERS),
+    ("timestep_type", &["\"discrete\""], "discrete", &[Euler]),
+    ("predict_x0", &["true"], "true", &[UniPc]),
+    ("disable_corrector", &["[]"], "an empty list", &[UniPc]),
+    ("solver_p", &[], "null", &[UniPc]),
+    ("sigma_min", &[], "null", &[Euler, UniPc]),
+    ("sigma_max", &[], "null", &[Euler, UniPc]),
+    ("shift_terminal", &[], "null", &[UniPc]),
+    ("thresholding", &["false"], "false", CLIPPING),
+];
+
 impl SolverConfig {
-    /// Reads the fields of a `scheduler_config.json`.
+    /// Reads the fields of a `scheduler_config.json`. Values that would change
+    /// the numbers of some sampler are kept apart: building that one fails.
     ///
     /// # Errors
-    /// [`Error::Json`]; [`Error::Unsupported`] naming a field whose value would
-    /// change the numbers.
+    /// [`Error::Json`]; [`Error::Unsupported`] for a λ that is no number.
     pub(crate) fn from_value(value: &Value) -> Result<Self> {
-        for (field, harmless, expected) in REFUSED {
+        let mut refused = Vec::new();
+        for (field, harmless, expected, samplers) in REFUSED {
             let found = value.get(field).filter(|found| !found.is_null());
-            let Some(found) = found.map(Value::to_string) else {
-                continue;
-            };
-            if !harmless.contains(&found.as_str()) {
-                return Err(unsupported(field, found, expected));
+            let Some(found) = found else { continue };
+            if !harmless.contains(&found.to_string().as_str()) {
+                refused.push(Refused {
+                    field,
+                    value: found.clone(),
+                    expected,
+                    samplers,
+                });
             }
         }
+        let mut refuse = |field, value: Value, expected, samplers| {
+            refused.push(Refused {
+                field,
+                value,
+                expected,
+                samplers,
+            });
+        };
         let file = File::deserialize(value)?;
         let default = Self::default();
         let sigma_spacing = match (file.use_karras_sigmas, file.use_exponential_sigmas) {
             (Some(true), Some(true)) => {
                 let expected = "false beside use_karras_sigmas";
-                return Err(unsupported("use_exponential_sigmas", true, expected));
+                refuse("use_exponential_sigmas", json!(true), expected, BY_SIGMAS);
+                SigmaSpacing::Karras
             }
             (Some(true), _) => SigmaSpacing::Karras,
             (_, Some(true)) => SigmaSpacing::Exponential,
@@ -174,7 +213,8 @@ impl SolverConfig {
             Some("sigma_min") => FinalSigma::Minimum,
             Some(other) => {
                 let expected = "zero or sigma_min";
-                return Err(unsupported("final_sigmas_type", other, expected));
+                refuse("final_sigmas_type", json!(other), expected, ENDING);
+                default.final_sigma
             }
         };
         let solver_type = match file.solver_type.as_deref() {
@@ -183,7 +223,8 @@ impl SolverConfig {
             Some("bh1") => SolverType::Bh1,
             Some(other) => {
                 let expected = "midpoint, heun, bh1 or bh2";
-                return Err(unsupported("solver_type", other, expected));
+                refuse("solver_type", json!(other), expected, SOLVERS);
+                default.solver_type
             }
         };
         let algorithm = match file.algorithm_type.as_deref() {
@@ -191,16 +232,19 @@ impl SolverConfig {
             Some("sde-dpmsolver++") => DpmAlgorithm::Stochastic,
             Some(other) => {
                 let expected = "dpmsolver++ or sde-dpmsolver++";
-                return Err(unsupported("algorithm_type", other, expected));
+                refuse("algorithm_type", json!(other), expected, DPM);
+                default.algorithm
             }
         };
-        let order = file.solver_order.unwrap_or(default.order);
+        let mut order = file.solver_order.unwrap_or(default.order);
         if !(1..=3).contains(&order) {
-            return Err(unsupported("solver_order", order, "1, 2 or 3"));
+            refuse("solver_order", json!(order), "1, 2 or 3", SOLVERS);
+            order = default.order;
         }
         if (order, algorithm) == (3, DpmAlgorithm::Stochastic) {
             let expected = "1 or 2 with sde-dpmsolver++";
-            return Err(unsupported("solver_order", order, expected));
+            refuse("solver_order", json!(order), expected, DPM);
+            order = default.order;
         }
         let original_inference_steps = file
             .original_inference_steps
@@ -210,8 +254,12 @@ impl SolverConfig {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if text == LOWEST => Some(f64::NEG_INFINITY),
             Some(other) => {
-                let refuse = || unsupported("lambda_min_clipped", &other, "a number");
-                Some(other.as_f64().ok_or_else(refuse)?)
+                let wrong = || Error::Unsupported {
+                    field: "lambda_min_clipped",
+                    value: other.to_string(),
+                    expected: "a number",
+                };
+                Some(other.as_f64().ok_or_else(wrong)?)
             }
         };
         Ok(Self {
@@ -226,7 +274,22 @@ impl SolverConfig {
             skip_prk_steps: file.skip_prk_steps.unwrap_or(default.skip_prk_steps),
             original_inference_steps,
             timestep_scaling,
+            refused,
         })
+    }
+
+    /// Refuses a sampler that would have to follow a field that it does not.
+    pub(crate) fn require(&self, sampler: SamplerKind) -> Result<()> {
+        let mut refused = self.refused.iter();
+        match refused.find(|refused| refused.samplers.contains(&sampler)) {
+            None => Ok(()),
+            Some(refused) => Err(Error::UnsupportedBy {
+                field: refused.field,
+                value: refused.value.to_string(),
+                expected: refused.expected,
+                sampler: sampler.name(),
+            }),
+        }
     }
 
     /// The fields that are not at their default, as diffusers names them.
@@ -282,6 +345,9 @@ impl SolverConfig {
         add(differs, "original_inference_steps", json!(steps));
         let differs = self.timestep_scaling != default.timestep_scaling;
         add(differs, "timestep_scaling", json!(self.timestep_scaling));
+        for refused in &self.refused {
+            add(true, refused.field, refused.value.clone());
+        }
         fields
     }
 }

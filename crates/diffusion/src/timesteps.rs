@@ -40,8 +40,8 @@ impl TimestepSpacing {
     /// `offset` is added to the leading spacing only, as published schedulers do.
     ///
     /// # Errors
-    /// [`Error::Steps`] unless 1 ≤ `steps` ≤ `train_steps`;
-    /// [`Error::Timestep`] if the offset leaves the schedule.
+    /// [`Error::Steps`] unless 1 ≤ `steps` ≤ `train_steps`, or as many as leave
+    /// room for the offset; [`Error::Timestep`] if no number does.
     pub fn timesteps(self, train_steps: usize, steps: usize, offset: usize) -> Result<Vec<usize>> {
         if steps == 0 || steps > train_steps {
             return Err(Error::Steps {
@@ -74,10 +74,18 @@ impl TimestepSpacing {
             }
         };
         match timesteps.first() {
-            Some(&timestep) if timestep >= train_steps => Err(Error::Timestep {
-                timestep,
-                train_steps,
-            }),
+            // Fewer steps leave room for the offset.
+            Some(&timestep) if timestep >= train_steps => {
+                let fits = |n: &usize| (n - 1) * (train_steps / n) < train_steps - offset;
+                let fewer = (1..steps).rev().filter(|_| offset < train_steps);
+                Err(match fewer.into_iter().find(fits) {
+                    Some(most) => Error::Steps { steps, most },
+                    None => Error::Timestep {
+                        timestep,
+                        train_steps,
+                    },
+                })
+            }
             _ => Ok(timesteps),
         }
     }

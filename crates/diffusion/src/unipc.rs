@@ -16,6 +16,7 @@
 use crate::config::ScheduleConfig;
 use crate::error::Result;
 use crate::grid::{Grid, Level};
+use crate::kind::SamplerKind;
 use crate::sampler::{History, Sampler, StepOutput, Track, combination};
 use crate::solver_config::{SolverConfig, SolverType};
 
@@ -43,6 +44,7 @@ impl UniPc {
     /// # Errors
     /// Those of [`ScheduleConfig::schedule`] and of bad grids.
     pub fn new(config: &ScheduleConfig, steps: usize) -> Result<Self> {
+        config.solver.require(SamplerKind::UniPc)?;
         Ok(Self {
             grid: Grid::whole(config, steps)?,
             solver: config.solver.clone(),

@@ -1,8 +1,8 @@
 //! Reading and writing `scheduler_config.json`.
 
 use alice_diffusion::{
-    BetaSchedule, DpmAlgorithm, Error, FinalSigma, PredictionType, ScheduleConfig, SigmaSpacing,
-    SolverConfig, SolverType, TimestepSpacing, VarianceType,
+    BetaSchedule, DpmAlgorithm, Error, Eta, FinalSigma, PredictionType, SamplerKind,
+    ScheduleConfig, SigmaSpacing, SolverConfig, SolverType, TimestepSpacing, VarianceType,
 };
 
 #[test]
@@ -158,7 +158,6 @@ fn infinity_is_a_value() {
 #[test]
 fn values_that_change_the_numbers_are_named() {
     for (text, field, value) in [
-        (r#"{"thresholding": true}"#, "thresholding", "true"),
         (
             r#"{"beta_schedule": "laplace"}"#,
             "beta_schedule",
@@ -188,6 +187,59 @@ fn values_that_change_the_numbers_are_named() {
         );
         assert!(error.to_string().contains(field) && error.to_string().contains(value));
     }
+}
+
+/// A field counts where the sampler that has it is built, and nowhere else.
+#[test]
+fn fields_count_for_their_samplers() {
+    use SamplerKind::{Ddim, DpmMultistep, DpmMultistepSde, Euler, EulerAncestral, Heun, UniPc};
+    for (text, refused, built) in [
+        (
+            r#"{"interpolation_type": "log_linear"}"#,
+            vec![Euler],
+            vec![Ddim, Heun, UniPc, EulerAncestral],
+        ),
+        (
+            r#"{"thresholding": true}"#,
+            vec![Ddim, DpmMultistep, UniPc],
+            vec![Euler, Heun, SamplerKind::Pndm],
+        ),
+        (
+            r#"{"algorithm_type": "dpmsolver"}"#,
+            vec![DpmMultistep, DpmMultistepSde],
+            vec![Ddim, UniPc],
+        ),
+        (r#"{"solver_order": 7}"#, vec![UniPc], vec![Ddim, Euler]),
+    ] {
+        let config = ScheduleConfig::from_json(text).unwrap();
+        let build = |kind: SamplerKind| kind.build(&config, 10, Eta::Constant(0.0), false);
+        for kind in refused {
+            let error = build(kind).err().unwrap().to_string();
+            assert!(error.contains(kind.name()), "{error}");
+            assert!(error.contains(&text[2..10]), "{error}");
+        }
+        for kind in built {
+            assert!(build(kind).is_ok(), "{text} {kind:?}");
+        }
+        let again = ScheduleConfig::from_json(&config.to_json().unwrap()).unwrap();
+        assert_eq!(again.solver, config.solver);
+    }
+}
+
+/// As many steps as leave room for the offset.
+#[test]
+fn too_many_steps_say_how_many_there_may_be() {
+    let text = r#"{"steps_offset": 1, "timestep_spacing": "leading"}"#;
+    let config = ScheduleConfig::from_json(text).unwrap();
+    assert!(config.timesteps(999).is_ok());
+    let error = config.timesteps(1000).unwrap_err().to_string();
+    assert!(error.contains("between 1 and 999"), "{error}");
+    let far = ScheduleConfig {
+        steps_offset: 1000,
+        ..config
+    };
+    let error = far.timesteps(10).unwrap_err().to_string();
+    assert!(error.contains("1000 training steps"), "{error}");
 }
 
 #[test]

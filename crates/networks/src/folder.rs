@@ -49,28 +49,40 @@ impl ModelFolder {
         weights_name: &str,
     ) -> Result<Self, NetworkError> {
         let path = path.as_ref();
-        let missing = |why: &str| {
+        let missing = |path: &Path, why: &str| {
             Err(NetworkError::Folder {
                 path: path.to_path_buf(),
                 why: why.to_owned(),
             })
         };
         if !is_folder(path) {
-            return missing(&format!(
-                "there is no such folder. Name a diffusers pipeline folder or its {part}/"
-            ));
+            return missing(
+                path,
+                &format!(
+                    "there is no such folder. Name a diffusers pipeline folder or its {part}/"
+                ),
+            );
         }
         let inner = path.join(part);
         let folder = if is_folder(&inner) { &inner } else { path };
         let config = folder.join(CONFIG);
         if !is_file(&config) {
+            if folder == inner.as_path() {
+                let why = "it has no config.json. Download the whole folder";
+                return missing(folder, why);
+            }
+            if part != "unet" && is_folder(path.join("unet")) {
+                let why = format!("it has no {part}/. Download the whole model");
+                return missing(path, &why);
+            }
             let hint = single_files(path);
-            return missing(&format!(
+            let why = format!(
                 "no config.json is here or in {part}/. Name a diffusers pipeline folder or its {part}/{hint}"
-            ));
+            );
+            return missing(path, &why);
         }
         let Some(weights) = find_weights(folder, weights_name)? else {
-            return missing(&lacking_weights(folder, weights_name));
+            return missing(folder, &lacking_weights(folder, weights_name));
         };
         let scheduler = [path.join("scheduler").join(SCHEDULER), path.join(SCHEDULER)]
             .into_iter()

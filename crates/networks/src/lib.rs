@@ -29,6 +29,7 @@ mod initialise;
 mod location;
 mod lora;
 mod network;
+mod parts;
 mod unet2d;
 mod unet2d_condition;
 mod weights;

@@ -138,6 +138,18 @@ impl ModelLocation {
         }
     }
 
+    /// What a single-file checkpoint's U-Net is taken to predict, where nothing
+    /// says it.
+    #[must_use]
+    pub fn guessed(&self) -> Option<Prediction> {
+        match self {
+            Self::File(checkpoint) => checkpoint
+                .prediction_is_default()
+                .then(|| checkpoint.prediction()),
+            Self::Folder(_) | Self::Control(_) => None,
+        }
+    }
+
     /// The text of the `scheduler_config.json`, of the class that the pipeline's
     /// `model_index.json` names, and the file that it is from;
     /// `None` where a folder has none. A single file has that of its family.
@@ -217,11 +229,14 @@ pub fn refuse_pickle(path: &Path) -> Result<(), NetworkError> {
     if !PICKLED.contains(&lower.as_str()) {
         return Ok(());
     }
-    let name = path.file_stem().unwrap_or_default().display();
+    // Python reads a backslash in a text as the beginning of something else.
+    let name = path.with_extension("").display().to_string();
+    let name = name.replace('\\', "/").replace('\'', "\\'");
+    let extension = extension.unwrap_or_default();
     let why = format!(
         "a .{lower} file is a Python pickle, which can run code when it is opened, so it is not. \
          Convert it where you trust it: python -c \"import torch, safetensors.torch as s; \
-         w = torch.load('{name}.{lower}', weights_only=True); w = w.get('state_dict', w); \
+         w = torch.load('{name}.{extension}', weights_only=True); w = w.get('state_dict', w); \
          s.save_file({{k: v.contiguous() for k, v in w.items() if hasattr(v, 'shape')}}, '{name}.safetensors')\""
     );
     Err(NetworkError::Folder {

@@ -96,6 +96,18 @@ impl TextEncoders {
             .collect()
     }
 
+    /// Tokens at a prompt's end that do not fit.
+    ///
+    /// # Errors
+    /// When the tokenizer fails, or a weight is beyond all bounds.
+    pub fn cut(&self, prompt: &str) -> Result<usize, PipelineError> {
+        let mut cut = 0;
+        for encoder in &self.encoders {
+            cut = cut.max(encoder.tokenizer.encode(prompt)?.cut);
+        }
+        Ok(cut)
+    }
+
     /// The condition of a prompt, its brackets taken as weights.
     ///
     /// One encoder gives its last state, normalised; of two, the states before

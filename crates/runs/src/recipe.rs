@@ -5,6 +5,7 @@ use crate::{Error, Result, VERSION, atomic, disk, picture};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Which model a run used.
@@ -13,9 +14,13 @@ use std::path::Path;
 pub struct ModelReference {
     /// The bundled model's name, the path as it was given, or the hub's name.
     pub name: String,
-    /// The content hash of its U-Net's weights ([`crate::hash::files`]); its other
-    /// files are not looked at.
+    /// The content hash of its U-Net's weights ([`crate::hash::files`]), which
+    /// is what its directions mean something to.
     pub hash: String,
+    /// The content hashes of its other parts, by their names in its folder;
+    /// none of a single file, nor in recipes from before they were recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, String>,
     /// What it is told beside the state and the time.
     #[serde(default, skip_serializing_if = "ModelOptions::is_default")]
     pub options: ModelOptions,
@@ -86,6 +91,26 @@ pub struct LoraReference {
     /// The file's content hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+}
+
+impl ModelReference {
+    /// The parts of two models that are not the same, the U-Net's weights as
+    /// `unet`. Where one of them does not say what its other parts are, they
+    /// are taken to be the same.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        if self.hash != other.hash {
+            return vec!["unet".to_owned()];
+        }
+        if self.parts.is_empty() || other.parts.is_empty() {
+            return Vec::new();
+        }
+        let mut names: Vec<_> = self.parts.keys().chain(other.parts.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| self.parts.get(*name) != other.parts.get(*name));
+        names.into_iter().cloned().collect()
+    }
 }
 
 impl ModelOptions {

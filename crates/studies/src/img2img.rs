@@ -6,6 +6,7 @@ use crate::drawing::{
     Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_some_step,
     check_strength, decode, gone, steps_gone, write_latents, write_pictures, write_sheet_beside,
 };
+use crate::header::Header;
 use crate::input::InputFile;
 use crate::invert::read_picture;
 use crate::pictures::numbers;
@@ -52,8 +53,13 @@ pub struct Img2imgReport {
     pub timestep: Option<f64>,
     /// Root mean square difference of each picture to the first, in −1..1.
     pub changes: Vec<f64>,
+    /// Whether the picture was laid over white or cut to 8 bits when it was read.
+    pub flattened: bool,
     /// Tokens at the prompt's end that the text encoder could not take.
     pub cut: usize,
+    /// The same of the negative prompt.
+    #[serde(skip_serializing_if = "numbers::is_zero")]
+    pub cut_negative: usize,
     /// The pictures, relative to the run folder.
     pub pictures: Vec<String>,
     /// Seconds in all.
@@ -76,6 +82,9 @@ impl fmt::Display for Img2imgReport {
             f,
             "a pixel changed by {mean:.3} (root mean square, of −1..1)"
         )?;
+        if self.flattened {
+            writeln!(f, "the original was read as 8-bit RGB over white")?;
+        }
         write!(
             f,
             "sheet.png (the original first), latents.safetensors and single pictures"
@@ -151,7 +160,9 @@ pub fn run(
         steps: (arguments.drawing.steps, gone(sampler.as_ref(), first)),
         timestep: sampler.times().get(first).copied(),
         changes,
+        flattened: !Header::of(&arguments.picture)?.plain,
         cut: model.cut(),
+        cut_negative: model.cut_negative(),
         pictures,
         seconds: 0.0,
     };

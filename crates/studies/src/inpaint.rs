@@ -6,22 +6,20 @@
 //! in diffusers. Either way the pixels outside the mask are the picture's; where
 //! the mask is grey, what was drawn is laid over them.
 
-mod header;
-
 use crate::discover::findings::Pictures;
 use crate::drawing::{
     Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_some_step,
     check_strength, decode, gone, steps_gone, write_pictures, write_sheet_beside,
 };
+use crate::header::Header;
 use crate::input::InputFile;
 use crate::invert::read_picture;
 use crate::mask::{cells, read_shares};
 use crate::pictures::numbers;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
-use alice_diffusion::{Draws, added_noise};
+use alice_diffusion::{Draws, Sampler, added_noise};
 use alice_runs::{ModelReference, RunFolder};
-use header::Header;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
@@ -73,6 +71,9 @@ pub struct InpaintReport {
     pub flattened: bool,
     /// Tokens at the prompt's end that the text encoder could not take.
     pub cut: usize,
+    /// The same of the negative prompt.
+    #[serde(skip_serializing_if = "numbers::is_zero")]
+    pub cut_negative: usize,
     /// The pictures, relative to the run folder.
     pub pictures: Vec<String>,
     /// Seconds in all.
@@ -149,35 +150,19 @@ pub fn run(
     let header = Header::of(&arguments.picture)?;
     let shares = read_shares(&arguments.mask, pixels, header.size)?;
     let mask: Vec<bool> = shares.iter().map(|share| *share > 0.0).collect();
-    let clean = model.state(picture.clone())?;
-    let (size, channels) = ((clean.dims()[1], clean.dims()[2]), clean.channels());
-    let inside = cells(&mask, pixels, model.scale());
-    let told = model.inpainting_channels() > 0;
-    let network = if told {
-        model.at_mask(size, &inside, &without(&picture, &mask)?)?
-    } else {
-        model.at(size)?
-    };
     let sampler = arguments.drawing.build(model)?;
     let first = sampler.index_of_strength(arguments.strength);
-    let count = arguments.count;
-    let held = inside.iter().flat_map(|inside| vec![!inside; channels]);
-    // From the first step on, nothing of the picture is in a state that is not held.
-    let noise = match told && first == 0 {
-        true => Some(noise(&clean, count, seed)?),
-        false => None,
+    let drawn = if arguments.strength > 0.0 {
+        let from = (sampler.as_ref(), first);
+        draw(arguments, model, seed, &picture, &shares, from, progress)?
+    } else {
+        // The autoencoder would change what is masked, and nothing is to change.
+        Pictures {
+            size: pixels,
+            channels: picture.channels(),
+            values: picture.data().repeat(arguments.count),
+        }
     };
-    let drawing = Drawing {
-        network: &network,
-        sampler: sampler.as_ref(),
-        origin: noise.as_ref().map_or(Origin::Clean(&clean), Origin::Given),
-        first,
-        held: (!told).then(|| held.collect()),
-        seed,
-    };
-    let values = drawing.draw(count, progress)?;
-    let mut drawn = decode(model, size, values, progress)?;
-    keep(&mut drawn, &picture, &shares);
     let made = Made {
         model,
         drawing: &arguments.drawing,
@@ -197,13 +182,56 @@ pub fn run(
         sampler: arguments.drawing.kind(model).name(),
         steps: (arguments.drawing.steps, gone(sampler.as_ref(), first)),
         share,
-        told,
+        told: model.inpainting_channels() > 0,
         resized: header.size != pixels,
         flattened: !header.plain,
         cut: model.cut(),
+        cut_negative: model.cut_negative(),
         pictures,
         seconds: clock.elapsed().as_secs_f64(),
     })
+}
+
+/// The pictures, drawn anew inside the mask from an evaluation of the sampler on.
+fn draw(
+    arguments: &InpaintArguments,
+    model: &DiffusionModel,
+    seed: u64,
+    picture: &Tensor<f32>,
+    shares: &[f32],
+    (sampler, first): (&dyn Sampler, usize),
+    progress: &mut dyn Progress,
+) -> Result<Pictures, StudyError> {
+    let mask: Vec<bool> = shares.iter().map(|share| *share > 0.0).collect();
+    let pixels = (picture.dims()[1], picture.dims()[2]);
+    let clean = model.state(picture.clone())?;
+    let (size, channels) = ((clean.dims()[1], clean.dims()[2]), clean.channels());
+    let inside = cells(&mask, pixels, model.scale());
+    let told = model.inpainting_channels() > 0;
+    let network = if told {
+        model.at_mask(size, &inside, &without(picture, &mask)?)?
+    } else {
+        model.at(size)?
+    };
+    let count = arguments.count;
+    let held = inside.iter().flat_map(|inside| vec![!inside; channels]);
+    // From the first step on, nothing of the picture is in a state that is not held.
+    let noise = match told && first == 0 {
+        true => Some(noise(&clean, count, seed)?),
+        false => None,
+    };
+    let drawing = Drawing {
+        network: &network,
+        sampler,
+        origin: noise.as_ref().map_or(Origin::Clean(&clean), Origin::Given),
+        first,
+        held: (!told).then(|| held.collect()),
+        seed,
+    };
+    let values = drawing.draw(count, progress)?;
+    let mut drawn = decode(model, size, values, progress)?;
+    keep(&mut drawn, picture, shares);
+    Ok(drawn)
 }
 
 /// The picture, grey where it is drawn anew.

@@ -5,12 +5,15 @@ use crate::control::SteeredBy;
 use crate::model::{open_schedule, precision, prediction};
 use alice_diffusion::{Guidance, ScheduleConfig};
 use alice_networks::{
-    Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, UNet2DCondition, controlled_graph,
+    Lora, LoraFile, LoraReport, LoraTarget, ModelLocation, Prediction, UNet2DCondition,
+    controlled_graph,
 };
 use alice_pipelines::{Condition, Latents, TextEncoders, Tiling};
 use alice_runs::{LoraReference, ModelOptions, ModelReference};
 use std::path::Path;
 
+/// The most that a LoRA may count.
+const MOST_WEIGHT: f64 = 1000.0;
 /// The guidance when none is asked for, as in the public pipelines.
 const GUIDANCE: f64 = 7.5;
 /// The same of SDXL.
@@ -31,6 +34,8 @@ pub struct LatentModel {
     pub latents: Latents,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
+    /// What it is taken to predict, where nothing says it.
+    pub guessed: Option<Prediction>,
     /// What was merged into its weights.
     pub loras: Vec<LoraReport>,
     /// What steers its U-Net by pictures.
@@ -87,8 +92,10 @@ impl LatentModel {
             reference: ModelReference {
                 name: name.display().to_string(),
                 hash: location.hash()?,
+                parts: location.parts()?,
                 options: ModelOptions::default(),
             },
+            guessed: location.guessed(),
             schedule,
             loras: Vec::new(),
             controls: Vec::new(),
@@ -113,6 +120,16 @@ impl LatentModel {
     fn apply_loras(&mut self, loras: &[LoraReference]) -> Result<Vec<LoraReport>, StudyError> {
         if loras.is_empty() {
             return Ok(Vec::new());
+        }
+        for lora in loras {
+            if !lora.weight.is_finite() || lora.weight.abs() > MOST_WEIGHT {
+                let why = format!(
+                    "{}: a weight of {:e}; it must lie between -{MOST_WEIGHT} and {MOST_WEIGHT}, and 1 \
+                     is as trained",
+                    lora.file, lora.weight
+                );
+                return Err(StudyError::argument("--lora", why));
+            }
         }
         let mut targets = vec![LoraTarget::unet(&mut self.unet)?];
         targets.extend(self.texts.lora_targets()?);
@@ -177,6 +194,13 @@ impl LatentModel {
         if !(0.0..=1.0).contains(&guidance.rescale) {
             let why = format!("{}; it must lie between 0 and 1", guidance.rescale);
             return Err(StudyError::argument("--guidance-rescale", why));
+        }
+        for (name, text) in [
+            ("--prompt", &options.prompt),
+            ("--negative", &options.negative),
+        ] {
+            let read = self.texts.cut(text.as_deref().unwrap_or_default());
+            read.map_err(|error| StudyError::argument(name, error.to_string()))?;
         }
         let tiling = match options.tile {
             None => Tiling::Auto,

@@ -14,6 +14,7 @@ mod error;
 pub mod evolve;
 pub mod global;
 pub mod grid;
+mod header;
 pub mod hspace;
 pub mod img2img;
 mod injection;

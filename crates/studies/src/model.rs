@@ -187,7 +187,7 @@ impl DiffusionModel {
             reference: ModelReference {
                 name: bundled::NAME.to_owned(),
                 hash: hash::bytes(bundled::WEIGHTS),
-                options: ModelOptions::default(),
+                ..ModelReference::default()
             },
             schedule: ScheduleConfig::from_json(bundled::SCHEDULER)?,
             assumed: false,
@@ -215,6 +215,7 @@ impl DiffusionModel {
             reference: ModelReference {
                 name: name.display().to_string(),
                 hash: location.hash()?,
+                parts: location.parts()?,
                 options: ModelOptions {
                     prediction: options.prediction.clone(),
                     half: options.half,
@@ -282,15 +283,6 @@ impl DiffusionModel {
         match &self.parts {
             Parts::Pixels(_) => 0,
             Parts::Latents(model, _) => model.unet.config.inpainting_channels(),
-        }
-    }
-
-    /// Tokens at the prompt's end that the text encoder could not take.
-    #[must_use]
-    pub fn cut(&self) -> usize {
-        match &self.parts {
-            Parts::Pixels(_) => 0,
-            Parts::Latents(_, told) => told.positive.cut,
         }
     }
 
@@ -549,18 +541,25 @@ fn reads_text(location: &ModelLocation) -> Result<bool, StudyError> {
 /// Refuses another model than a recipe's.
 ///
 /// # Errors
-/// When the weights are not the recorded ones.
+/// When the weights, or another part, are not the recorded ones; names the part.
 pub(crate) fn require(found: &ModelReference, recorded: &ModelReference) -> Result<(), StudyError> {
-    if recorded.hash == found.hash {
+    let changed = found.differences(recorded);
+    if changed.is_empty() {
         return Ok(());
     }
-    Err(StudyError::argument(
-        format!("model {}", found.name),
+    let why = if found.hash == recorded.hash {
+        format!(
+            "its {} changed since the recipe was made, so other pictures would come of it. Restore \
+             what was there, or name the model of that time with --model",
+            changed.join(", ")
+        )
+    } else {
         format!(
             "its weights are not those of the recipe, which names {}. Name the right one with --model",
             recorded.name
-        ),
-    ))
+        )
+    };
+    Err(StudyError::argument(format!("model {}", found.name), why))
 }
 
 /// `[N, H, W, C]` from the `[N, C, H, W]` of files.

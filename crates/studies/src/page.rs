@@ -18,17 +18,19 @@ pub(crate) fn document(
     sections: Markup,
     script: &str,
 ) -> String {
-    whole(title, recipe, header, sections, script, "data:")
+    whole(title, recipe, header, sections, ["", script], "data:")
 }
 
 /// A page whose pictures lie beside it, for more of them than one file holds.
 pub(crate) fn document_with_files(
     title: &str,
     recipe: &Recipe,
+    style: &str,
     header: Markup,
     sections: Markup,
 ) -> String {
-    whole(title, recipe, header, sections, "", "'self' file: data:")
+    let pictures = "'self' file: data:";
+    whole(title, recipe, header, sections, [style, ""], pictures)
 }
 
 fn whole(
@@ -36,7 +38,7 @@ fn whole(
     recipe: &Recipe,
     header: Markup,
     sections: Markup,
-    script: &str,
+    [style, script]: [&str; 2],
     pictures: &str,
 ) -> String {
     let policy = format!(
@@ -52,7 +54,7 @@ fn whole(
                 // Even a mistake below must not reach the network.
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 title { (title) " · Alice" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(style)) }
             }
             body {
                 (header)

@@ -1,8 +1,8 @@
 //! `sample`: draw pictures with a model.
 
 use crate::drawing::{
-    Drawing, DrawingArguments, Made, Origin, check_count, check_model, decode, write_latents,
-    write_pictures, write_sheet,
+    Drawing, DrawingArguments, Made, Origin, check_count, check_model, check_variation, decode,
+    variation, write_latents, write_pictures, write_sheet,
 };
 use crate::input::InputFile;
 use crate::pictures::numbers;
@@ -60,17 +60,16 @@ pub struct SampleReport {
     /// Steps.
     pub steps: usize,
     /// Tokens at the prompt's end that the text encoder could not take.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "numbers::is_zero")]
     pub cut: usize,
+    /// The same of the negative prompt.
+    #[serde(skip_serializing_if = "numbers::is_zero")]
+    pub cut_negative: usize,
     /// The pictures, relative to the run folder; none where the model's
     /// samples are not pictures.
     pub pictures: Vec<String>,
     /// Seconds in all.
     pub seconds: f64,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 impl fmt::Display for SampleReport {
@@ -111,15 +110,7 @@ struct Start {
 /// Names the argument, or the input and what is wrong with it.
 pub fn check(arguments: &SampleArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     let start = start(arguments, model)?;
-    if arguments
-        .variation
-        .is_some_and(|v| !(0.0..=1.0).contains(&v))
-    {
-        return Err(StudyError::argument(
-            "--variation",
-            "must lie between 0 and 1",
-        ));
-    }
+    arguments.variation.map_or(Ok(()), check_variation)?;
     model.check_size(start.size)
 }
 
@@ -198,8 +189,7 @@ pub fn run(
     let origin = match (&start.states, arguments.variation_seed, arguments.variation) {
         (Some(states), ..) => Origin::Given(states),
         (None, Some(other), Some(strength)) => {
-            others.push(("Variation seed".to_owned(), other.to_string()));
-            others.push(("Variation seed strength".to_owned(), strength.to_string()));
+            others.extend(variation(other, strength));
             Origin::Variation {
                 seed: other,
                 strength,
@@ -235,6 +225,7 @@ pub fn run(
         sampler: arguments.drawing.kind(model).name(),
         steps: arguments.drawing.steps,
         cut: model.cut(),
+        cut_negative: model.cut_negative(),
         pictures,
         seconds: clock.elapsed().as_secs_f64(),
     })

@@ -14,6 +14,9 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 pub(crate) const START: &str = "<|startoftext|>";
 pub(crate) const END: &str = "<|endoftext|>";
+/// The most that a part of a prompt may count: far beyond what makes a
+/// picture, and far from where numbers overflow.
+const MOST_WEIGHT: f64 = 1000.0;
 /// What CLIP takes for a word.
 const WORDS: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -148,10 +151,20 @@ impl ClipTokenizer {
     /// A prompt, its brackets taken as weights ([`parse`]).
     ///
     /// # Errors
-    /// When the tokenizer fails.
+    /// When the tokenizer fails, or a weight is beyond ±1000.
     pub fn encode(&self, prompt: &str) -> Result<Tokens, TextError> {
         let (mut ids, mut weights) = (vec![self.start], vec![1.0]);
         for piece in parse(prompt) {
+            if piece.weight.abs() > MOST_WEIGHT {
+                return Err(TextError::Prompt {
+                    prompt: prompt.to_owned(),
+                    why: format!(
+                        "{:?} counts {:e} times, and a text may count {MOST_WEIGHT} times at most; \
+                         weights are near 1, as in (text:1.3)",
+                        piece.text, piece.weight
+                    ),
+                });
+            }
             let found = self.inner.encode_fast(piece.text.as_str(), false);
             let found = found.map_err(|e| TextError::Prompt {
                 prompt: prompt.to_owned(),

@@ -56,7 +56,9 @@ impl LoraFile {
     /// layer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, NetworkError> {
         let path = find(path.as_ref())?;
-        refuse_pickle(&path)?;
+        if disk::is_file(&path) {
+            refuse_pickle(&path)?;
+        }
         let reader = TensorReader::open(&path)?;
         let mut layers: BTreeMap<String, BTreeMap<Role, &str>> = BTreeMap::new();
         let mut layouts = BTreeMap::new();

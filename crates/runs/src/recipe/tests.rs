@@ -24,6 +24,7 @@ fn example() -> Recipe {
             prediction: Some("v_prediction".into()),
             ..ModelOptions::default()
         },
+        parts: [("vae".to_owned(), "cd".repeat(32))].into(),
     };
     Recipe::new("discover", &arguments, u64::MAX, Some(model)).unwrap()
 }
@@ -118,4 +119,22 @@ fn verb_arguments_and_model_are_checked() {
     assert!(error.what().contains("puppets-32"), "{error}");
     let none = Recipe::new("world", &(), 0, None).unwrap();
     none.require_model("r", "any").unwrap();
+}
+
+#[test]
+fn models_differ_by_their_parts() {
+    let model = |hash: &str, parts: &[(&str, &str)]| ModelReference {
+        hash: hash.into(),
+        parts: parts
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect(),
+        ..ModelReference::default()
+    };
+    let one = model("a", &[("scheduler", "1"), ("vae", "2")]);
+    assert_eq!(one.differences(&one), [""; 0]);
+    assert_eq!(one.differences(&model("b", &[])), ["unet"]);
+    assert_eq!(one.differences(&model("a", &[])), [""; 0]);
+    let other = model("a", &[("tokenizer", "1"), ("vae", "3")]);
+    assert_eq!(one.differences(&other), ["scheduler", "tokenizer", "vae"]);
 }

@@ -2,10 +2,10 @@
 
 use super::{Licence, ModelDescription, PartDescription, SchedulerDescription};
 use crate::StudyError;
-use alice_diffusion::ScheduleConfig;
+use alice_diffusion::{SamplerKind, ScheduleConfig};
 use alice_networks::{
     Architecture, AutoencoderKLConfig, ClipTextConfig, ControlNetConfig, LoraSummary, ModelFolder,
-    NetworkError, UNet2DConditionConfig, UNet2DConfig,
+    ModelLocation, NetworkError, UNet2DConditionConfig, UNet2DConfig,
 };
 use alice_runs::{TensorReader, disk};
 use serde_json::Value;
@@ -52,8 +52,14 @@ pub(super) fn describe(folder: &Path) -> Result<ModelDescription, StudyError> {
     let schedulers = ["scheduler/scheduler_config.json", "scheduler_config.json"];
     let found = schedulers.map(|name| folder.join(name));
     match found.iter().find(|file| disk::is_file(file)) {
-        Some(path) => match ScheduleConfig::from_json(&disk::read_text(path)?) {
-            Ok(config) => description.scheduler = Some(scheduler(&config, true)),
+        Some(path) => match ScheduleConfig::from_json(&scheduler_text(folder, path)?) {
+            Ok(config) => {
+                let own = SamplerKind::of(&config).unwrap_or(SamplerKind::Ddim);
+                if let Err(error) = config.require_sampler(own) {
+                    description.notes.push(format!("the scheduler: {error}"));
+                }
+                description.scheduler = Some(scheduler(&config, true));
+            }
             Err(error) => description.notes.push(format!("the scheduler: {error}")),
         },
         None if is_pipeline => {
@@ -71,6 +77,15 @@ pub(super) fn describe(folder: &Path) -> Result<ModelDescription, StudyError> {
         description.notes.push(note.to_owned());
     }
     Ok(description)
+}
+
+/// The scheduler's config, of the class that is used: the index may name another.
+fn scheduler_text(folder: &Path, path: &Path) -> Result<String, StudyError> {
+    match ModelLocation::Folder(folder.to_path_buf()).scheduler() {
+        Ok(Some((_, text))) => Ok(text),
+        // A folder that is no model yet may well have a scheduler.
+        _ => Ok(disk::read_text(path)?),
+    }
 }
 
 /// What a schedule is.

@@ -5,7 +5,7 @@ use super::findings::{
     DiscoverReport, FactorError, FactorResponse, Findings, Pictures, SampleReport, WalkReport,
 };
 use crate::responses::{responses, strongest};
-use alice_runs::{ModelOptions, ModelReference, Recipe};
+use alice_runs::{ModelReference, Recipe};
 use alice_worlds::{FACTORS, FactorKind, Factors, PuppetShow, caption_en, factor_index, render};
 
 /// What kind of findings.
@@ -59,7 +59,7 @@ pub fn recipe() -> Recipe {
     let model = ModelReference {
         name: "puppets-32".to_owned(),
         hash: "9f2c41d07be85a63".repeat(4),
-        options: ModelOptions::default(),
+        ..ModelReference::default()
     };
     Recipe::new("discover", &arguments, 7, Some(model)).unwrap()
 }
@@ -98,7 +98,7 @@ pub fn findings(shape: &Shape) -> Findings {
             model: ModelReference {
                 name: shape.model.clone(),
                 hash: "9f2c41d07be85a63".repeat(4),
-                options: ModelOptions::default(),
+                ..ModelReference::default()
             },
             timestep: 600,
             timestep_share: 0.6,

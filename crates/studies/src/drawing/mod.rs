@@ -166,6 +166,23 @@ pub(crate) fn check_strength(strength: f64) -> Result<(), StudyError> {
     Err(StudyError::argument("--strength", why))
 }
 
+/// Refuses turns of the noise outside 0..1.
+pub(crate) fn check_variation(strength: f64) -> Result<(), StudyError> {
+    if (0.0..=1.0).contains(&strength) {
+        return Ok(());
+    }
+    let why = format!("{strength}; it must lie between 0 and 1");
+    Err(StudyError::argument("--variation", why))
+}
+
+/// A turn of the noise, in the terms of other programs.
+pub(crate) fn variation(seed: u64, strength: f64) -> [(String, String); 2] {
+    [
+        ("Variation seed".to_owned(), seed.to_string()),
+        ("Variation seed strength".to_owned(), strength.to_string()),
+    ]
+}
+
 /// Refuses strengths that are something, and less than one of the sampler's
 /// steps.
 pub(crate) fn check_some_step(strength: f64, sampler: &dyn Sampler) -> Result<(), StudyError> {

@@ -10,7 +10,7 @@ use crate::{
 };
 use alice_calculus::Tensor;
 use alice_diffusion::SamplerKind;
-use alice_runs::{Metadata, Parameters, Recipe, RunFolder, TensorFile};
+use alice_runs::{Metadata, ModelOptions, Parameters, Recipe, RunFolder, TensorFile};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,14 +42,15 @@ impl Made<'_> {
         }
         let reference = &self.model.reference;
         let options = &reference.options;
+        others.extend(told(options, |_| false));
         Metadata::new().with_parameters(&Parameters {
             steps: Some(self.drawing.steps),
             sampler: Some(kind.name().to_owned()),
             seed: Some(self.seed),
             size: Some((size.1 as u32, size.0 as u32)),
             model_hash: Some(reference.hash.clone()),
-            model: Some(reference.name.clone()),
-            prompt: options.prompt.clone().unwrap_or_default(),
+            model: Some(named(&reference.name)),
+            prompt: with_loras(options.prompt.clone().unwrap_or_default(), options),
             negative_prompt: options.negative.clone().unwrap_or_default(),
             guidance: self.model.guidance(),
             others,
@@ -90,12 +91,47 @@ pub(crate) fn drawn_by(recipe: &Recipe, size: (usize, usize)) -> Metadata {
         seed: Some(recipe.seed).filter(|_| !varies("seed")),
         size: Some((size.1 as u32, size.0 as u32)),
         model_hash: model.map(|model| model.hash.clone()),
-        model: model.map(|model| model.name.clone()),
-        prompt: text("prompt", options.prompt),
-        negative_prompt: text("negative", options.negative),
+        model: model.map(|model| named(&model.name)),
+        prompt: with_loras(text("prompt", options.prompt.clone()), &options),
+        negative_prompt: text("negative", options.negative.clone()),
         guidance: options.guidance.filter(|_| !varies("guidance")),
-        others: Vec::new(),
+        others: told(&options, varies),
     })
+}
+
+/// A model's or a file's name in the terms of other programs: without the
+/// folders above it, which are nobody's business, and without its ending.
+fn named(name: &str) -> String {
+    let last = name.trim_end_matches(['/', '\\']);
+    let last = last.rsplit(['/', '\\']).next().unwrap_or_default();
+    let last = last.strip_suffix(".safetensors").unwrap_or(last);
+    if last.trim_matches('.').is_empty() {
+        return "model".to_owned();
+    }
+    last.to_owned()
+}
+
+/// The prompt with a tag for each LoRA, as A1111 has it in its text.
+fn with_loras(mut prompt: String, options: &ModelOptions) -> String {
+    for lora in &options.lora {
+        if !prompt.is_empty() {
+            prompt.push(' ');
+        }
+        prompt += &format!("<lora:{}:{}>", named(&lora.file), lora.weight);
+    }
+    prompt
+}
+
+/// What a model is told that has no field of its own.
+fn told(options: &ModelOptions, varies: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    let rescale = options
+        .guidance_rescale
+        .filter(|_| !varies("guidance-rescale"));
+    if let Some(rescale) = rescale.filter(|rescale| *rescale != 0.0) {
+        told.push(("CFG Rescale".to_owned(), rescale.to_string()));
+    }
+    told
 }
 
 /// `latents` [N, C, H, W].
@@ -160,7 +196,7 @@ pub(crate) fn write_sheet(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alice_runs::{ModelOptions, ModelReference};
+    use alice_runs::{LoraReference, ModelReference};
     use serde_json::json;
 
     fn parameters(arguments: &Value, prompt: Option<&str>) -> String {
@@ -171,9 +207,47 @@ mod tests {
                 prompt: prompt.map(str::to_owned),
                 ..ModelOptions::default()
             },
+            ..ModelReference::default()
         };
         let recipe = Recipe::new("grid", arguments, 7, Some(model)).unwrap();
         drawn_by(&recipe, (16, 24)).texts["parameters"].clone()
+    }
+
+    #[test]
+    fn loras_are_told_as_other_programs_read_them() {
+        let options = ModelOptions {
+            guidance_rescale: Some(0.7),
+            lora: vec![LoraReference {
+                file: "/home/me/loras/ink.v2.safetensors".to_owned(),
+                weight: 0.8,
+                hash: Some("cd".repeat(32)),
+            }],
+            ..ModelOptions::default()
+        };
+        assert_eq!(
+            with_loras("a cat".to_owned(), &options),
+            "a cat <lora:ink.v2:0.8>"
+        );
+        assert_eq!(with_loras(String::new(), &options), "<lora:ink.v2:0.8>");
+        assert_eq!(
+            told(&options, |_| false),
+            [("CFG Rescale".to_owned(), "0.7".to_owned())]
+        );
+        assert_eq!(told(&options, |name| name == "guidance-rescale").len(), 0);
+    }
+
+    #[test]
+    fn models_are_named_without_their_folders() {
+        for (name, expected) in [
+            ("/home/me/models/sd15.safetensors", "sd15"),
+            ("C:\\models\\sd15\\", "sd15"),
+            ("owner/name", "name"),
+            ("puppets-32", "puppets-32"),
+            ("v1.5", "v1.5"),
+            ("..", "model"),
+        ] {
+            assert_eq!(named(name), expected);
+        }
     }
 
     #[test]

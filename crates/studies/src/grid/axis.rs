@@ -29,13 +29,15 @@ pub enum Parameter {
     Eta,
     /// How much of a picture becomes new.
     Strength,
+    /// How far the noise is turned towards another seed's.
+    Variation,
     /// A part of the prompt.
     Prompt,
     /// A part of the negative prompt.
     Negative,
 }
 
-const NAMES: [(&str, Parameter); 9] = [
+const NAMES: [(&str, Parameter); 10] = [
     ("seed", Parameter::Seed),
     ("steps", Parameter::Steps),
     ("sampler", Parameter::Sampler),
@@ -43,6 +45,7 @@ const NAMES: [(&str, Parameter); 9] = [
     ("guidance-rescale", Parameter::GuidanceRescale),
     ("eta", Parameter::Eta),
     ("strength", Parameter::Strength),
+    ("variation", Parameter::Variation),
     ("prompt", Parameter::Prompt),
     ("negative", Parameter::Negative),
 ];
@@ -230,6 +233,7 @@ impl Axis {
             }
             Parameter::Eta => cell.drawing.eta = Some(number(self, value, "a number")?),
             Parameter::Strength => cell.strength = Some(number(self, value, "a number")?),
+            Parameter::Variation => cell.variation = Some(number(self, value, "a number")?),
             Parameter::Prompt => self.replace(&mut cell.options.prompt, value, first)?,
             Parameter::Negative => self.replace(&mut cell.options.negative, value, first)?,
         }

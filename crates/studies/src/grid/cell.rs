@@ -18,6 +18,7 @@ pub(super) struct Cell {
     pub seed: u64,
     pub drawing: DrawingArguments,
     pub strength: Option<f64>,
+    pub variation: Option<f64>,
     pub options: ModelOptions,
 }
 
@@ -72,6 +73,7 @@ impl Cells {
             seed,
             drawing: arguments.drawing.clone(),
             strength: arguments.picture.as_ref().map(|_| arguments.strength),
+            variation: arguments.variation,
             options: options.clone(),
         };
         let mut known = HashMap::new();

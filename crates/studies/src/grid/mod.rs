@@ -6,6 +6,7 @@
 
 mod axis;
 mod cell;
+mod cut;
 mod layout;
 mod once;
 mod page;
@@ -13,10 +14,12 @@ mod sheet;
 mod thumbnail;
 
 pub use axis::{Axis, Parameter};
+pub use cut::CutText;
 pub use once::Once;
 
 use crate::drawing::{
-    Drawing, DrawingArguments, Made, Origin, check_model, check_strength, decode,
+    Drawing, DrawingArguments, Made, Origin, check_model, check_some_step, check_strength,
+    check_variation, decode, variation,
 };
 use crate::input::InputFile;
 use crate::invert::read_picture;
@@ -40,7 +43,8 @@ pub struct GridArguments {
     pub once: Once,
     /// What varies from left to right: NAME=A,B,C, NAME=0..8 (which leaves out 8) or NAME@FILE, one
     /// value a line.
-    /// Names are seed, steps, sampler, guidance, guidance-rescale, eta, strength, prompt and negative.
+    /// Names are seed, steps, sampler, guidance, guidance-rescale, eta, strength, variation, prompt and
+    /// negative.
     /// Texts: prompt:WHAT=A|B puts each value in the place of WHAT; without :WHAT the first value is
     /// looked for. Many values of one axis alone are wrapped, as a text is
     #[arg(long, value_name = "AXIS", required_unless_present = "y")]
@@ -65,6 +69,14 @@ pub struct GridArguments {
     #[arg(long, requires = "picture")]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resize: bool,
+    /// Turn the noise towards that of this seed, for pictures a little different
+    #[arg(long, value_name = "SEED", conflicts_with = "picture")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation_seed: Option<u64>,
+    /// How far it is turned, from 0 to 1
+    #[arg(long, value_name = "STRENGTH", requires = "variation_seed")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation: Option<f64>,
     /// How to draw.
     #[command(flatten)]
     pub drawing: DrawingArguments,
@@ -95,6 +107,9 @@ pub struct GridReport {
     pub distinct: usize,
     /// Cells that an earlier session had drawn.
     pub found: usize,
+    /// Texts that the text encoder could not take whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<CutText>,
     /// The sheets, relative to the run folder.
     pub sheets: Vec<String>,
     /// Seconds of this session.
@@ -122,6 +137,9 @@ impl fmt::Display for GridReport {
             0 => {}
             1 => writeln!(f, "1 was there already")?,
             found => writeln!(f, "{found} were there already")?,
+        }
+        if let Some(sentence) = cut::sentence(&self.cut) {
+            writeln!(f, "{sentence}")?;
         }
         let count = self.sheets.len();
         let sheets = match self.sheets.first() {
@@ -157,9 +175,23 @@ pub fn check(arguments: &GridArguments, model: &DiffusionModel) -> Result<(), St
             (Some(strength), _) => check_strength(strength)?,
             _ => {}
         }
-        if !drawn.contains(&&cell.drawing) {
-            cell.drawing.build(model)?;
-            drawn.push(&cell.drawing);
+        match (arguments.variation_seed, cell.variation) {
+            (None, None) => {}
+            (Some(_), Some(variation)) => check_variation(variation)?,
+            (None, Some(_)) => {
+                let why = "name the seed whose noise a variation turns to, and no --picture";
+                return Err(StudyError::argument("--variation-seed", why));
+            }
+            (Some(_), None) => {
+                let why =
+                    "say how far the noise is turned to it, with --variation or --x variation=…";
+                return Err(StudyError::argument("--variation-seed", why));
+            }
+        }
+        if !drawn.contains(&(cell.strength, &cell.drawing)) {
+            let sampler = cell.drawing.build(model)?;
+            check_some_step(cell.strength.unwrap_or(1.0), sampler.as_ref())?;
+            drawn.push((cell.strength, &cell.drawing));
         }
     }
     Ok(())
@@ -192,6 +224,7 @@ pub fn run(
         model: model.clone(),
         size,
         clean,
+        variation_seed: arguments.variation_seed,
     };
     let pixels = (size.0 * model.scale(), size.1 * model.scale());
     let count = cells.distinct.len();
@@ -212,13 +245,15 @@ pub fn run(
         thumbnail::write(index, &picture, folder)?;
     }
     let sheets = sheet::write(&cells, arguments, folder)?;
-    let page = page::page(&cells, arguments, folder)?;
+    let cut = cut::find(&cells, model)?;
+    let page = page::page(&cells, arguments, &cut, folder)?;
     folder.write_text("report.html", &page)?;
     Ok(GridReport {
         model: model.reference.clone(),
         extents: [0, 1, 2].map(|side| cells.values[side].len()),
         distinct: count,
         found,
+        cut,
         sheets,
         seconds: clock.elapsed().as_secs_f64(),
     })
@@ -231,6 +266,7 @@ struct Painter {
     /// Of states.
     size: (usize, usize),
     clean: Option<Tensor<f32>>,
+    variation_seed: Option<u64>,
 }
 
 impl Painter {
@@ -246,24 +282,33 @@ impl Painter {
             self.model.retell(&mut self.network)?;
         }
         let sampler = cell.drawing.build(&self.model)?;
+        let mut others = Vec::new();
+        if let Some(strength) = cell.strength {
+            others.push(("Denoising strength".to_owned(), strength.to_string()));
+        }
+        let origin = match (&self.clean, self.variation_seed, cell.variation) {
+            (Some(clean), ..) => Origin::Clean(clean),
+            (None, Some(seed), Some(strength)) => {
+                others.extend(variation(seed, strength));
+                Origin::Variation { seed, strength }
+            }
+            _ => Origin::Noise,
+        };
         let drawing = Drawing {
             network: &self.network,
             sampler: sampler.as_ref(),
-            origin: self.clean.as_ref().map_or(Origin::Noise, Origin::Clean),
+            origin,
             first: sampler.index_of_strength(cell.strength.unwrap_or(1.0)),
             held: None,
             seed: cell.seed,
         };
         let values = drawing.draw(1, progress)?;
         let drawn = decode(&self.model, self.size, values, progress)?;
-        let strength = cell
-            .strength
-            .map(|s| ("Denoising strength".to_owned(), s.to_string()));
         let made = Made {
             model: &self.model,
             drawing: &cell.drawing,
             seed: cell.seed,
-            others: strength.into_iter().collect(),
+            others,
         };
         let picture = to_picture(&drawn, 0, Tones::of(&drawn))?;
         folder.write_png(name, &picture, &made.metadata(None, drawn.size))?;

@@ -2,11 +2,12 @@
 //! large ones as thumbnails that lead to them.
 
 use super::cell::{Cells, file};
+use super::cut::{self, CutText};
 use super::{GridArguments, read_cell, thumbnail};
 use crate::StudyError;
 use crate::page::{again, document_with_files};
 use alice_runs::RunFolder;
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 const STYLE: &str = "\
 .grid { overflow: auto; max-height: 88vh; }
@@ -33,6 +34,7 @@ grid-template-columns: repeat(auto-fill, minmax(max(var(--shown), 7rem), 1fr)); 
 pub(super) fn page(
     cells: &Cells,
     arguments: &GridArguments,
+    cut: &[CutText],
     folder: &RunFolder,
 ) -> Result<String, StudyError> {
     let first = read_cell(folder, 0)?;
@@ -45,7 +47,7 @@ pub(super) fn page(
         (f64::from(height) * zoom).round() as u32,
     );
     let small = thumbnail::extent((height as usize, width as usize)).is_some();
-    let class = if longest > 160.0 { "large" } else { "" };
+    let class = (longest > 160.0).then_some("large");
     let axes = arguments.axes().into_iter().flatten();
     let names: Vec<_> = axes.map(|axis| axis.parameter.name()).collect();
     let title = names.join(" × ");
@@ -60,17 +62,22 @@ pub(super) fn page(
         };
         html! {
             a href=(path) {
-                img class=(class) loading="lazy" decoding="async" src=(shown_file)
+                img class=[class] loading="lazy" decoding="async" src=(shown_file)
                     width=(shown.0) height=(shown.1) alt=(label(cells, arguments, at));
             }
         }
+    };
+    // A bare number says nothing; a text speaks for itself.
+    let named = |side: usize, value: &str| match arguments.axes()[side] {
+        Some(axis) if !axis.parameter.is_text() => format!("{} {value}", axis.parameter.name()),
+        _ => value.to_owned(),
     };
     let wrapped = |side: usize, z: usize| -> Markup {
         let at = |i: usize| if side == 0 { [i, 0, z] } else { [0, i, z] };
         html! {
             div.wrapped style={ "--shown: " (shown.0) "px" } {
                 @for (i, value) in cells.values[side].iter().enumerate() {
-                    figure { figcaption { (value) } (picture(at(i))) }
+                    figure { figcaption { (named(side, value)) } (picture(at(i))) }
                 }
             }
         }
@@ -78,14 +85,16 @@ pub(super) fn page(
     let table = |z: usize| -> Markup {
         html! {
             div.grid { table {
-                thead { tr {
-                    @if arguments.y.is_some() { th { } }
-                    @for value in &cells.values[0] { th { (value) } }
-                } }
+                @if arguments.x.is_some() {
+                    thead { tr {
+                        @if arguments.y.is_some() { td { } }
+                        @for value in &cells.values[0] { th scope="col" { (named(0, value)) } }
+                    } }
+                }
                 tbody {
                     @for (y, value) in cells.values[1].iter().enumerate() {
                         tr {
-                            @if arguments.y.is_some() { th { (value) } }
+                            @if arguments.y.is_some() { th scope="row" { (named(1, value)) } }
                             @for x in 0..cells.values[0].len() {
                                 td { (picture([x, y, z])) }
                             }
@@ -104,10 +113,10 @@ pub(super) fn page(
             @if let Some(prompt) = recipe.model.as_ref().and_then(|m| m.options.prompt.as_ref()) {
                 p { "“" (prompt) "”" }
             }
+            @if let Some(sentence) = cut::sentence(cut) { p.cut { (sentence) "." } }
         }
     };
     let sections = html! {
-        style { (PreEscaped(if lone.is_some() { WRAPPED } else { STYLE })) }
         @for z in 0..cells.values[2].len() {
             section {
                 @if let Some(axis) = &arguments.z {
@@ -121,7 +130,8 @@ pub(super) fn page(
         }
         (again(recipe))
     };
-    Ok(document_with_files(&title, recipe, header, sections))
+    let style = if lone.is_some() { WRAPPED } else { STYLE };
+    Ok(document_with_files(&title, recipe, style, header, sections))
 }
 
 /// What a cell is, for those who do not see it.

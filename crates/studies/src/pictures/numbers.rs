@@ -31,6 +31,11 @@ pub fn signed(value: f64, decimals: usize) -> String {
     text
 }
 
+/// Whether nothing is to be told of a count.
+pub(crate) fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// So many of a thing, whose plural is its name with an s.
 #[must_use]
 pub fn counted(count: u64, thing: &str) -> String {

@@ -160,7 +160,7 @@ impl Job {
                 if study.keeps_parts()
                     && !self.overwrite
                     && RunFolder::state(path) == RunState::Interrupted
-                    && Recipe::find(path).is_ok_and(|before| before == recipe) =>
+                    && goes_on(path, &recipe)? =>
             {
                 RunFolder::open(path)?
             }
@@ -354,6 +354,44 @@ impl PreparedJob {
             (_, None) => Err(StudyError::argument(verb, "needs a model")),
         }
     }
+}
+
+/// Whether the interrupted run in a folder was to do what a recipe says.
+///
+/// # Errors
+/// When it was, with another model: its results and what is still missing
+/// would not be of one kind.
+fn goes_on(folder: &Path, recipe: &Recipe) -> Result<bool, StudyError> {
+    let Ok(before) = Recipe::find(folder) else {
+        return Ok(false);
+    };
+    let (Some(old), Some(new)) = (&before.model, &recipe.model) else {
+        return Ok(before == *recipe);
+    };
+    let model = ModelReference {
+        hash: old.hash.clone(),
+        parts: old.parts.clone(),
+        ..new.clone()
+    };
+    let same = Recipe {
+        model: Some(model),
+        ..recipe.clone()
+    };
+    if before != same {
+        return Ok(false);
+    }
+    let changed = new.differences(old);
+    if changed.is_empty() {
+        return Ok(true);
+    }
+    let why = format!(
+        "the run in {} was begun with another {} of {}, and cannot go on with this. Restore what \
+         was there, or begin anew with --overwrite",
+        folder.display(),
+        changed.join(", "),
+        new.name
+    );
+    Err(StudyError::argument("--model", why))
 }
 
 /// Writes the report of a run that succeeded.

@@ -5,7 +5,7 @@ use crate::input::InputFile;
 
 /// The header of a PNG (W3C, Portable Network Graphics, sections 11.2 and 11.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// Height and width.
     pub size: (usize, usize),
     /// Whether it has at most 8 bits a sample and no transparency, so that
