@@ -23,7 +23,8 @@ use crate::pictures::{Tones, Zoom, to_picture};
 use crate::raster::sheet;
 use crate::reader::Reader;
 use crate::responses::{is_moved, rises_alone, share};
-use crate::walk::{LEAST_HELD, LONGEST, Method, Start, Walk};
+use crate::transport::LITTLE_CARRIED;
+use crate::walk::{Held, LONGEST, Method, Start, Walk};
 use crate::world::find_factor;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, DdimInverse, Eta};
@@ -82,8 +83,10 @@ pub struct EditArguments {
     /// Length of the walk to each end: root mean square change of a noisy pixel, which walks by
     /// guidance have at first and lose as they turn; of directions of the bottleneck itself, a share
     /// of its length
-    #[arg(long, default_value_t = 0.3)]
-    pub strength: f64,
+    /// [default: 0.3; 0.1 of geodesics, which longer walks lose]
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f64>,
     /// How the walk moves [default: guidance; linear with --mask, whose directions keep the rest only when walked along straight]
     #[arg(long, value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,7 +146,7 @@ pub struct EditReport {
     /// Of a geodesic, the least share of its direction in H that lay in the
     /// tangent space on the way, in 0..1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<f64>,
+    pub held: Option<Held>,
     /// How far the middle of the strip is from the picture: what inversion
     /// and sampling lose before any edit.
     pub unedited: ReconstructionError,
@@ -183,7 +186,7 @@ impl fmt::Display for EditReport {
                     f,
                     "carried into the picture's tangent space, {share} of it inside"
                 )?;
-                let little = inside < LEAST_HELD;
+                let little = inside < LITTLE_CARRIED;
                 let more = if little {
                     "; --method hspace adds all of it"
                 } else {
@@ -192,7 +195,7 @@ impl fmt::Display for EditReport {
                 writeln!(f, "{more}")?;
             }
             if let Some(held) = self.held {
-                let share = numbers::percent(held);
+                let share = numbers::percent(held.0);
                 writeln!(
                     f,
                     "at least {share} of it inside the tangent space on the way"
@@ -266,15 +269,18 @@ impl EditArguments {
 
     fn walk(&self) -> Result<Walk, StudyError> {
         if self.factor.is_some() {
-            let walk = Walk::new(Method::Linear, self.frames, self.frames, self.strength);
+            let reach = Method::Linear.usual_reach();
+            let walk = Walk::new(Method::Linear, self.frames, self.frames, reach);
             walk.check()?;
             return Ok(walk);
         }
+        let method = self.method();
+        let strength = self.strength.unwrap_or(method.usual_reach());
         let walk = Walk {
             steady: self.steady,
-            ..Walk::new(self.method(), self.iterations, self.frames, self.strength)
+            ..Walk::new(method, self.iterations, self.frames, strength)
         };
-        if !(self.strength > 0.0 && self.strength <= LONGEST) {
+        if !(strength > 0.0 && strength <= LONGEST) {
             let why = format!("must lie above 0 and at most at {LONGEST}");
             return Err(StudyError::argument("--strength", why));
         }

@@ -12,7 +12,7 @@ use crate::points::{precision_of, spectrum_at};
 use crate::reader::Reader;
 use crate::sliders;
 use crate::transport::carry;
-use crate::walk::{Start, Walk};
+use crate::walk::{Held, Start, Walk};
 use crate::{Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap, Span, Spectrum, norm};
@@ -52,7 +52,7 @@ impl Direction {
         walk: &Walk,
         start: Start<'_>,
         progress: &mut dyn Progress,
-    ) -> Result<(Pictures, Option<f64>), StudyError> {
+    ) -> Result<(Pictures, Option<Held>), StudyError> {
         match &self.way {
             Way::Sample(vector) => walk.draw_held(start, vector, progress),
             Way::Hidden(injection) => {
