@@ -27,6 +27,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
 
+/// Directions of a tangent space into which a direction of H is carried, when
+/// nothing is said: as many as `discover` finds. The few leading ones hold little
+/// of another sample's direction.
+pub(crate) const TANGENT_RANK: usize = 50;
 /// The share of a direction in a tangent space below which the walk there is
 /// of a remnant of it, which says little about the direction.
 pub(crate) const LITTLE_CARRIED: f64 = 0.3;
@@ -51,7 +55,7 @@ pub struct TransportArguments {
     #[arg(long, value_name = "INDEX,…", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
     pub to: Vec<usize>,
     /// Singular directions that span the tangent space at each sample
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = TANGENT_RANK)]
     pub rank: usize,
     /// Where, as a share of the noise schedule
     #[arg(long, value_name = "SHARE", default_value_t = 0.6)]

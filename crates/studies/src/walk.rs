@@ -200,8 +200,12 @@ impl Walk {
             let why = format!("{}; at most {MOST}", self.iterations);
             return Err(StudyError::argument("--iterations", why));
         }
-        if self.frames == 0 || self.iterations == 0 || !self.iterations.is_multiple_of(self.frames)
-        {
+        if self.frames == 0 {
+            return Err(StudyError::argument("--frames", "must be at least 1"));
+        }
+        // What is added to the bottleneck is not iterated.
+        let moves = self.method != Method::Hspace;
+        if moves && (self.iterations == 0 || !self.iterations.is_multiple_of(self.frames)) {
             return Err(StudyError::argument(
                 "--frames",
                 format!("must divide the {} iterations of a walk", self.iterations),
