@@ -68,8 +68,8 @@ fn row(technique: Technique, edits: &[&EditRecord]) -> Option<Row> {
         success: share(|e| e.score.success)?,
         moved: share(|e| e.score.moved)?,
         kept: share(|e| e.score.kept)?,
-        inside: mean(|e| e.score.inside)?,
-        outside: mean(|e| e.score.outside)?,
+        inside: mean(|e| e.score.inside)?.not_negative(),
+        outside: mean(|e| e.score.outside)?.not_negative(),
         ssim: mean(|e| e.score.ssim)?.within(-1.0, 1.0),
         lost: {
             let held: Vec<Held> = edits.iter().filter_map(|e| e.held).collect();
@@ -80,9 +80,9 @@ fn row(technique: Technique, edits: &[&EditRecord]) -> Option<Row> {
         learning_seconds: match technique {
             // Nearly all of it is the same in every edit.
             Technique::Principal => Estimate::alone(mean(|e| e.learning_seconds)?.value),
-            _ => mean(|e| e.learning_seconds)?,
+            _ => mean(|e| e.learning_seconds)?.not_negative(),
         },
-        transfer_seconds: Estimate::mean(&seconds),
+        transfer_seconds: Estimate::mean(&seconds).map(Estimate::not_negative),
     })
 }
 

@@ -5,6 +5,7 @@ use crate::clean::{clean_jacobian, inside_and_rest, noise_jacobian};
 use crate::discover::basis::decompose_fully;
 use crate::injection;
 use crate::jacobian::flatten;
+use crate::transport::TANGENT_RANK;
 use crate::walk::{Held, Method, Walk, sides};
 use crate::{Silent, StudyError};
 use alice_calculus::Tensor;
@@ -243,7 +244,18 @@ pub(super) fn carry(
     principal: &Block,
 ) -> Result<Direction, StudyError> {
     let vector = if let Some(image) = &direction.image {
-        let found = learn(technique, lab, state, 0, aim, principal)?;
+        // What is recognised is one of those that were chosen from; what is carried
+        // needs a tangent space that holds it.
+        let rank = match technique {
+            Technique::Local => aim.rank,
+            _ => {
+                let hidden = lab.bottleneck()?.dims().iter().product();
+                let most = state.item_len().min(hidden);
+                TANGENT_RANK.max(aim.rank).min(most)
+            }
+        };
+        let there = Aim { rank, ..aim };
+        let found = learn(technique, lab, state, 0, there, principal)?;
         let Some(images) = found.images else {
             return Ok(direction.clone());
         };
