@@ -218,6 +218,11 @@ fn what_makes_no_comparison_is_refused() {
         ("--iterations 3", ["--iterations", "even"]),
         ("--times 0.5,1.5", ["--times", "1.5"]),
         ("--change 0", ["--change", "positive"]),
+        ("--change 1e30", ["--change", "at most 2"]),
+        ("--reach 1e30", ["--reach", "at most 1000"]),
+        ("--leak 1e30", ["--leak", "at most 1000"]),
+        ("--rank 5000", ["--rank", "192 directions"]),
+        ("--space-rank 5000", ["--space-rank", "192 directions"]),
         ("--puppets", ["--puppets", "32×32"]),
     ] {
         home.refused(

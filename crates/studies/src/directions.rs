@@ -1,9 +1,11 @@
 //! Directions in files.
 
+use crate::walk::LONGEST;
 use crate::{DiffusionModel, InputFile, StudyError};
 use alice_geometry::{Block, Spectrum};
 use alice_runs::{ModelReference, Recipe, TensorFile, TensorReader};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// One row of a tensor of a file of directions, such as `left` of a
 /// basis.safetensors.
@@ -111,13 +113,24 @@ impl Precision {
     }
 
     /// What a file says of its directions; older ones say nothing.
-    #[must_use]
-    pub fn read(about: &BTreeMap<String, String>) -> Option<Self> {
-        let number = |key| about.get(key)?.parse().ok();
-        Some(Self {
-            residual: number(RESIDUAL)?,
-            tolerance: number(TOLERANCE)?,
-        })
+    ///
+    /// # Errors
+    /// Names the file where it says what is no such number.
+    pub fn read(path: &Path, about: &BTreeMap<String, String>) -> Result<Option<Self>, StudyError> {
+        let number = |key: &str| -> Result<Option<f64>, StudyError> {
+            let Some(text) = about.get(key) else {
+                return Ok(None);
+            };
+            match text.parse::<f64>() {
+                Ok(number) if number.is_finite() && number >= 0.0 => Ok(Some(number)),
+                _ => Err(broken(path, key, text, "a number of at least 0")),
+            }
+        };
+        let both = number(RESIDUAL)?.zip(number(TOLERANCE)?);
+        Ok(both.map(|(residual, tolerance)| Self {
+            residual,
+            tolerance,
+        }))
     }
 }
 
@@ -154,6 +167,7 @@ const TIMESTEP: &str = "timestep";
 const RESIDUAL: &str = "residual";
 const CARRIED: &str = "carried";
 const TOLERANCE: &str = "tolerance";
+const REACH: &str = "reach";
 
 /// Says of a file that its `right` belongs to other samples than its `left`
 /// means something at: each was carried to a sample of its own.
@@ -169,14 +183,99 @@ pub fn is_of_hidden(file: &TensorFile) -> bool {
     alone && file.get("left").is_some()
 }
 
+/// Of a file whose metadata holds what it cannot mean.
+fn broken(path: &Path, key: &str, text: &str, wanted: &str) -> StudyError {
+    let why = format!(
+        "its metadata says {key} {text:?}, which is not {wanted}: the file is broken. Find its \
+         directions again"
+    );
+    StudyError::argument(path.display().to_string(), why)
+}
+
+/// The singular values of a file's `count` directions.
+///
+/// # Errors
+/// Names the file where they are missing or one is negative.
+pub fn read_singular_values(
+    file: &TensorFile,
+    path: &Path,
+    count: usize,
+) -> Result<Vec<f64>, StudyError> {
+    let values = &file.require("singular_values", &[count])?.data;
+    if let Some(i) = values.iter().position(|value| *value < 0.0) {
+        let why = format!(
+            "its singular value {i} is {}, and none is negative: the file is broken. Find its \
+             directions again",
+            values[i]
+        );
+        return Err(StudyError::argument(path.display().to_string(), why));
+    }
+    Ok(values.iter().map(|&value| value.into()).collect())
+}
+
+/// How far each of a file's directions is to be walked along straight, if it is
+/// one of sliders: root mean square change of a noisy pixel.
+///
+/// # Errors
+/// When the file cannot be read, or names the one that is no such length.
+pub fn read_reaches(file: &InputFile) -> Result<Option<Vec<f64>>, StudyError> {
+    let tensors = TensorFile::from_bytes(&file.path, &file.read()?)?;
+    if tensors.get(REACH).is_none() || tensors.get("right").is_none() {
+        return Ok(None);
+    }
+    let reaches = &tensors.require_rank(REACH, 1)?.data;
+    let fits = |reach: &f32| *reach > 0.0 && f64::from(*reach) <= LONGEST;
+    if let Some(i) = reaches.iter().position(|reach| !fits(reach)) {
+        let why = format!(
+            "its {REACH} {i} is {}, and must lie above 0 and at most at {LONGEST}: the file is \
+             broken. Find its sliders again",
+            reaches[i]
+        );
+        return Err(StudyError::argument(file.path.display().to_string(), why));
+    }
+    Ok(Some(reaches.iter().map(|&reach| reach.into()).collect()))
+}
+
 /// The timestep at which a file's directions were found, if it says.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// When the file cannot be read, or says what is none.
 pub fn found_at(file: &InputFile) -> Result<Option<usize>, StudyError> {
     let header = TensorReader::open(&file.path)?;
     let timestep = header.metadata().get(TIMESTEP);
-    Ok(timestep.and_then(|text| text.parse().ok()))
+    let read = |text: &String| {
+        let broken = |_| broken(&file.path, TIMESTEP, text, "a timestep");
+        text.parse().map_err(broken)
+    };
+    timestep.map(read).transpose()
+}
+
+/// The name and hash of the model that a file's directions are of, by what it
+/// says, or the recipe beside it.
+fn made_of(file: &InputFile, about: &BTreeMap<String, String>) -> Option<(String, String)> {
+    match (about.get(NAME), about.get(HASH)) {
+        (Some(name), Some(hash)) => Some((name.clone(), hash.clone())),
+        _ => {
+            let recipe = file.path.parent().and_then(|run| Recipe::find(run).ok());
+            let model = recipe.and_then(|recipe| recipe.model);
+            model.map(|model| (model.name, model.hash))
+        }
+    }
+}
+
+/// A sentence for a file that does not say of which model its directions are.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn unknown_model(file: &InputFile) -> Result<Option<String>, StudyError> {
+    let header = TensorReader::open(&file.path)?;
+    let unknown = made_of(file, header.metadata()).is_none();
+    Ok(unknown.then(|| {
+        format!(
+            "{} does not say of which model its directions are; those of another mean nothing here",
+            file.path.display()
+        )
+    }))
 }
 
 /// Refuses directions of another model, by what their file says, or the recipe
@@ -188,15 +287,7 @@ pub fn found_at(file: &InputFile) -> Result<Option<usize>, StudyError> {
 pub fn require_same_model(file: &InputFile, model: &DiffusionModel) -> Result<(), StudyError> {
     let header = TensorReader::open(&file.path)?;
     let about = header.metadata();
-    let made = match (about.get(NAME), about.get(HASH)) {
-        (Some(name), Some(hash)) => Some((name.clone(), hash.clone())),
-        _ => {
-            let recipe = file.path.parent().and_then(|run| Recipe::find(run).ok());
-            recipe
-                .and_then(|recipe| recipe.model)
-                .map(|model| (model.name, model.hash))
-        }
-    };
+    let made = made_of(file, about);
     let refuse = |why| {
         let file = file.path.display().to_string();
         Err(StudyError::argument(file, why))
@@ -211,10 +302,15 @@ pub fn require_same_model(file: &InputFile, model: &DiffusionModel) -> Result<()
         }
         _ => {}
     }
+    let steps = model.schedule.num_train_timesteps;
+    if let Some(timestep) = found_at(file)?.filter(|timestep| *timestep >= steps) {
+        let wanted = format!("a timestep of the model, 0 to {}", steps - 1);
+        return Err(broken(&file.path, TIMESTEP, &timestep.to_string(), &wanted));
+    }
     if let Some(Precision {
         residual,
         tolerance,
-    }) = Precision::read(about)
+    }) = Precision::read(&file.path, about)?
         && residual > tolerance
     {
         return refuse(format!(
@@ -249,10 +345,23 @@ pub(crate) mod tests {
             let found = method.decompose(&map).unwrap();
             let precision = Precision::of(&found, method.tolerance);
             let file = file_for(&ModelReference::default(), 7, Some(precision));
-            assert_eq!(Precision::read(&file.metadata), Some(precision));
+            let read = Precision::read(Path::new("a"), &file.metadata).unwrap();
+            assert_eq!(read, Some(precision));
             assert_eq!(precision.residual <= precision.tolerance, fine);
         }
         let old = file_for(&ModelReference::default(), 7, None);
-        assert_eq!(Precision::read(&old.metadata), None);
+        let path = Path::new("old.safetensors");
+        assert_eq!(Precision::read(path, &old.metadata).unwrap(), None);
+        for text in ["nan", "abc", "-1", "inf", ""] {
+            let mut broken = old.clone();
+            broken.metadata.insert(RESIDUAL.to_owned(), text.to_owned());
+            let error = Precision::read(path, &broken.metadata)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("old.safetensors") && error.contains(RESIDUAL),
+                "{error}"
+            );
+        }
     }
 }

@@ -9,7 +9,7 @@ mod mixture;
 
 pub use mixture::Mixture;
 
-use crate::directions::{found_at, require_same_model};
+use crate::directions::{found_at, read_reaches, require_same_model};
 use crate::discover::findings::{FactorResponse, Pictures};
 use crate::drawing::drawn_by;
 use crate::input::InputFile;
@@ -20,10 +20,12 @@ use crate::invert::{
 use crate::mask::{cells, read_mask};
 use crate::pictures::numbers;
 use crate::pictures::{Tones, Zoom, to_picture};
+use crate::points::check_distinct;
 use crate::raster::sheet;
 use crate::reader::Reader;
 use crate::responses::{is_moved, rises_alone, share};
-use crate::walk::{LEAST_HELD, LONGEST, Method, Start, Walk};
+use crate::transport::LITTLE_CARRIED;
+use crate::walk::{Held, LONGEST, Method, Start, Walk};
 use crate::world::find_factor;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, DdimInverse, Eta};
@@ -82,9 +84,11 @@ pub struct EditArguments {
     /// Length of the walk to each end: root mean square change of a noisy pixel, which walks by
     /// guidance have at first and lose as they turn; of directions of the bottleneck itself, a share
     /// of its length
-    #[arg(long, default_value_t = 0.3)]
-    pub strength: f64,
-    /// How the walk moves [default: guidance; linear with --mask, whose directions keep the rest only when walked along straight]
+    /// [default: 0.3; 0.1 of geodesics, which longer walks lose; what a file of sliders says of each]
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f64>,
+    /// How the walk moves [default: guidance; linear with --mask or a file of sliders, which keep the rest only when walked along straight]
     #[arg(long, value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
@@ -143,7 +147,7 @@ pub struct EditReport {
     /// Of a geodesic, the least share of its direction in H that lay in the
     /// tangent space on the way, in 0..1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held: Option<f64>,
+    pub held: Option<Held>,
     /// How far the middle of the strip is from the picture: what inversion
     /// and sampling lose before any edit.
     pub unedited: ReconstructionError,
@@ -183,7 +187,7 @@ impl fmt::Display for EditReport {
                     f,
                     "carried into the picture's tangent space, {share} of it inside"
                 )?;
-                let little = inside < LEAST_HELD;
+                let little = inside < LITTLE_CARRIED;
                 let more = if little {
                     "; --method hspace adds all of it"
                 } else {
@@ -192,7 +196,7 @@ impl fmt::Display for EditReport {
                 writeln!(f, "{more}")?;
             }
             if let Some(held) = self.held {
-                let share = numbers::percent(held);
+                let share = numbers::percent(held.0);
                 writeln!(
                     f,
                     "at least {share} of it inside the tangent space on the way"
@@ -253,28 +257,42 @@ impl EditReport {
 }
 
 impl EditArguments {
-    fn method(&self) -> Method {
-        // Guidance goes where the prediction changes, not along the direction:
-        // what the mask's directions leave alone would move too.
-        let masked = self.mask.is_some();
-        self.method.unwrap_or(if masked {
-            Method::Linear
-        } else {
-            Method::Guidance
-        })
+    /// How far a file of sliders says that these are to be walked along, the
+    /// shortest of a mixture's; nothing of other files.
+    fn slider_reach(&self) -> Result<Option<f64>, StudyError> {
+        let reaches = self.basis.as_ref().map(read_reaches).transpose()?.flatten();
+        Ok(reaches.and_then(|reaches| {
+            let own = |(index, _): &(usize, f64)| reaches.get(*index).copied();
+            let own = self.direction.terms.iter().filter_map(own);
+            own.reduce(f64::min)
+        }))
     }
 
     fn walk(&self) -> Result<Walk, StudyError> {
         if self.factor.is_some() {
-            let walk = Walk::new(Method::Linear, self.frames, self.frames, self.strength);
+            let reach = Method::Linear.usual_reach();
+            let walk = Walk::new(Method::Linear, self.frames, self.frames, reach);
             walk.check()?;
             return Ok(walk);
         }
+        let slider = self.slider_reach()?;
+        // Guidance goes where the prediction changes, not along the direction:
+        // what the mask's directions or a slider's leave alone would move too.
+        let straight = self.mask.is_some() || slider.is_some();
+        let method = self.method.unwrap_or(if straight {
+            Method::Linear
+        } else {
+            Method::Guidance
+        });
+        // A slider's length is for walks straight ahead.
+        let usual = slider.filter(|_| method == Method::Linear);
+        let usual = usual.unwrap_or(method.usual_reach());
+        let strength = self.strength.unwrap_or(usual);
         let walk = Walk {
             steady: self.steady,
-            ..Walk::new(self.method(), self.iterations, self.frames, self.strength)
+            ..Walk::new(method, self.iterations, self.frames, strength)
         };
-        if !(self.strength > 0.0 && self.strength <= LONGEST) {
+        if !(strength > 0.0 && strength <= LONGEST) {
             let why = format!("must lie above 0 and at most at {LONGEST}");
             return Err(StudyError::argument("--strength", why));
         }
@@ -326,6 +344,7 @@ pub fn check(arguments: &EditArguments, model: &DiffusionModel) -> Result<(), St
         let why = "takes no --disentangle, --mask, --basis and --steady";
         return Err(StudyError::argument("--factor", why));
     }
+    check_distinct(&arguments.disentangle, "--disentangle")?;
     arguments.find_factor()?;
     arguments.reader(model)?;
     let picture = read_picture(&arguments.picture, Some(arguments.resize), model)?;
@@ -479,7 +498,7 @@ fn find_direction(
         None => own_directions(start, last)?,
     };
     let direction = candidates.mix(mixture, without, None, dims)?;
-    if arguments.method() == Method::Hspace {
+    if arguments.method == Some(Method::Hspace) {
         return Ok(direction);
     }
     direction.carried(start)
@@ -501,7 +520,7 @@ fn share_inside(mask: &[bool], a: &[f32], b: &[f32]) -> f64 {
 /// The strip, the frames and the animations there and back.
 fn write(folder: &mut RunFolder, frames: &Pictures, positions: &[f64]) -> Result<(), StudyError> {
     let labels: Vec<_> = positions.iter().map(|&p| label(p)).collect();
-    let strip = sheet(frames, frames.len(), &labels)?;
+    let strip = sheet(frames, strip_columns(frames.len()), &labels)?;
     let metadata = drawn_by(folder.recipe(), frames.size);
     folder.write_png("strip.png", &strip, &metadata)?;
     let (zoom, tones) = (Zoom::fit(frames.size, (256, 256)), Tones::of(frames));
@@ -523,11 +542,30 @@ fn write(folder: &mut RunFolder, frames: &Pictures, positions: &[f64]) -> Result
     Ok(())
 }
 
+/// Frames in a row of the strip, in rows of about equal length.
+fn strip_columns(frames: usize) -> usize {
+    // More in one row would be too small to see.
+    const MOST: usize = 24;
+    frames.div_ceil(frames.div_ceil(MOST))
+}
+
 /// A position on the walk, in −1..1.
 fn label(position: f64) -> String {
     if position == 0.0 {
         "unedited".to_owned()
     } else {
         format!("{position:+.2}").replace('-', "−")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strip_columns;
+
+    #[test]
+    fn long_strips_are_wrapped_into_equal_rows() {
+        for (frames, columns) in [(3, 3), (17, 17), (24, 24), (25, 13), (201, 23)] {
+            assert_eq!(strip_columns(frames), columns, "{frames}");
+        }
     }
 }

@@ -97,6 +97,15 @@ pub fn index_at(
     Ok(sampler.index_at(times[index]))
 }
 
+/// The nearest of some times to the one that is wanted, where it is further from
+/// it than half of what is between it and the next.
+pub(crate) fn far(times: &[f64], wanted: f64) -> Option<f64> {
+    let found = *times.get(nearest(times.iter().copied(), wanted))?;
+    let others = times.iter().filter(|time| **time != found);
+    let spacing = others.map(|time| (time - found).abs()).reduce(f64::min)?;
+    ((found - wanted).abs() > 0.5 * spacing).then_some(found)
+}
+
 /// The sampler's steps at several shares of the noise schedule.
 ///
 /// # Errors
@@ -148,4 +157,18 @@ pub(crate) fn precision_of<'a>(
         Precision::of(s, GolubKahan::new(rank).tolerance)
     };
     spectra.into_iter().map(known).reduce(Precision::and)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::far;
+
+    #[test]
+    fn what_lies_beyond_the_steps_is_far() {
+        let times = [999.0, 799.0, 599.0, 399.0, 199.0];
+        assert_eq!(far(&times, 600.0), None);
+        assert_eq!(far(&times, 500.0), None);
+        assert_eq!(far(&times, 50.0), Some(199.0));
+        assert_eq!(far(&times, 110.0), None);
+    }
 }

@@ -129,6 +129,12 @@ impl Estimate {
         }
     }
 
+    /// The estimate of what cannot be negative.
+    #[must_use]
+    pub fn not_negative(self) -> Self {
+        self.within(0.0, f64::INFINITY)
+    }
+
     /// The share of `successes` among `count` independent trials, with the
     /// interval of Wilson (1927), which is honest for few trials and at 0 and 1.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Every study by its verb: what the command, a replay and the page submit.
 
 mod job;
+mod notes;
 
 use crate::compare::CompareArguments;
 use crate::discover::DiscoverArguments;

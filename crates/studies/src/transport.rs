@@ -18,7 +18,7 @@ use crate::progress::Within;
 use crate::raster::sheet;
 use crate::reader::Reader;
 use crate::responses::strongest;
-use crate::walk::{Method, Start, Walk};
+use crate::walk::{Held, LEAST_HELD, Method, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
 use alice_geometry::{Block, GeometryError, Span, Spectrum, TangentBasis, norm, transport};
@@ -26,6 +26,14 @@ use alice_runs::{ModelReference, RunFolder, TensorFile};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Instant;
+
+/// Directions of a tangent space into which a direction of H is carried, when
+/// nothing is said: as many as `discover` finds. The few leading ones hold little
+/// of another sample's direction.
+pub(crate) const TANGENT_RANK: usize = 50;
+/// The share of a direction in a tangent space below which the walk there is
+/// of a remnant of it, which says little about the direction.
+pub(crate) const LITTLE_CARRIED: f64 = 0.3;
 
 /// What `transport` is told.
 #[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -47,7 +55,7 @@ pub struct TransportArguments {
     #[arg(long, value_name = "INDEX,…", value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
     pub to: Vec<usize>,
     /// Singular directions that span the tangent space at each sample
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = TANGENT_RANK)]
     pub rank: usize,
     /// Where, as a share of the noise schedule
     #[arg(long, value_name = "SHARE", default_value_t = 0.6)]
@@ -59,8 +67,10 @@ pub struct TransportArguments {
     #[arg(long, value_enum, default_value_t = Method::Guidance)]
     pub method: Method,
     /// Length of a walk to each end: root mean square change of a noisy pixel
-    #[arg(long, default_value_t = 0.3)]
-    pub reach: f64,
+    /// [default: 0.3; 0.1 of geodesics, which longer walks lose]
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<f64>,
     /// Updates from the sample to each end of a walk
     #[arg(long, default_value_t = 8)]
     pub iterations: usize,
@@ -81,6 +91,10 @@ pub struct Arrival {
     pub inside: f64,
     /// ‖J v‖ there.
     pub pullback_length: f64,
+    /// Of a geodesic, the least share of its direction in H that lay in the
+    /// tangent space on the way. Of one that is lost nothing is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// The factor with the largest change.
     pub strongest: Option<String>,
     /// What the instrument reads along the walk; empty without one.
@@ -105,7 +119,8 @@ pub struct TransportReport {
 
 impl TransportArguments {
     fn walk(&self) -> Walk {
-        Walk::new(self.method, self.iterations, self.frames, self.reach)
+        let reach = self.reach.unwrap_or(self.method.usual_reach());
+        Walk::new(self.method, self.iterations, self.frames, reach)
     }
 
     /// The samples walked at, the direction's own first.
@@ -209,7 +224,10 @@ pub fn run(
         };
         let direction = start.layout(&here.direction, 1)?;
         let drawn = walk.draw(start, &direction, &mut Within(progress))?;
-        let factors = match &reader {
+        let held = drawn.held.into_iter().flatten().next();
+        let drawn = drawn.pictures;
+        let readable = reader.as_ref().filter(|_| !held.is_some_and(Held::is_lost));
+        let factors = match readable {
             Some(reader) => reader.along(&positions, &reader.validity(&drawn)?).0,
             None => Vec::new(),
         };
@@ -217,6 +235,7 @@ pub fn run(
             sample,
             inside: here.inside,
             pullback_length: here.stretch,
+            held,
             strongest: strongest(&factors).map(|(f, _)| factors[f].factor.clone()),
             factors,
         });
@@ -342,6 +361,23 @@ impl fmt::Display for TransportReport {
                     numbers::signed(moved.change, 2)
                 )?,
                 None => writeln!(f)?,
+            }
+            if arrival.inside < LITTLE_CARRIED {
+                writeln!(
+                    f,
+                    "  what was walked there is a remnant of the direction, which says little \
+                     about it; edit --method hspace adds all of it"
+                )?;
+            }
+            if let Some(held) = arrival.held.filter(|held| held.is_lost()) {
+                writeln!(
+                    f,
+                    "  its geodesic turned round and was not read: the tangent space held {} of the \
+                     direction on the way, and at least {} are needed; a smaller --reach or more \
+                     --iterations keep it",
+                    numbers::percent(held.0),
+                    numbers::percent(LEAST_HELD)
+                )?;
             }
         }
         write!(

@@ -36,8 +36,63 @@ pub enum Method {
     Hspace,
 }
 
+impl Method {
+    /// How far a walk goes to each end when nothing is said: root mean square
+    /// change of a noisy pixel. Geodesics go less far: of their directions the
+    /// tangent spaces of the bundled model's samples hold 0.78 to 0.99 this far, in
+    /// eight updates, 0.72 to 0.97 half as far again; at three times the length
+    /// walks turn round.
+    #[must_use]
+    pub fn usual_reach(self) -> f64 {
+        match self {
+            Self::Geodesic => 0.1,
+            Self::Guidance | Self::Linear | Self::Hspace => 0.3,
+        }
+    }
+}
+
 /// A pixel lies in −1..1: no walk that goes further is a walk.
 pub(crate) const LONGEST: f64 = 1e3;
+
+/// Pictures of walks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Drawn {
+    /// Those of one walk together.
+    pub(crate) pictures: Pictures,
+    /// How each walk held.
+    pub(crate) held: Vec<Option<Held>>,
+}
+
+/// Of a geodesic, the least share of its direction in H that lay in the tangent
+/// space on the way, in 0..1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Held(pub f64);
+
+impl Held {
+    /// Whether so little was held that the walk turned round, and went along
+    /// other directions than its own.
+    #[must_use]
+    pub fn is_lost(self) -> bool {
+        self.0 < LEAST_HELD
+    }
+
+    /// Refuses a lost walk.
+    fn check(self) -> Result<(), StudyError> {
+        if !self.is_lost() {
+            return Ok(());
+        }
+        let why = format!(
+            "{:.0} % of the direction lay in the tangent space where that held least of it, and at \
+             least {:.0} % are needed, or the walk turns round. Walk less far (a smaller --strength), \
+             in more --iterations, along a stronger direction, whose tangent space holds it, or by \
+             another method",
+            100.0 * self.0,
+            100.0 * LEAST_HELD
+        );
+        Err(StudyError::argument("--method geodesic", why))
+    }
+}
 
 /// A walk both ways from a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -145,8 +200,12 @@ impl Walk {
             let why = format!("{}; at most {MOST}", self.iterations);
             return Err(StudyError::argument("--iterations", why));
         }
-        if self.frames == 0 || self.iterations == 0 || !self.iterations.is_multiple_of(self.frames)
-        {
+        if self.frames == 0 {
+            return Err(StudyError::argument("--frames", "must be at least 1"));
+        }
+        // What is added to the bottleneck is not iterated.
+        let moves = self.method != Method::Hspace;
+        if moves && (self.iterations == 0 || !self.iterations.is_multiple_of(self.frames)) {
             return Err(StudyError::argument(
                 "--frames",
                 format!("must divide the {} iterations of a walk", self.iterations),
@@ -174,44 +233,37 @@ impl Walk {
 
     /// Walks along each of `directions` `[k, dim]`, unit vectors in the
     /// network's own layout, samples every frame to the end and makes it a
-    /// picture: k · (2 · frames + 1), those of one walk together.
+    /// picture: k · (2 · frames + 1), those of one walk together. Lost geodesics
+    /// are drawn as they are; the caller says so.
     ///
     /// # Errors
     /// When the network fails or the user asks to stop.
-    pub fn draw(
+    pub(crate) fn draw(
         &self,
         start: Start<'_>,
         directions: &Block,
         progress: &mut dyn Progress,
-    ) -> Result<Pictures, StudyError> {
-        let walked = self.states(start, directions, progress)?;
-        self.finish(start, directions, walked, progress)
+    ) -> Result<Drawn, StudyError> {
+        let (walked, held) = self.states(start, directions, progress)?;
+        let pictures = self.finish(start, directions, walked, progress)?;
+        Ok(Drawn { pictures, held })
     }
 
-    /// As [`Self::draw`], and refuses geodesics that are another direction's.
-    /// Returns of geodesics the least share of their direction that the tangent
-    /// space held on the way.
+    /// As [`Self::draw`] of one direction, and refuses a lost geodesic before
+    /// anything is drawn.
     ///
     /// # Errors
-    /// Those of [`Self::draw`]; when the share is below [`LEAST_HELD`].
+    /// Those of [`Self::draw`]; when the walk is lost.
     pub(crate) fn draw_held(
         &self,
         start: Start<'_>,
-        directions: &Block,
+        direction: &Block,
         progress: &mut dyn Progress,
-    ) -> Result<(Pictures, Option<f64>), StudyError> {
-        let (walked, held) = self.walked(start, directions, progress)?;
-        if let Some(held) = held.filter(|held| *held < LEAST_HELD) {
-            let why = format!(
-                "on the way {:.0} % of the direction lay in the tangent space, and at least {:.0} \
-                 % are needed, or the walk is another direction's. Walk less far, in more \
-                 iterations, or by another method",
-                100.0 * held,
-                100.0 * LEAST_HELD
-            );
-            return Err(StudyError::argument("--method geodesic", why));
-        }
-        Ok((self.finish(start, directions, walked, progress)?, held))
+    ) -> Result<(Pictures, Option<Held>), StudyError> {
+        let (walked, held) = self.states(start, direction, progress)?;
+        let held = held.into_iter().flatten().next();
+        held.map_or(Ok(()), Held::check)?;
+        Ok((self.finish(start, direction, walked, progress)?, held))
     }
 
     /// Makes pictures of what was walked.
@@ -232,41 +284,35 @@ impl Walk {
     }
 
     /// The noisy samples of the walks, `[k, 2 · frames + 1, dim]`; in h-space
-    /// they do not move.
+    /// they do not move. And how each walk held.
     ///
     /// # Errors
     /// When the network fails or the user asks to stop.
-    pub fn states(
+    pub(crate) fn states(
         &self,
         start: Start<'_>,
         directions: &Block,
         progress: &mut dyn Progress,
-    ) -> Result<Vec<f32>, StudyError> {
-        Ok(self.walked(start, directions, progress)?.0)
-    }
-
-    /// As [`Self::states`], with what tangent spaces held of geodesics.
-    fn walked(
-        &self,
-        start: Start<'_>,
-        directions: &Block,
-        progress: &mut dyn Progress,
-    ) -> Result<(Vec<f32>, Option<f64>), StudyError> {
+    ) -> Result<(Vec<f32>, Vec<Option<Held>>), StudyError> {
         self.check()?;
+        let none = vec![None; directions.rows()];
         progress.begin("walking", 2 * (directions.rows() * self.iterations) as u64);
         match self.method {
             Method::Guidance | Method::Linear => {
                 let mut denoiser = start.network.denoiser()?;
                 let states = self.walk(&mut denoiser, start, directions, progress)?;
-                Ok((states, None))
+                Ok((states, none))
             }
             Method::Geodesic => {
                 let (states, held) = self.shoot(start, directions, progress)?;
-                Ok((states, Some(held)))
+                Ok((
+                    states,
+                    held.into_iter().map(|held| Some(Held(held))).collect(),
+                ))
             }
             Method::Hspace => {
                 let count = directions.rows() * self.positions().len();
-                Ok((start.state.data().repeat(count), None))
+                Ok((start.state.data().repeat(count), none))
             }
         }
     }

@@ -53,6 +53,14 @@ pub(super) fn check(
                 model.reference.name
             ));
         }
+        let size = other.size()?;
+        let hidden: usize = other.hidden_dims(size)?.iter().product();
+        if arguments.space_rank > hidden {
+            return refuse(format!(
+                "has a bottleneck of {hidden} dimensions, and --space-rank asks for {}",
+                arguments.space_rank
+            ));
+        }
         let noise = |model: &DiffusionModel| model.schedule.schedule();
         if noise(&other)?.alphas_cumprod() != noise(model)?.alphas_cumprod() {
             return refuse(format!(

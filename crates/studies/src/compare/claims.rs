@@ -106,7 +106,7 @@ impl Paths {
     fn of(pairs: Vec<PathRecord>) -> Option<Self> {
         let of = |f: &dyn Fn(&PathRecord) -> f64| {
             let values: Vec<f64> = pairs.iter().map(f).collect();
-            Estimate::mean(&values)
+            Estimate::mean(&values).map(Estimate::not_negative)
         };
         let energy = |path: usize| of(&|p| p.energies[path]);
         Some(Self {
@@ -230,7 +230,9 @@ pub(super) fn spaces(
         let none = || StudyError::argument("--spaces", "must be at least 2");
         times.push(AtTime {
             at,
-            frequency: Estimate::mean(&found.frequencies).ok_or_else(none)?,
+            frequency: Estimate::mean(&found.frequencies)
+                .ok_or_else(none)?
+                .not_negative(),
             distance_x: across(&found.right)?.ok_or_else(none)?,
             distance_h: across(&found.left)?.ok_or_else(none)?,
             distance_next: None,

@@ -3,14 +3,14 @@
 use super::CompareArguments;
 use super::lab::Lab;
 use super::score::{Parts, Region, Score};
-use super::techniques::{Aim, Direction, Technique, carry, choose, draw, learn};
+use super::techniques::{Aim, Direction, Edited, Technique, carry, choose, draw, learn};
 use crate::drawing::drawn_by;
 use crate::parts::kept;
 use crate::pictures::numbers;
 use crate::raster::sheet;
 use crate::reader::Reader;
 use crate::sampling::pictures;
-use crate::walk::sides;
+use crate::walk::{Held, sides};
 use crate::{Progress, StudyError};
 use alice_geometry::{Block, Components};
 use alice_runs::RunFolder;
@@ -34,8 +34,12 @@ pub struct EditRecord {
     /// Share of the predicted picture's change inside the region, to first
     /// order, which chose the direction.
     pub predicted_share: f64,
-    /// What the pictures say.
+    /// What the pictures say. A lost geodesic is no success.
     pub score: Score,
+    /// Of a geodesic, the least share of its direction in H that lay in the
+    /// tangent space on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Seconds from the sample to the direction; of principal components all
     /// those that they took, once, for every sample.
     pub learning_seconds: f64,
@@ -48,8 +52,11 @@ pub struct EditRecord {
 pub struct TransferRecord {
     /// The other sample.
     pub sample: usize,
-    /// What the pictures say.
+    /// What the pictures say. A lost geodesic is no success.
     pub score: Score,
+    /// As of [`EditRecord::held`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Whether the edit succeeds there, moving the same factor the same way.
     pub success: bool,
     /// Seconds to carry the direction.
@@ -148,6 +155,7 @@ impl Bench<'_> {
                 predicted_share: direction.share,
                 learning_seconds: seconds[i],
                 transfer: None,
+                held: drawn[i].1,
                 score,
             });
         }
@@ -162,14 +170,14 @@ impl Bench<'_> {
         sample: usize,
         region: &Region,
         edits: Vec<(Technique, Direction)>,
-    ) -> Result<(Choices, Vec<Vec<f32>>), StudyError> {
+    ) -> Result<(Choices, Edited), StudyError> {
         let (aim, state) = (self.aim(region), &self.lab.states[sample]);
         let trial = draw(self.lab, state, &edits, 1, aim)?;
         let before = self.lab.pictures.get(sample);
         let edits: Vec<_> = edits
             .into_iter()
             .zip(&trial)
-            .map(|((technique, direction), drawn)| {
+            .map(|((technique, direction), (drawn, _))| {
                 let sides = drawn.chunks_exact(before.len());
                 let changes = sides.map(|picture| region.change(before, picture).inside);
                 let change = changes.sum::<f64>() / 2.0;
@@ -181,9 +189,15 @@ impl Bench<'_> {
         Ok((edits, drawn))
     }
 
-    fn score(&self, sample: usize, region: &Region, drawn: &[f32]) -> Result<Score, StudyError> {
+    fn score(
+        &self,
+        sample: usize,
+        region: &Region,
+        (drawn, held): &(Vec<f32>, Option<Held>),
+    ) -> Result<Score, StudyError> {
         let before = self.lab.pictures.get(sample);
-        Score::of(self.reader, region, before, drawn, &sides(FRAMES))
+        let score = Score::of(self.reader, region, before, drawn, &sides(FRAMES))?;
+        Ok(score.of_held(*held))
     }
 
     /// Carries the directions that succeeded to the next sample that shows
@@ -219,6 +233,7 @@ impl Bench<'_> {
             records[i].transfer = Some(TransferRecord {
                 sample: other,
                 success: score.success && score.does_the_same(source),
+                held: drawn.1,
                 score,
                 seconds,
             });
@@ -232,13 +247,13 @@ impl Bench<'_> {
         sample: usize,
         region: &Region,
         edits: &[(Technique, Direction)],
-        drawn: &[Vec<f32>],
+        drawn: &Edited,
         folder: &mut RunFolder,
     ) -> Result<(), StudyError> {
         let before = self.lab.pictures.get(sample);
         let (mut values, mut labels) = (Vec::new(), Vec::new());
         let places = sides(FRAMES);
-        for ((technique, _), drawn) in edits.iter().zip(drawn) {
+        for ((technique, _), (drawn, _)) in edits.iter().zip(drawn) {
             let (left, right) = drawn.split_at(drawn.len() / 2);
             values.extend([left, before, right].concat());
             let label = |p: &f64| numbers::position(*p);

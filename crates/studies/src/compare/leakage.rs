@@ -98,8 +98,11 @@ impl Trial {
         let moves = tried >= LEAST_TRIED && moved.value >= LEAST_OWN && moved.low > 0.0;
         Some(Self {
             own: moved,
-            others: Estimate::mean(&others)?,
-            leakage: moves.then(|| Estimate::ratio(&others, &own)).flatten(),
+            others: Estimate::mean(&others)?.not_negative(),
+            leakage: {
+                let ratio = moves.then(|| Estimate::ratio(&others, &own)).flatten();
+                ratio.map(Estimate::not_negative)
+            },
         })
     }
 }
@@ -149,12 +152,12 @@ pub(super) fn run(
         ("after", disentangled(&raw)?),
         ("random", random),
     ];
-    let tried: Vec<usize> = (learnt..lab.states.len()).collect();
+    let tried = arguments.tried();
     progress.begin("leakage", (sides.len() * tried.len()) as u64);
     let mut changes: [Changes; 3] = Default::default();
     for ((name, directions), changes) in sides.iter().zip(&mut changes) {
         *changes = vec![Vec::new(); owners.len()];
-        for &sample in &tried {
+        for sample in tried.clone() {
             if progress.is_cancelled() {
                 return Err(StudyError::Cancelled);
             }

@@ -27,12 +27,14 @@ use crate::drawing::check_bound;
 use crate::parts::kept;
 use crate::points::{check_share, indices_at};
 use crate::reader::{Reader, no_truth};
+use crate::walk::LONGEST;
 use crate::{DiffusionModel, InputModel, Progress, StudyError};
 use alice_diffusion::{Ddim, Eta};
 use alice_runs::{ModelReference, RunFolder};
 use lab::Lab;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Range;
 use std::time::Instant;
 
 /// What to compare.
@@ -58,7 +60,7 @@ pub struct CompareArguments {
     #[arg(long, default_value_t = 0.6)]
     pub reach: f64,
     /// Updates from a sample to each end of an edit
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 8)]
     pub iterations: usize,
     /// Samples whose tangent spaces are compared
     #[arg(long, default_value_t = 12)]
@@ -97,6 +99,12 @@ impl CompareArguments {
         let learnt = self.learn + self.leak_samples;
         (self.count + 1).max(learnt).max(2 * self.pairs)
     }
+
+    /// Those that directions of factors are tried on, whatever else more samples
+    /// are drawn for.
+    fn tried(&self) -> Range<usize> {
+        self.learn..self.learn + self.leak_samples
+    }
 }
 
 /// `report.json` of `compare`.
@@ -128,14 +136,16 @@ pub struct CompareReport {
 /// # Errors
 /// Naming the first argument that does not make sense.
 pub fn check(arguments: &CompareArguments, model: &DiffusionModel) -> Result<(), StudyError> {
-    let positive = [
-        ("--change", arguments.change),
-        ("--reach", arguments.reach),
-        ("--leak", arguments.leak),
+    let lengths = [
+        // Pixels lie in −1..1.
+        ("--change", arguments.change, 2.0),
+        ("--reach", arguments.reach, LONGEST),
+        ("--leak", arguments.leak, LONGEST),
     ];
-    for (name, value) in positive {
-        if !(value > 0.0 && value.is_finite()) {
-            return Err(StudyError::argument(name, "must be a positive number"));
+    for (name, value, most) in lengths {
+        if !(value > 0.0 && value <= most) {
+            let why = format!("{value}; it must be positive, and at most {most}");
+            return Err(StudyError::argument(name, why));
         }
     }
     let least = [
@@ -172,10 +182,28 @@ pub fn check(arguments: &CompareArguments, model: &DiffusionModel) -> Result<(),
     ] {
         check_bound(name, count)?;
     }
+    check_ranks(arguments, model)?;
     let sampler = Ddim::new(&model.schedule, arguments.steps, Eta::Constant(0.0))?;
     let train_steps = model.schedule.num_train_timesteps;
     indices_at(&sampler, &arguments.times, train_steps, "--times")?;
     beside::check(arguments, model)
+}
+
+/// Refuses more directions than a sample of the model has.
+fn check_ranks(arguments: &CompareArguments, model: &DiffusionModel) -> Result<(), StudyError> {
+    let size = model.size()?;
+    let hidden: usize = model.hidden_dims(size)?.iter().product();
+    let dimension = hidden.min(size.0 * size.1 * model.channels());
+    for (name, rank) in [
+        ("--rank", arguments.rank),
+        ("--space-rank", arguments.space_rank),
+    ] {
+        if rank > dimension {
+            let why = format!("{rank}; a sample of this model has {dimension} directions");
+            return Err(StudyError::argument(name, why));
+        }
+    }
+    Ok(())
 }
 
 /// Compares, and writes the page, the tables, the plots and the sheets; the
@@ -236,5 +264,25 @@ pub fn run(
 impl fmt::Display for CompareReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&table::text(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: CompareArguments,
+    }
+
+    #[test]
+    fn leakage_is_tried_on_as_many_samples_as_asked_for() {
+        let line = "compare --count 40 --pairs 50 --learn 8 --leak-samples 2";
+        let arguments = Line::parse_from(line.split(' ')).arguments;
+        assert_eq!(arguments.samples(), 100);
+        assert_eq!(arguments.tried(), 8..10);
     }
 }

@@ -7,6 +7,7 @@ use crate::reader::{Reader, along_walk};
 use crate::responses::{is_moved, responses};
 use crate::sampling::pictures;
 use crate::similarity::ssim;
+use crate::walk::Held;
 use alice_instruments::distance;
 use alice_worlds::{Part, render_scene};
 use serde::{Deserialize, Serialize};
@@ -152,7 +153,7 @@ pub struct Score {
     /// Whether the rest stayed: at both ends its distance is at most the
     /// bound that nearly all pictures with a wrong part exceed.
     pub kept: bool,
-    /// Both.
+    /// Both, along the direction that was chosen.
     pub success: bool,
 }
 
@@ -199,6 +200,16 @@ impl Score {
         })
     }
 
+    /// The same, no success where a geodesic was lost: what it changed, other
+    /// directions than its own did.
+    pub(super) fn of_held(self, held: Option<Held>) -> Self {
+        let lost = held.is_some_and(Held::is_lost);
+        Self {
+            success: self.success && !lost,
+            ..self
+        }
+    }
+
     /// Whether the same factor moves the same way.
     pub(super) fn does_the_same(&self, other: &Self) -> bool {
         self.factor == other.factor && self.change.signum() == other.change.signum()
@@ -217,6 +228,26 @@ mod tests {
             pixels: widened(&mask, 32),
             factors: PARTS[0].1,
             side: 32,
+        }
+    }
+
+    #[test]
+    fn a_lost_geodesic_is_no_success() {
+        let score = Score {
+            factor: "smile".into(),
+            change: 1.0,
+            spearman: 1.0,
+            inside: 30.0,
+            outside: 3.0,
+            outside_distance: 0.1,
+            ssim: 0.9,
+            moved: true,
+            kept: true,
+            success: true,
+        };
+        for (held, success) in [(None, true), (Some(0.9), true), (Some(0.42), false)] {
+            let held = held.map(Held);
+            assert_eq!(score.clone().of_held(held).success, success, "{held:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use super::leakage::LEAST_TRIED;
 use super::techniques::Technique;
 use crate::pictures::numbers;
 use crate::statistics::Estimate;
+use crate::walk::{Held, LEAST_HELD};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -27,6 +28,9 @@ pub struct Row {
     pub outside: Estimate,
     /// Structural similarity with the unedited picture.
     pub ssim: Estimate,
+    /// Geodesics that turned round, which are no successes; nothing of other ways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<usize>,
     /// Of the successful edits, the share whose direction does the same at
     /// another sample; nothing without successful ones.
     pub transfer: Option<Estimate>,
@@ -64,16 +68,21 @@ fn row(technique: Technique, edits: &[&EditRecord]) -> Option<Row> {
         success: share(|e| e.score.success)?,
         moved: share(|e| e.score.moved)?,
         kept: share(|e| e.score.kept)?,
-        inside: mean(|e| e.score.inside)?,
-        outside: mean(|e| e.score.outside)?,
+        inside: mean(|e| e.score.inside)?.not_negative(),
+        outside: mean(|e| e.score.outside)?.not_negative(),
         ssim: mean(|e| e.score.ssim)?.within(-1.0, 1.0),
+        lost: {
+            let held: Vec<Held> = edits.iter().filter_map(|e| e.held).collect();
+            let lost = held.iter().filter(|held| held.is_lost()).count();
+            (!held.is_empty()).then_some(lost)
+        },
         transfer: Estimate::share(again, carried.len()),
         learning_seconds: match technique {
             // Nearly all of it is the same in every edit.
             Technique::Principal => Estimate::alone(mean(|e| e.learning_seconds)?.value),
-            _ => mean(|e| e.learning_seconds)?,
+            _ => mean(|e| e.learning_seconds)?.not_negative(),
         },
-        transfer_seconds: Estimate::mean(&seconds),
+        transfer_seconds: Estimate::mean(&seconds).map(Estimate::not_negative),
     })
 }
 
@@ -92,6 +101,7 @@ pub(super) fn techniques(report: &CompareReport) -> Cells {
         "change inside (of 255)",
         "outside",
         "SSIM",
+        "lost",
         "transfer success",
         "learning (s)",
         "transfer (s)",
@@ -109,6 +119,10 @@ pub(super) fn techniques(report: &CompareReport) -> Cells {
             format!("{:.1}", row.inside),
             format!("{:.1}", row.outside),
             format!("{:.2}", row.ssim),
+            row.lost.map_or_else(
+                || numbers::NONE.to_owned(),
+                |lost| format!("{lost} of {}", row.success.count),
+            ),
             maybe(&row.transfer, |t| format!("{t:.2} of {}", t.count)),
             format!("{:.2}", row.learning_seconds),
             maybe(&row.transfer_seconds, |t| format!("{t:.2}")),
@@ -248,11 +262,13 @@ pub(super) fn about(report: &CompareReport) -> [String; 5] {
             "{} samples at timestep {}. In each, every technique edits the same part of the \
              face, by the same change inside it where it can. Success: a factor of the part \
              moves (|ρ| ≥ 0.9, at least half a standard deviation), and nothing outside moves \
-             beyond the bound of wrong parts. Transfer: of the successful ones, those that do \
+             beyond the bound of wrong parts. Lost: geodesics that turned round, as the tangent \
+             space held less than {} of their direction on the way; they are no successes. Transfer: of the successful ones, those that do \
              the same at another sample. Learning PCA of h takes most of its time once, for all \
              samples; that time counts in full here, so it has no interval.",
             report.edits.len() / Technique::ALL.len(),
-            report.timestep
+            report.timestep,
+            numbers::percent(LEAST_HELD)
         ),
         format!(
             "Tangent spaces of dimension {} at {} samples. Frequency: periods per picture side of \

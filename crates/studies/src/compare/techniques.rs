@@ -5,7 +5,8 @@ use crate::clean::{clean_jacobian, inside_and_rest, noise_jacobian};
 use crate::discover::basis::decompose_fully;
 use crate::injection;
 use crate::jacobian::flatten;
-use crate::walk::{Method, Walk, sides};
+use crate::transport::TANGENT_RANK;
+use crate::walk::{Held, Method, Walk, sides};
 use crate::{Silent, StudyError};
 use alice_calculus::Tensor;
 use alice_geometry::{
@@ -243,7 +244,18 @@ pub(super) fn carry(
     principal: &Block,
 ) -> Result<Direction, StudyError> {
     let vector = if let Some(image) = &direction.image {
-        let found = learn(technique, lab, state, 0, aim, principal)?;
+        // What is recognised is one of those that were chosen from; what is carried
+        // needs a tangent space that holds it.
+        let rank = match technique {
+            Technique::Local => aim.rank,
+            _ => {
+                let hidden = lab.bottleneck()?.dims().iter().product();
+                let most = state.item_len().min(hidden);
+                TANGENT_RANK.max(aim.rank).min(most)
+            }
+        };
+        let there = Aim { rank, ..aim };
+        let found = learn(technique, lab, state, 0, there, principal)?;
         let Some(images) = found.images else {
             return Ok(direction.clone());
         };
@@ -283,6 +295,9 @@ fn resembling(image: &[f32], directions: &Block, images: &Block) -> Vec<f32> {
     directions.row(row).iter().map(|v| sign * v).collect()
 }
 
+/// What was drawn of each edit, and how it held.
+pub(super) type Edited = Vec<(Vec<f32>, Option<Held>)>;
+
 /// Pictures at −1 … 1 without the middle, `2 · frames` of each direction.
 pub(super) fn draw(
     lab: &Lab<'_>,
@@ -290,11 +305,12 @@ pub(super) fn draw(
     edits: &[(Technique, Direction)],
     frames: usize,
     aim: Aim<'_>,
-) -> Result<Vec<Vec<f32>>, StudyError> {
+) -> Result<Edited, StudyError> {
     let dim = state.item_len();
     let (mut moved, mut shifts) = (Vec::new(), Vec::new());
+    let mut held = vec![None; edits.len()];
     let dims = lab.bottleneck()?.dims();
-    for (technique, direction) in edits {
+    for ((technique, direction), held) in edits.iter().zip(&mut held) {
         let Some(method) = technique.walk() else {
             let image = Block::from_vec(1, direction.vector.len(), direction.vector.clone())?;
             let shift = injection::shifts(&image, &[direction.length], &sides(frames), dims)?;
@@ -305,7 +321,8 @@ pub(super) fn draw(
         let walk = Walk::new(method, aim.iterations, frames, reach);
         let start = lab.start(state);
         let block = Block::from_vec(1, dim, direction.vector.clone())?;
-        let states = walk.states(start, &start.layout(&block, 1)?, &mut Silent)?;
+        let (states, found) = walk.states(start, &start.layout(&block, 1)?, &mut Silent)?;
+        *held = found.into_iter().flatten().next();
         moved.extend_from_slice(&states[..frames * dim]);
         moved.extend_from_slice(&states[(frames + 1) * dim..]);
     }
@@ -324,7 +341,8 @@ pub(super) fn draw(
         Some(_) => moved.next(),
         None => shifted.next(),
     };
-    Ok(edits.iter().filter_map(next).map(<[f32]>::to_vec).collect())
+    let drawn = edits.iter().filter_map(next).map(<[f32]>::to_vec);
+    Ok(drawn.zip(held).collect())
 }
 
 /// What a unit of each technique's first displacement changes in x̂₀, to
@@ -422,7 +440,7 @@ mod tests {
         let together = draw(&lab, &state, &edits, 1, aim).unwrap();
         assert_eq!(together.len(), 2);
         for (edit, drawn) in edits.iter().zip(&together) {
-            assert_eq!(drawn.len(), 2 * dim);
+            assert_eq!(drawn.0.len(), 2 * dim);
             let alone = draw(&lab, &state, std::slice::from_ref(edit), 1, aim).unwrap();
             assert_eq!(&alone, std::slice::from_ref(drawn));
         }

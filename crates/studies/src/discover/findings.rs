@@ -1,6 +1,7 @@
 //! What `discover` found.
 
 use crate::pictures::numbers;
+use crate::walk::Held;
 use alice_runs::ModelReference;
 use serde::Serialize;
 use std::fmt;
@@ -128,6 +129,17 @@ pub struct WalkReport {
     pub sound: Option<f64>,
     /// Root mean square difference of the two ends, pixels in −1..1.
     pub pixel_change: f64,
+    /// Of a geodesic, the least share of its direction in H that lay in the
+    /// tangent space on the way. Of one that is lost nothing is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+}
+
+impl WalkReport {
+    /// Whether it is a geodesic that turned round.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.held.is_some_and(Held::is_lost)
+    }
 }
 
 /// How one factor moved along a walk.

@@ -22,7 +22,7 @@ use crate::points::{check_share, nearest};
 use crate::reader::Reader;
 use crate::responses::strongest;
 use crate::sampling::{pictures, run_steps};
-use crate::walk::{Method, Start, Walk};
+use crate::walk::{Held, Method, Start, Walk};
 use crate::{DiffusionModel, InputFile, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Draws, Eta, Network, Sampler, initial_noise};
@@ -78,8 +78,10 @@ pub struct DiscoverArguments {
     pub method: Method,
     /// Length of a walk to each end: root mean square change of a noisy pixel, which walks by guidance
     /// have at first and lose as they turn
-    #[arg(long, default_value_t = 0.3)]
-    pub reach: f64,
+    /// [default: 0.3; 0.1 of geodesics, which longer walks lose]
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<f64>,
     /// Updates from the sample to each end of a walk
     #[arg(long, default_value_t = 16)]
     pub iterations: usize,
@@ -110,7 +112,7 @@ impl Default for DiscoverArguments {
             sample: None,
             walks: 12,
             method: Method::Guidance,
-            reach: 0.3,
+            reach: None,
             iterations: 16,
             frames: 4,
             no_sliders: false,
@@ -127,7 +129,8 @@ impl DiscoverArguments {
     }
 
     fn walk(&self) -> Walk {
-        Walk::new(self.method, self.iterations, self.frames, self.reach)
+        let reach = self.reach.unwrap_or(self.method.usual_reach());
+        Walk::new(self.method, self.iterations, self.frames, reach)
     }
 }
 
@@ -452,16 +455,20 @@ fn walk_directions(
     let directions = start.layout(&basis.spectrum.right, count)?;
     let positions = walk.positions();
     let drawn = walk.draw(start, &directions, progress)?;
+    let held = drawn.held;
+    let drawn = drawn.pictures;
     let item = positions.len() * drawn.item_len();
     let mut walks = Vec::with_capacity(count);
     let mut reports = Vec::with_capacity(count);
     for (direction, values) in drawn.values.chunks_exact(item.max(1)).enumerate() {
         let frames = pictures(drawn.size, drawn.channels, values.to_vec());
         let sigma = basis.spectrum.singular_values[direction];
-        let reach = arguments.reach;
-        reports.push(report_walk(
-            direction, sigma, reach, &positions, &frames, reader,
-        )?);
+        let reach = walk.reach;
+        // What a lost walk changed says nothing of its direction.
+        let held = held[direction];
+        let reader = reader.filter(|_| !held.is_some_and(Held::is_lost));
+        let report = report_walk(direction, sigma, reach, &positions, &frames, reader)?;
+        reports.push(WalkReport { held, ..report });
         walks.push(frames);
     }
     Ok((walks, reports))
@@ -488,6 +495,7 @@ pub(crate) fn report_walk(
         purity: None,
         sound: None,
         pixel_change: (squares / frames.item_len() as f64).sqrt(),
+        held: None,
     };
     if let Some(reader) = reader {
         let (responses, sound) = reader.along(positions, &reader.validity(frames)?);

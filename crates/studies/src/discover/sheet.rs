@@ -225,6 +225,9 @@ fn label(canvas: &mut Canvas, layout: &Layout, y: usize, report: &WalkReport) {
         lines[1].1 = BODY;
         lines[1].0.push_str(&format!("   ρ {rho}"));
     }
+    if report.is_lost() {
+        lines.push(("lost: turns round".to_owned(), BODY));
+    }
     if let Some(purity) = report.purity {
         lines.push((format!("purity {}", numbers::percent(purity)), BODY));
     }

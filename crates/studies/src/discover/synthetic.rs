@@ -169,6 +169,7 @@ fn walk(shape: &Shape, direction: usize, middle: &Factors, sigma: f64) -> (WalkR
         direction,
         singular_value: sigma,
         reach: 0.3,
+        held: None,
         strongest: found
             .map(|(f, _)| responses[f].factor.clone())
             .filter(|_| shape.instrument),

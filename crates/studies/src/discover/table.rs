@@ -2,6 +2,7 @@
 
 use super::findings::{DiscoverReport, FactorResponse, WalkReport};
 use crate::pictures::numbers;
+use crate::walk::LEAST_HELD;
 
 const GAP: &str = "  ";
 
@@ -67,7 +68,29 @@ pub(crate) fn walked(walks: &[WalkReport], kind: &'static str) -> String {
             numbers::figures(w.pixel_change)
         }));
     }
-    lines(&columns)
+    lines(&columns) + &lost(walks)
+}
+
+/// Which geodesics turned round, if any.
+fn lost(walks: &[WalkReport]) -> String {
+    let lost: Vec<String> = walks
+        .iter()
+        .filter(|walk| walk.is_lost())
+        .map(|walk| walk.direction.to_string())
+        .collect();
+    if lost.is_empty() {
+        return String::new();
+    }
+    let (geodesics, were) = match lost.len() {
+        1 => ("the geodesic", "was"),
+        _ => ("the geodesics", "were"),
+    };
+    format!(
+        "{GAP}{geodesics} of {} turned round and {were} not read: the tangent space held less than \
+         {} of the direction; a smaller --reach or more --iterations keep it\n",
+        lost.join(", "),
+        numbers::percent(LEAST_HELD)
+    )
 }
 
 /// The factor that moved most along a walk, and how.

@@ -3,7 +3,7 @@
 use super::mixture::Mixture;
 use crate::bottleneck::Bottleneck;
 use crate::clean::{clean_jacobian, inside_and_rest};
-use crate::directions::{Precision, check_dimension, file_for, is_of_hidden};
+use crate::directions::{Precision, check_dimension, file_for, is_of_hidden, read_singular_values};
 use crate::discover::basis::decompose_fully;
 use crate::discover::findings::Pictures;
 use crate::injection::Injection;
@@ -11,8 +11,8 @@ use crate::input::InputFile;
 use crate::points::{precision_of, spectrum_at};
 use crate::reader::Reader;
 use crate::sliders;
-use crate::transport::carry;
-use crate::walk::{Start, Walk};
+use crate::transport::{TANGENT_RANK, carry};
+use crate::walk::{Held, Start, Walk};
 use crate::{Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_geometry::{Block, GeometryError, GolubKahan, LinearMap, Span, Spectrum, norm};
@@ -23,8 +23,7 @@ const SHORTEST: f64 = 1e-3;
 /// The part of a direction, relative to it, that taking others out of it
 /// shortens it by, at least.
 const LEAST_SHARE: f64 = 1e-6;
-/// Directions of which a slider is made, and among which a direction of H is
-/// carried: as many as `discover` finds.
+/// Directions of which a slider is made: as many as `discover` finds.
 const RANK: usize = 50;
 
 /// Which way an edit goes.
@@ -52,7 +51,7 @@ impl Direction {
         walk: &Walk,
         start: Start<'_>,
         progress: &mut dyn Progress,
-    ) -> Result<(Pictures, Option<f64>), StudyError> {
+    ) -> Result<(Pictures, Option<Held>), StudyError> {
         match &self.way {
             Way::Sample(vector) => walk.draw_held(start, vector, progress),
             Way::Hidden(injection) => {
@@ -72,7 +71,7 @@ impl Direction {
             return Ok(self);
         };
         let u = injection.first().row(0);
-        let rank = RANK.min(u.len()).min(start.state.item_len());
+        let rank = TANGENT_RANK.min(u.len()).min(start.state.item_len());
         let (network, state) = (start.network, start.state);
         let spectrum = spectrum_at(network, state, start.timestep, rank, start.seed)?;
         let here = precision_of([&spectrum]);
@@ -143,26 +142,26 @@ impl Candidates {
     pub(super) fn read(basis: &InputFile, dims: &[usize]) -> Result<Self, StudyError> {
         let file = TensorFile::from_bytes(&basis.path, &basis.read()?)?;
         file.require_finite()?;
-        let precision = Precision::read(&file.metadata);
+        let precision = Precision::read(&basis.path, &file.metadata)?;
         if is_of_hidden(&file) {
             let injection = Injection::read(&file)?;
             let rank = injection.first().rows();
-            let values = &file.require("singular_values", &[rank])?.data;
+            let singular_values = read_singular_values(&file, &basis.path, rank)?;
             return Ok(Self {
                 vectors: injection.first().clone(),
                 hidden: Some(injection),
-                singular_values: values.iter().map(|&v| f64::from(v)).collect(),
+                singular_values,
                 precision,
             });
         }
         let dim = dims[1..].iter().product();
         let rank = file.require_rank("right", 2)?.shape[0];
         let right = file.require("right", &[rank, dim])?.data.clone();
-        let values = &file.require("singular_values", &[rank])?.data;
+        let singular_values = read_singular_values(&file, &basis.path, rank)?;
         Ok(Self {
             vectors: Block::from_vec(rank, dim, right)?,
             hidden: None,
-            singular_values: values.iter().map(|&v| f64::from(v)).collect(),
+            singular_values,
             precision,
         })
     }

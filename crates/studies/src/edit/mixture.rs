@@ -3,7 +3,11 @@
 use crate::points::repeated;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+/// Sizes of weights beside which others are not lost in rounding.
+const WEIGHTS: RangeInclusive<f64> = 1e-6..=1e6;
 
 /// A sum of directions, as `3` or `3:1,7:-0.5`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,11 +35,22 @@ impl FromStr for Mixture {
     fn from_str(text: &str) -> Result<Self, String> {
         let term = |part: &str| -> Result<(usize, f64), String> {
             let (index, weight) = part.split_once(':').unwrap_or((part, "1"));
-            let index = index.trim().parse().map_err(|_| {
+            let index: usize = index.trim().parse().map_err(|_| {
                 format!("{index:?} is not an index; write 3, or 3:1,7:-0.5 for a mixture")
             })?;
             match weight.trim().parse::<f64>() {
-                Ok(weight) if weight.is_finite() && weight != 0.0 => Ok((index, weight)),
+                Ok(weight) if weight.is_finite() && weight != 0.0 => {
+                    if !WEIGHTS.contains(&weight.abs()) {
+                        return Err(format!(
+                            "the weight {weight:e} of direction {index} is out of bounds, {:e} to \
+                             {:e}: weights only say how directions mix; --strength says how far \
+                             the walk goes",
+                            WEIGHTS.start(),
+                            WEIGHTS.end()
+                        ));
+                    }
+                    Ok((index, weight))
+                }
                 _ => Err(format!(
                     "the weight {weight:?} is not a number other than 0"
                 )),
@@ -90,6 +105,10 @@ mod tests {
         assert_eq!("3:1, 7".parse::<Mixture>().unwrap().last(), 7);
         for text in ["", "x", "3:", "3:0", "3:nan", "-1", "3,,4", "3:1,3:2"] {
             assert!(text.parse::<Mixture>().is_err(), "{text}");
+        }
+        for text in ["0:1e300", "0:1e-300", "1,2:-1e7"] {
+            let error = text.parse::<Mixture>().unwrap_err();
+            assert!(error.contains("--strength"), "{error}");
         }
     }
 }

@@ -56,8 +56,10 @@ pub struct MeasureArguments {
     pub method: Method,
     /// Length of a walk to each end: root mean square change of a noisy pixel, which walks by guidance
     /// have at first and lose as they turn
-    #[arg(long, default_value_t = 0.3)]
-    pub reach: f64,
+    /// [default: 0.3; 0.1 of geodesics, which longer walks lose]
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<f64>,
     /// Updates from the sample to each end of a walk
     #[arg(long, default_value_t = 9)]
     pub iterations: usize,
@@ -157,7 +159,8 @@ pub fn check(arguments: &MeasureArguments, model: &DiffusionModel) -> Result<(),
 
 impl MeasureArguments {
     fn walk(&self) -> Walk {
-        Walk::new(self.method, self.iterations, self.frames, self.reach)
+        let reach = self.reach.unwrap_or(self.method.usual_reach());
+        Walk::new(self.method, self.iterations, self.frames, reach)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Counts and means over many walks.
 
 use super::{Family, MeasureReport, WalkRecord};
+use crate::pictures::numbers;
 use crate::responses::{MONOTONE, PURE, VISIBLE, is_moved};
+use crate::walk::LEAST_HELD;
 use alice_worlds::{FACTORS, FactorSpec};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -25,6 +27,14 @@ pub struct Group {
     pub pure_share: f64,
     /// Mean share of sound frames.
     pub sound: f64,
+    /// Geodesics that turned round: they move no factor, and the means leave them
+    /// out.
+    #[serde(skip_serializing_if = "is_none")]
+    pub lost: usize,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// How well some direction moves one factor; arrays in the order of
@@ -57,7 +67,7 @@ pub struct Counts {
 }
 
 fn is_visible(walk: &&&WalkRecord) -> bool {
-    is_moved(walk.change, walk.spearman)
+    !walk.is_lost() && is_moved(walk.change, walk.spearman)
 }
 
 fn is_pure(walk: &&&WalkRecord) -> bool {
@@ -84,14 +94,16 @@ pub(super) fn groups(walks: &[WalkRecord], at: &[f64]) -> Vec<Group> {
             let mut these = of(walks, family);
             these.retain(|w| w.at == at);
             let total = |w: &&WalkRecord| w.changes.iter().map(|c| c.abs()).sum::<f64>();
+            let held = || these.iter().filter(|w| !w.is_lost());
             groups.push(Group {
                 at,
                 family,
                 walks: these.len(),
-                total_change: mean(these.iter().map(total)),
-                purity: mean(these.iter().map(|w| w.purity)),
+                total_change: mean(held().map(total)),
+                purity: mean(held().map(|w| w.purity)),
                 pure_share: share(&these),
-                sound: mean(these.iter().map(|w| w.sound)),
+                sound: mean(held().map(|w| w.sound)),
+                lost: these.len() - held().count(),
             });
         }
     }
@@ -120,9 +132,10 @@ pub(super) fn factors(walks: &[WalkRecord]) -> Vec<FactorSummary> {
                 let visible = walks.iter().filter(is_visible).map(|w| w.purity);
                 visible.fold(0.0, f64::max)
             }),
-            mean_change: families
-                .each_ref()
-                .map(|walks| mean(walks.iter().map(|w| w.changes[i].abs()))),
+            mean_change: families.each_ref().map(|walks| {
+                let held = walks.iter().filter(|w| !w.is_lost());
+                mean(held.map(|w| w.changes[i].abs()))
+            }),
         }
     };
     FACTORS.iter().enumerate().map(summary).collect()
@@ -159,6 +172,16 @@ pub(super) fn markdown(report: &MeasureReport) -> String {
         report.walks.len(),
         report.model.name,
     );
+    let lost = report.walks.iter().filter(|walk| walk.is_lost()).count();
+    if lost > 0 {
+        let _ = writeln!(
+            text,
+            "{lost} geodesics turned round, as the tangent space held less than {} of their \
+             direction on the way: they count as moving nothing. A smaller --reach or more \
+             --iterations keep them.\n",
+            numbers::percent(LEAST_HELD)
+        );
+    }
     text.push_str(
         "| directions | factors that some walk moves alone | at half of the samples or more | walks that move one factor |\n\
          |---|---|---|---|\n",
@@ -214,6 +237,7 @@ pub(super) fn markdown(report: &MeasureReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::walk::Held;
 
     fn walk(family: Family, factor: usize, spearman: f64, purity: f64) -> WalkRecord {
         let mut changes = vec![0.0; FACTORS.len()];
@@ -230,6 +254,7 @@ mod tests {
             changes,
             correlations: Vec::new(),
             sound: 1.0,
+            held: None,
         }
     }
 
@@ -273,7 +298,11 @@ mod tests {
         );
         assert_eq!(factors[1].best_purity[0], 0.8);
         assert_eq!(factors[1].mean_change[0], 1.0);
+        // A lost geodesic moves nothing, whatever its pictures show.
+        walks[0].held = Some(Held(0.42));
+        assert_eq!(super::factors(&walks)[1].pure_walks, [1, 0, 0, 0]);
         let groups = groups(&walks, &[0.6]);
+        assert_eq!(groups[0].lost, 1);
         assert_eq!(
             groups.iter().map(|g| g.walks).collect::<Vec<_>>(),
             [4, 3, 2, 0]

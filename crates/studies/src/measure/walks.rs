@@ -9,7 +9,7 @@ use crate::progress::Within;
 use crate::reader::Reader;
 use crate::responses::strongest;
 use crate::sliders::SliderSearch;
-use crate::walk::{Start, Walk};
+use crate::walk::{Held, Start, Walk};
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_calculus::Tensor;
 use alice_diffusion::{Ddim, Network};
@@ -83,9 +83,18 @@ pub struct WalkRecord {
     pub correlations: Vec<f64>,
     /// Share of the frames that are sound.
     pub sound: f64,
+    /// Of a geodesic, the least share of its direction in H that lay in the
+    /// tangent space on the way. One that is lost counts as moving nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
 }
 
 impl WalkRecord {
+    /// Whether it is a geodesic that turned round.
+    pub(super) fn is_lost(&self) -> bool {
+        self.held.is_some_and(Held::is_lost)
+    }
+
     /// Whether the factor that changed most is the one aimed at; of walks that
     /// are not aimed any is.
     pub(super) fn moves_its_aim(&self) -> bool {
@@ -215,12 +224,17 @@ impl Bench<'_> {
             return Ok(Vec::new());
         }
         let drawn = walk.draw(self.start(point), directions, &mut Within(progress))?;
-        let read = self.reader.validity(&drawn)?;
+        let held = drawn.held;
+        let read = self.reader.validity(&drawn.pictures)?;
         let positions = walk.positions();
         let walks = read.chunks_exact(positions.len()).enumerate();
         let records = walks.map(|(direction, frames)| {
             let (responses, sound) = self.reader.along(&positions, frames);
-            WalkRecord::new(point, family, direction, &responses, sound)
+            let record = WalkRecord::new(point, family, direction, &responses, sound);
+            WalkRecord {
+                held: held[direction],
+                ..record
+            }
         });
         Ok(records.collect())
     }
@@ -248,6 +262,7 @@ impl WalkRecord {
             changes: responses.iter().map(|r| r.change).collect(),
             correlations: responses.iter().map(|r| r.spearman).collect(),
             sound,
+            held: None,
         }
     }
 }

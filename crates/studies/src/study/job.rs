@@ -272,9 +272,14 @@ impl PreparedJob {
     /// # Errors
     /// Those of the study. A folder without results is removed then.
     pub fn run(self, progress: &mut dyn Progress) -> Result<Outcome, StudyError> {
-        let notes = self.model.as_ref().map(DiffusionModel::notes);
+        let mut notes = Vec::new();
+        if let Some(model) = &self.model {
+            notes.extend(model.notes());
+            // What is wrong with its arguments the study itself says.
+            notes.extend(self.study.notes(model).unwrap_or_default());
+        }
         Ok(Outcome {
-            notes: notes.unwrap_or_default(),
+            notes,
             ..self.run_study(progress)?
         })
     }

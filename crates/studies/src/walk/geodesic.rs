@@ -13,20 +13,24 @@ use alice_geometry::{Block, GolubKahan, LinearMap, Span, norm};
 const TANGENT_RANKS: [usize; 6] = [20, 30, 45, 70, 105, 160];
 /// The part of a direction that its tangent space holds where it begins.
 const HELD: f64 = 0.98;
-/// And the least part, where it begins and on the way: with less it would be
-/// another direction's walk. A direction of the bundled model's H at random, of
-/// 8192 dimensions, has 0.14 of itself in the largest of these spaces.
-pub(crate) const LEAST_HELD: f64 = 0.3;
+/// And the least part, where it begins and on the way: with less the walk turns
+/// round. Each step reflects the direction through the tangent space, so where
+/// that holds the share s of it, the reflected one has the cosine 2 s² − 1 with
+/// it: a right angle at s = 0.707, and backwards below. At 0.75 it turns by 83°
+/// at most, where its tangent space held it worst.
+pub(crate) const LEAST_HELD: f64 = 0.75;
 
 impl Walk {
-    /// Shoots a geodesic each way along each direction. Returns the least share
-    /// of a direction that a tangent space held, too.
+    /// Shoots a geodesic each way along each direction. Returns for each the
+    /// least share of it that a tangent space held, too. A direction of which the
+    /// largest tangent space at the start holds too little is not walked along:
+    /// its frames are all the sample.
     pub(super) fn shoot(
         &self,
         start: Start<'_>,
         directions: &Block,
         progress: &mut dyn Progress,
-    ) -> Result<(Vec<f32>, f64), StudyError> {
+    ) -> Result<(Vec<f32>, Vec<f64>), StudyError> {
         let map = Bottleneck::new(start.network, start.timestep as f64)?;
         let (channels, positions) = extents(start.state);
         let tangents = to_file_layout(directions, channels, positions)?;
@@ -34,16 +38,20 @@ impl Walk {
         let here = map.linearize(&from)?;
         let images = here.pushforward(&tangents)?;
         let speeds: Vec<f64> = (0..images.rows()).map(|i| norm(images.row(i))).collect();
-        let ranks = tangent_ranks(&here, &images)?;
+        let spaces = tangent_spaces(&here, &images)?;
         let mut denoiser = start.network.denoiser()?;
         let steady = if self.steady {
             Some(Steady::new(start, &mut denoiser)?)
         } else {
             None
         };
-        let mut held = f64::INFINITY;
+        let mut held: Vec<f64> = spaces.iter().map(|space| space.held).collect();
         let mut frames = Frames::new(self.frames, start.state.data(), directions.rows());
         for (direction, speed) in speeds.iter().enumerate() {
+            if held[direction] < LEAST_HELD {
+                progress.advance(2 * self.iterations as u64);
+                continue;
+            }
             for sign in [-1.0, 1.0] {
                 if progress.is_cancelled() {
                     return Err(StudyError::Cancelled);
@@ -52,13 +60,13 @@ impl Walk {
                 let shooting = Shooting {
                     basis: GolubKahan {
                         tolerance: 1e-3,
-                        ..GolubKahan::new(ranks[direction])
+                        ..GolubKahan::new(spaces[direction].rank)
                     },
                     length: self.end(tangent.len()) * speed,
                     steps: self.iterations,
                 };
                 let found = shooting.shoot(&map, &from, &tangent)?;
-                held = found.inside.iter().copied().fold(held, f64::min);
+                held[direction] = found.inside.iter().copied().fold(held[direction], f64::min);
                 let mut points =
                     to_network_layout(&found.points, self.iterations + 1, channels, positions)?;
                 if let Some(steady) = &steady {
@@ -75,16 +83,25 @@ impl Walk {
     }
 }
 
-/// For each tangent at a point, by its image in H, of how many triplets a
-/// tangent space is that keeps it on the way: its leading part holds it, as the
-/// last triplets are others at the next point.
+/// The tangent space in which a geodesic is to stay.
+#[derive(Clone, Copy)]
+struct TangentSpace {
+    /// Of how many triplets it is; 0 where none was found yet.
+    rank: usize,
+    /// The share of the direction inside it, at the start.
+    held: f64,
+}
+
+/// For each tangent at a point, by its image in H, a tangent space that keeps it
+/// on the way: its leading part holds it, as the last triplets are others at the
+/// next point. The largest where none does.
 ///
 /// # Errors
-/// When a space does not converge, or even the largest holds next to nothing of
-/// it.
-fn tangent_ranks(here: &dyn LinearMap, images: &Block) -> Result<Vec<usize>, StudyError> {
+/// When a space does not converge.
+fn tangent_spaces(here: &dyn LinearMap, images: &Block) -> Result<Vec<TangentSpace>, StudyError> {
     let most = here.domain().min(here.codomain());
-    let mut ranks = vec![0; images.rows()];
+    let none = TangentSpace { rank: 0, held: 0.0 };
+    let mut spaces = vec![none; images.rows()];
     let mut left = Block::zeros(0, images.dimension());
     for rank in TANGENT_RANKS.map(|rank| rank.min(most)) {
         let method = GolubKahan {
@@ -102,30 +119,24 @@ fn tangent_ranks(here: &dyn LinearMap, images: &Block) -> Result<Vec<usize>, Stu
         }
         left = found.left;
         let leading = if rank == most { rank } else { rank * 3 / 5 };
-        for (found, part) in ranks.iter_mut().zip(parts_inside(&left, leading, images)?) {
-            if *found == 0 && part >= HELD {
-                *found = rank;
+        let parts = parts_inside(&left, leading, images)?;
+        for (space, held) in spaces.iter_mut().zip(parts) {
+            if space.rank == 0 && held >= HELD {
+                *space = TangentSpace { rank, held };
             }
         }
-        if rank == most || !ranks.contains(&0) {
+        if rank == most || spaces.iter().all(|space| space.rank > 0) {
             break;
         }
     }
-    let largest = left.rows();
-    for (found, part) in ranks.iter_mut().zip(parts_inside(&left, largest, images)?) {
-        if *found == 0 && part < LEAST_HELD {
-            let why = format!(
-                "{:.0} % of the direction lies among the {largest} leading ones; a geodesic in \
-                 their space would be another direction's. Use another method",
-                100.0 * part
-            );
-            return Err(StudyError::argument("--method geodesic", why));
-        }
-        if *found == 0 {
-            *found = largest;
+    let rank = left.rows();
+    let parts = parts_inside(&left, rank, images)?;
+    for (space, held) in spaces.iter_mut().zip(parts) {
+        if space.rank == 0 {
+            *space = TangentSpace { rank, held };
         }
     }
-    Ok(ranks)
+    Ok(spaces)
 }
 
 /// How much of each of `images` lies in the span of the leading `count` rows of

@@ -1,7 +1,7 @@
 use super::*;
 use crate::Silent;
 use crate::jacobian::flatten;
-use crate::points::spectrum_at;
+use crate::points::{noisy_samples, spectrum_at};
 use alice_diffusion::{Eta, Sampler};
 use alice_geometry::geodesic::{Path, Shooting};
 use alice_geometry::{GolubKahan, dot, norm};
@@ -30,7 +30,7 @@ fn geodesics_begin_in_their_direction() {
     let chosen = Block::from_vec(3, state.item_len(), chosen).unwrap();
     let moved = |method| {
         let walk = Walk::new(method, 2, 1, 0.01);
-        let states = walk.states(start, &chosen, &mut Silent).unwrap();
+        let (states, _) = walk.states(start, &chosen, &mut Silent).unwrap();
         let from = state.data().iter().cycle();
         let moves: Vec<f32> = states.iter().zip(from).map(|(x, s)| x - s).collect();
         Block::from_vec(9, state.item_len(), moves).unwrap()
@@ -84,4 +84,55 @@ fn a_shot_path_is_no_longer_than_the_straight_line() {
         "{energy} {}",
         straight.energy()
     );
+}
+
+/// At the usual reach the tangent spaces of the model's own samples hold the
+/// direction, and the path does not turn: its chord in H is nearly its length. Far
+/// beyond, in few updates, it is lost and said to be.
+#[test]
+fn geodesics_of_the_usual_reach_go_straight_in_h() {
+    let model = DiffusionModel::bundled().unwrap();
+    let network = model.at((32, 32)).unwrap();
+    let sampler = Ddim::new(&model.schedule, 10, Eta::Constant(0.0)).unwrap();
+    let index = sampler.index_at(599.0);
+    let states = noisy_samples(&network, &sampler, 3, 1, index, &mut Silent).unwrap();
+    let timestep = sampler.timesteps()[index];
+    let start = Start {
+        model: &model,
+        network: &network,
+        sampler: &sampler,
+        index,
+        timestep,
+        state: &states[0],
+        seed: 0,
+    };
+    let spectrum = spectrum_at(&network, &states[0], timestep, 3, 0).unwrap();
+    let all = start.layout(&spectrum.right, 3).unwrap();
+    let chosen = Block::from_vec(1, all.dimension(), all.row(2).to_vec()).unwrap();
+    let shot = |iterations, frames, reach| {
+        let walk = Walk::new(Method::Geodesic, iterations, frames, reach);
+        walk.states(start, &chosen, &mut Silent).unwrap()
+    };
+    let (states, held) = shot(8, 8, Method::Geodesic.usual_reach());
+    let held = held[0].unwrap();
+    assert!(!held.is_lost() && held.0 > 0.85, "{held:?}");
+    let rows = states.len() / all.dimension();
+    let states = Block::from_vec(rows, all.dimension(), states).unwrap();
+    let map = Bottleneck::new(&network, timestep as f64).unwrap();
+    let images = map.of_states(&states).unwrap();
+    let between = |i: usize, j: usize| -> Vec<f32> {
+        let both = images.row(j).iter().zip(images.row(i));
+        both.map(|(b, a)| b - a).collect()
+    };
+    let chord = between(0, rows - 1);
+    let mut length = 0.0;
+    for i in 1..rows {
+        let step = between(i - 1, i);
+        assert!(dot(&step, &chord) > 0.0, "step {i} goes back");
+        length += norm(&step);
+    }
+    let straight = norm(&chord) / length;
+    assert!(straight > 0.8, "{straight}");
+    let (_, held) = shot(2, 1, 3.0 * Method::Guidance.usual_reach());
+    assert!(held[0].unwrap().is_lost(), "{held:?}");
 }

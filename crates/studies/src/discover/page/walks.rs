@@ -138,6 +138,12 @@ fn measures(walk: &WalkReport) -> Markup {
             }
             @if let Some(purity) = walk.purity { (measure("purity", share(purity), "share of this factor in all that changed")) }
             @if let Some(sound) = walk.sound { (measure("sound", share(sound), "share of the frames that show one puppet with its parts in place")) }
+            @if let Some(held) = walk.held {
+                (measure("held", share(held.0), "least share of the direction inside the tangent space on the way of a geodesic"))
+            }
+            @if walk.is_lost() {
+                (measure("lost", "turns round".to_owned(), "the tangent space held too little of the direction, so the walk went along others and nothing was read; a smaller --reach or more --iterations keep it"))
+            }
             (measure("reach", numbers::figures(walk.reach), "how far the walk was to go to each end: root mean square displacement of a pixel of the noisy picture"))
             (measure("pixel change", numbers::figures(walk.pixel_change), "root mean square difference of the two ends, pixels in −1..1"))
         }
