@@ -91,7 +91,7 @@ fn every_verb_takes_what_steers() {
         "edit lines.png {steered} --direction 1 --steps 4 --out edit"
     ));
     home.json(&format!(
-        "treat {steered} --learn 20 --samples 4 --steps 4 --at 0.6 --components 4 --rank 2 --rare 0.3 --mark 2,5 --out treat"
+        "treat {steered} --learn 20 --samples 4 --steps 4 --at 0.6 --components 4 --rank 2 --rare 0.3 --mark 5,19 --out treat"
     ));
 }
 

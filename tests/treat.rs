@@ -3,7 +3,7 @@
 
 mod common;
 
-use alice_runs::picture;
+use alice_runs::{TensorFile, picture};
 use common::{Home, checkout};
 use serde_json::{Value, json};
 use std::fs;
@@ -37,24 +37,132 @@ fn treating_touches_only_who_needs_it() {
     // Who is refused after samples were drawn can look at them.
     let learnt = |run: &str| picture_of(&home, &format!("{run}/learnt.png"));
     assert!(learnt("beyond") == learnt("found"));
-    let report = home.json(&format!("{treat} --mark 3,7 --out marked"));
-    let marked = &report["report"]["learnt"]["candidates"][0];
-    assert!(marked["share"].as_f64().unwrap() > 1.9 / 24.0);
     for (arguments, words) in [
         ("--mark 24", ["--mark", "0 to 23"]),
+        ("--rare 0.05", ["--learn", "at least 40"]),
+        ("--rare 0", ["--rare", "above 0"]),
         ("--concept 0", ["--concept", "between 1"]),
         ("--at 0.3,0.6", ["--at", "descend"]),
         ("--at 0.31,0.3", ["--at", "step of its own"]),
     ] {
-        let at = arguments.starts_with("--at");
-        let treat = if at {
-            treat.replace("--at 0.6,0.3", "")
-        } else {
-            treat.clone()
-        };
+        let mut treat = treat.clone();
+        for option in ["--at 0.6,0.3", "--rare 0.4"] {
+            if arguments.starts_with(&option[..5]) {
+                treat = treat.replace(option, "");
+            }
+        }
         home.refused(&format!("{treat} {arguments} --out none"), &words);
         assert!(!home.path("none").exists(), "{arguments}");
     }
+}
+
+/// Numbers of the samples that show the concept of an earlier run most.
+fn marks(report: &Value, count: usize) -> Vec<String> {
+    let samples = &report["learnt"]["candidates"][0]["samples"];
+    let samples = samples.as_array().unwrap().iter().take(count);
+    let numbers: Vec<String> = samples.map(|s| s["sample"].to_string()).collect();
+    assert_eq!(numbers.len(), count);
+    numbers
+}
+
+/// Marked samples that share something stand apart further than chance, and
+/// bring the others that show it; those that share nothing are refused.
+#[test]
+fn marks_are_compared_with_chance() {
+    let home = Home::new();
+    home.tiny_model();
+    let treat = format!("treat --model model {TREAT}");
+    let found = &home.json(&format!("{treat} --out found"))["report"];
+    let three = marks(found, 3);
+    let told = three.join(",");
+    let report = &home.json(&format!("{treat} --mark {told} --out marked"))["report"];
+    let marked = &report["learnt"]["marked"];
+    let number = |name: &str| marked[name].as_f64().unwrap();
+    assert_eq!(marked["samples"], 3);
+    assert!(number("separation") > number("chance") && number("chance") > 1.0);
+    // What was marked is in the group, and what the group is, is said.
+    let candidate = &report["learnt"]["candidates"][0];
+    let samples = candidate["samples"].as_array().unwrap();
+    let numbers: Vec<String> = samples.iter().map(|s| s["sample"].to_string()).collect();
+    assert!(three.iter().all(|mark| numbers.contains(mark)));
+    assert_eq!(marked["growth"] == "grown", samples.len() > 3, "{marked}");
+    let share = candidate["share"].as_f64().unwrap();
+    assert!((share - samples.len() as f64 / 24.0).abs() < 1e-12);
+    // Two of the group and one that is not of it.
+    home.refused(
+        &format!("{treat} --mark 3,7,11 --out chance"),
+        &["--mark", "at random", "chance/learnt.png", "--components"],
+    );
+    assert!(!home.path("chance/report.json").exists());
+    // More marks than count as rare cannot grow.
+    let some = marks(found, 3).join(",");
+    let few = treat.replace("--rare 0.4", "--rare 0.09");
+    let ran = home.alice(&format!("{few} --mark {some} --out many"));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = "more samples are marked than count as rare";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+}
+
+/// What a treatment leaves can be used: the pictures and latents of the treated
+/// samples, the items that draw them again, and the concept as a direction.
+#[test]
+fn what_was_made_is_handed_over() {
+    let home = Home::new();
+    home.tiny_model();
+    let treat = format!("treat --model model {TREAT} --samples 24");
+    let treat = treat.replace("--samples 12 ", "");
+    let report = &home.json(&format!("{treat} --out run"))["report"];
+    assert_eq!(report["first_item"], 24);
+    let showing = report["showing"].as_array().unwrap();
+    assert!(!showing.is_empty());
+    assert_eq!(report["treated"], showing.len());
+    let latents = TensorFile::read(home.path("run/treated/latents.safetensors")).unwrap();
+    for side in ["before", "after"] {
+        let shape = &latents.require_rank(side, 4).unwrap().shape;
+        assert_eq!(shape[0], showing.len());
+    }
+    home.json("sample --model model --sampler ddim --steps 10 --count 48 --out drawn");
+    let drawn = TensorFile::read(home.path("drawn/latents.safetensors")).unwrap();
+    let drawn = &drawn.get("latents").unwrap().data;
+    let before = &latents.get("before").unwrap().data;
+    let length = before.len() / showing.len();
+    for (row, sample) in showing.iter().enumerate() {
+        let number = |name: &str| usize::try_from(sample[name].as_u64().unwrap()).unwrap();
+        let (number, item) = (number("sample"), number("item"));
+        assert_eq!(item, 24 + number);
+        assert!(sample["score"].as_f64() > sample["score_after"].as_f64());
+        let again = &drawn[item * length..][..length];
+        for (a, b) in before[row * length..][..length].iter().zip(again) {
+            assert!((a - b).abs() < 1e-5, "{a} and {b}");
+        }
+        for side in ["before", "after"] {
+            let name = format!("run/treated/{number:04}-{side}.png");
+            let bytes = fs::read(home.path(&name)).unwrap();
+            let (_, metadata) = picture::decode_png(home.path(&name), &bytes).unwrap();
+            let said = &metadata.texts["parameters"];
+            for part in [format!("Item: {item}"), format!("Treatment: {side}")] {
+                assert!(said.contains(&part), "{said}");
+            }
+        }
+        let side = |side: &str| picture_of(&home, &format!("run/treated/{number:04}-{side}.png"));
+        assert_eq!(
+            side("before"),
+            picture_of(&home, &format!("drawn/{item:04}.png"))
+        );
+    }
+    // Of no other model, and for a picture of this one.
+    let picture = "drawn/0000.png";
+    for method in ["hspace", "linear"] {
+        home.json(&format!(
+            "edit {picture} --model model --basis run/concept.safetensors --method {method} \
+             --steps 10 --iterations 2 --frames 1 --out {method}"
+        ));
+    }
+    let measured = home.json(&format!(
+        "measure --model model --concept run/concept.safetensors --pictures {picture} \
+         drawn/0001.png --steps 10 --rank 4 --out measured"
+    ));
+    assert!(measured["report"]["found_at"].is_number());
 }
 
 /// Under a prompt the states are latents and the sheets are pictures; what no
@@ -62,13 +170,14 @@ fn treating_touches_only_who_needs_it() {
 #[test]
 fn prompted_models_are_treated() {
     let home = Home::new();
-    for name in ["sd", "sdxl"] {
+    // Marks that stand apart further than chance.
+    for (name, mark) in [("sd", "6,13"), ("sdxl", "12,20")] {
         let model = checkout("crates/pipelines/tests/fixtures").join(name);
         let treat = format!(
             "treat --model {} --prompt cat --guidance 2 --size 24x16 {TREAT}",
             model.display()
         );
-        let report = home.json(&format!("{treat} --mark 3,7 --out {name}"));
+        let report = home.json(&format!("{treat} --mark {mark} --out {name}"));
         let report = &report["report"];
         assert_eq!(report["model"]["options"]["prompt"], "cat");
         assert_eq!(report["learnt"]["haunted"], Value::Null);
@@ -92,7 +201,7 @@ fn prompted_models_are_treated() {
             &["pure noise", "--mark", &format!("{name}-none/learnt.png")],
         );
         assert!(home.path(&format!("{name}-none/learnt.png")).is_file());
-        let ran = home.alice(&format!("{treat} --mark 3,7 --out {name}-told"));
+        let ran = home.alice(&format!("{treat} --mark {mark} --out {name}-told"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.stdout.contains("no instrument"), "{}", ran.stdout);
         assert!(!ran.stdout.contains("haunted"), "{}", ran.stdout);
@@ -108,12 +217,15 @@ fn treatment_is_measured_in_the_bottleneck() {
     home.tiny_model();
     let sd = checkout("crates/pipelines/tests/fixtures/sd");
     let mut treated = 0;
-    for model in [
-        "model".to_owned(),
-        format!("{} --prompt cat --size 16x16", sd.display()),
+    for (model, mark) in [
+        ("model".to_owned(), "1,3,10"),
+        (
+            format!("{} --prompt cat --size 16x16", sd.display()),
+            "6,13,23",
+        ),
     ] {
         let report = home.json(&format!(
-            "treat --model {model} {TREAT} --mark 3,7,11 --out run --overwrite"
+            "treat --model {model} {TREAT} --mark {mark} --out run --overwrite"
         ));
         let report = &report["report"];
         let count = report["treated"].as_u64().unwrap();

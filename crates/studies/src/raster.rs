@@ -2,7 +2,7 @@
 
 use crate::StudyError;
 use crate::discover::findings::Pictures;
-use crate::pictures::{Zoom, contact_sheet};
+use crate::pictures::{Row, Zoom, contact_sheet, headed_sheet};
 use alice_runs::Picture;
 
 /// The pictures of a sheet share this many pixels a side.
@@ -45,15 +45,26 @@ pub fn sheet(
     columns: usize,
     labels: &[String],
 ) -> Result<Picture, StudyError> {
+    let rows = pictures.len().div_ceil(columns.max(1));
+    let zoom = zoom(pictures, columns.max(rows));
+    contact_sheet(pictures, columns, zoom, labels)
+}
+
+/// The same for rows of their own lengths, each below a heading.
+///
+/// # Errors
+/// As [`sheet`].
+pub fn rows(pictures: &Pictures, rows: &[Row]) -> Result<Picture, StudyError> {
+    let columns = rows.iter().map(|row| row.labels.len()).max().unwrap_or(0);
+    let zoom = zoom(pictures, columns.max(rows.len()));
+    headed_sheet(pictures, zoom, rows)
+}
+
+/// So that this many pictures beside each other fit into a sheet.
+fn zoom(pictures: &Pictures, cells: usize) -> Zoom {
     let side = pictures.size.0.max(pictures.size.1);
-    let cells = columns.max(pictures.len().div_ceil(columns.max(1)));
     let room = side.max(128).min(LONGEST_SHEET / cells.max(1));
-    contact_sheet(
-        pictures,
-        columns,
-        Zoom::fit(pictures.size, (room, room)),
-        labels,
-    )
+    Zoom::fit(pictures.size, (room, room))
 }
 
 /// Columns that make `count` cells about square.

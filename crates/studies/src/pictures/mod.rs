@@ -20,7 +20,7 @@ mod text;
 
 pub use canvas::{Canvas, Rgb};
 pub use convert::{Tones, Zoom, to_picture};
-pub use grid::{contact_sheet, strip};
+pub use grid::{Row, contact_sheet, headed_sheet, strip};
 pub use text::{Face, Type, shorten, wrap};
 
 /// The colours of drawn sheets.

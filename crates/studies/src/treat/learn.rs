@@ -1,6 +1,8 @@
 //! The rare concepts of the samples that were watched.
 
 use super::instrument::{count, haunted};
+use super::marks::{Marked, Marks};
+use super::product::highest;
 use super::watch::Watched;
 use super::{CANDIDATES, Candidate, Learnt, TreatArguments};
 use crate::StudyError;
@@ -27,6 +29,8 @@ pub(super) struct Lesson {
     pub(super) candidates: Vec<Rare>,
     /// How far groups of noise stand apart; nothing where samples are marked.
     noise: Option<f64>,
+    /// What the marked samples became.
+    marked: Option<Marked>,
     /// The place where the one to treat stands apart most.
     pub(super) place: usize,
     /// That one at each place.
@@ -39,7 +43,7 @@ pub(super) struct Lesson {
 /// samples are shown by the picture `learnt`.
 ///
 /// # Errors
-/// When nothing stands apart.
+/// When nothing stands apart, or the marked samples do so by chance.
 pub(super) fn learn(
     arguments: &TreatArguments,
     watched: &Watched,
@@ -50,25 +54,26 @@ pub(super) fn learn(
         .map(|states| Ok(Components::of(states, arguments.components())?))
         .collect::<Result<_, StudyError>>()?;
     let largest = (arguments.rare * arguments.learn as f64) as usize;
+    let marks = (!arguments.mark.is_empty())
+        .then(|| Marks::new(arguments, &components, largest, learnt))
+        .transpose()?;
     let mut all: Vec<Rare> = Vec::new();
     let mut nothing = None;
     let noise = components
         .first()
-        .filter(|_| arguments.mark.is_empty())
+        .filter(|_| marks.is_none())
         .map(|components| components.separation_of_noise(largest, CLOUDS));
     for (place, components) in components.iter().enumerate() {
         let states = &watched.bottlenecks[place];
-        if arguments.mark.is_empty() {
-            match components.rarest(states, largest) {
-                Ok(found) => all.extend(found.into_iter().map(|concept| Rare { place, concept })),
-                Err(error @ GeometryError::Degenerate { .. }) => nothing = Some(error),
-                Err(error) => return Err(error.into()),
-            }
-        } else {
-            let marked = (0..arguments.learn).map(|i| arguments.mark.contains(&i));
-            let members = components.like(&marked.collect::<Vec<_>>(), largest)?;
-            let concept = components.contrast(states, &members)?;
+        if let Some(marks) = &marks {
+            let concept = components.contrast(states, &marks.group(components)?)?;
             all.push(Rare { place, concept });
+            continue;
+        }
+        match components.rarest(states, largest) {
+            Ok(found) => all.extend(found.into_iter().map(|concept| Rare { place, concept })),
+            Err(error @ GeometryError::Degenerate { .. }) => nothing = Some(error),
+            Err(error) => return Err(error.into()),
         }
     }
     all.sort_by(|a, b| b.concept.separation.total_cmp(&a.concept.separation));
@@ -87,11 +92,7 @@ pub(super) fn learn(
         return Err(StudyError::argument("--learn", why));
     }
     all.retain(|rare| noise.is_none_or(|noise| rare.concept.separation > noise));
-    let most = if arguments.mark.is_empty() {
-        CANDIDATES
-    } else {
-        1
-    };
+    let most = if marks.is_some() { 1 } else { CANDIDATES };
     let mut candidates: Vec<Rare> = Vec::new();
     for rare in all {
         let same = |other: &Rare| overlap(&rare.concept.members, &other.concept.members) > SAME;
@@ -119,8 +120,13 @@ pub(super) fn learn(
         .map(|(components, states)| Ok(components.contrast(states, &chosen.concept.members)?))
         .collect::<Result<_, StudyError>>()?;
     let place = chosen.place;
+    let members = &chosen.concept.members;
+    let marked = marks
+        .map(|marks| marks.report(&components[place], members))
+        .transpose()?;
     Ok(Lesson {
         noise,
+        marked,
         components: components.swap_remove(place),
         place,
         concepts,
@@ -148,6 +154,7 @@ impl Lesson {
                 at: arguments.at[rare.place],
                 separation: rare.concept.separation,
                 share: count(members) as f64 / members.len() as f64,
+                samples: highest(&rare.concept),
                 precision: share_seen(count(members)),
                 recall: share_seen(seen.as_deref().map_or(0, count)),
             }
@@ -157,6 +164,7 @@ impl Lesson {
             haunted: seen.as_deref().map(count),
             candidates: candidates.collect(),
             noise: self.noise,
+            marked: self.marked.clone(),
             concept: arguments.chosen(),
             strength: self.concepts.iter().map(|c| c.strength).collect(),
         })

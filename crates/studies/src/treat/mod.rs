@@ -17,12 +17,16 @@ mod evidence;
 mod heal;
 mod instrument;
 mod learn;
+mod marks;
+mod product;
 mod report;
 mod sheets;
 mod watch;
 
 pub use evidence::{Change, Evidence, Showing};
 pub use instrument::{Health, SideEffect};
+pub use marks::{Growth, Marked};
+pub use product::{Shows, Treated};
 pub use report::{Candidate, Learnt, TreatReport};
 
 use crate::bottleneck::Bottleneck;
@@ -42,12 +46,16 @@ use watch::watch;
 
 /// Rare concepts that are shown.
 const CANDIDATES: usize = 6;
+/// Fewest samples to learn from.
+const LEAST_LEARNT: usize = 20;
+/// Samples that the largest rare concept must have.
+const LEAST_RARE: f64 = 2.0;
 
 /// What `treat` is told.
 #[derive(clap::Args, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct TreatArguments {
-    /// Samples from which the concept is learnt
+    /// Samples from which the concept is learnt, at least 20 and 2 divided by --rare
     #[arg(long, default_value_t = 512)]
     pub learn: usize,
     /// New samples that are treated
@@ -110,9 +118,7 @@ impl TreatArguments {
 /// Naming the first argument that does not make sense.
 pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), StudyError> {
     check_model(model)?;
-    if arguments.learn < 20 {
-        return Err(StudyError::argument("--learn", "must be at least 20"));
-    }
+    check_learn(arguments)?;
     if arguments.samples == 0 || arguments.components() == 0 || arguments.rank == 0 {
         let names = "--samples, --components and --rank";
         return Err(StudyError::argument(names, "must be at least 1"));
@@ -134,13 +140,6 @@ pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), S
     for at in &arguments.at {
         check_share(*at, "--at")?;
     }
-    if !(0.0..=0.5).contains(&arguments.rare) || arguments.rare * (arguments.learn as f64) < 2.0 {
-        let why = format!(
-            "{}; it must lie below 0.5 and leave at least 2 of the samples to learn from",
-            arguments.rare
-        );
-        return Err(StudyError::argument("--rare", why));
-    }
     if !(1..=CANDIDATES).contains(&arguments.concept) {
         let why = format!("must lie between 1 and {CANDIDATES}");
         return Err(StudyError::argument("--concept", why));
@@ -155,13 +154,35 @@ pub fn check(arguments: &TreatArguments, model: &DiffusionModel) -> Result<(), S
     check_distinct(&arguments.mark, "--mark")
 }
 
-/// Learns, treats, writes `learnt.png`, `learn.png` and `sheet.png`; the caller
-/// writes `report.json`.
+/// Refuses a share that is not one, and too few samples for it.
+fn check_learn(arguments: &TreatArguments) -> Result<(), StudyError> {
+    let (learn, rare) = (arguments.learn, arguments.rare);
+    if !(rare > 0.0 && rare <= 0.5) {
+        let why = format!("{rare}; it must lie above 0 and at most at 0.5");
+        return Err(StudyError::argument("--rare", why));
+    }
+    let least = ((LEAST_RARE / rare).ceil() as usize).max(LEAST_LEARNT);
+    if learn >= least {
+        return Ok(());
+    }
+    let why = if least == LEAST_LEARNT {
+        format!("{learn}; it must be at least {least}")
+    } else {
+        format!(
+            "{learn}; it must be at least {least} with --rare {rare}, so that a concept which that \
+             share of the samples shows is that of {LEAST_RARE} samples"
+        )
+    };
+    Err(StudyError::argument("--learn", why))
+}
+
+/// Learns, treats, writes `learnt.png`, `learn.png`, `concept.safetensors` and of
+/// the treated samples `sheet.png` and `treated/`; the caller writes `report.json`.
 ///
 /// Memory: for every learnt sample and place a state and a bottleneck, in f32.
 ///
 /// # Errors
-/// When no concept stands out, an argument does not fit the model, the network
+/// When no concept stands out, the marked samples have nothing in common, an argument does not fit the model, the network
 /// fails or the user asks to stop.
 pub fn run(
     arguments: &TreatArguments,
@@ -195,7 +216,9 @@ pub fn run(
     // Before anything is learnt: who is refused can look for samples to mark.
     let learnt = sheets::write_learnt(folder, model, &found, progress)?;
     let lesson = learn::learn(arguments, &watched, &learnt)?;
-    sheets::write_candidates(folder, model, &found, &lesson.candidates, progress)?;
+    let chosen = arguments.chosen();
+    sheets::write_candidates(folder, model, &found, &lesson.candidates, chosen, progress)?;
+    product::write_concept(folder, model, &lesson, &sampler, &stops)?;
     let learnt = lesson.report(arguments, reader.as_ref(), &found)?;
 
     progress.begin(
@@ -218,7 +241,9 @@ pub fn run(
         model: model.reference.clone(),
         learnt,
         samples: arguments.samples,
+        first_item: arguments.learn,
         treated: healed.treated.len(),
+        showing: product::treated(&lesson, &fresh, &healed, arguments.learn),
         reached: healed.reached,
         length: healed.length,
         evidence: None,
@@ -232,7 +257,10 @@ pub fn run(
     let sick_pictures = model.pictures(sick.clone(), progress)?;
     let well_pictures = model.pictures(well.clone(), progress)?;
     if !healed.treated.is_empty() {
-        sheets::write_treated(folder, &sick_pictures, &well_pictures, &healed.treated)?;
+        let showing = &report.showing;
+        sheets::write_treated(folder, &sick_pictures, &well_pictures, showing)?;
+        let (shown, states) = ([&sick_pictures, &well_pictures], [&sick, &well]);
+        product::write_treated(folder, model, arguments, showing, shown, states)?;
         let change = evidence::picture_change(&sick_pictures, &well_pictures);
         let found = healer.evidence(&lesson, &fresh, &healed, &before, change)?;
         report.evidence = Some(found);

@@ -1,6 +1,6 @@
 //! `report.json` of `treat`.
 
-use super::{Evidence, Health, SideEffect};
+use super::{Evidence, Health, Marked, Shows, SideEffect, Treated};
 use crate::pictures::numbers;
 use alice_runs::ModelReference;
 use serde::Serialize;
@@ -16,6 +16,8 @@ pub struct Candidate {
     pub separation: f64,
     /// Share of the samples that show it.
     pub share: f64,
+    /// The samples that show it, the highest score first.
+    pub samples: Vec<Shows>,
     /// Of the samples that show it, the share that the instrument calls
     /// haunted; nothing without an instrument.
     pub precision: Option<f64>,
@@ -36,6 +38,8 @@ pub struct Learnt {
     /// The largest separation of groups in clouds of as much pure noise, which
     /// each of them exceeds; nothing where samples were marked.
     pub noise: Option<f64>,
+    /// The marked samples beside as many at random; nothing where none were.
+    pub marked: Option<Marked>,
     /// Which of them is treated, counted from 1.
     pub concept: usize,
     /// Mean score of the samples that show it, in deviations of the others,
@@ -61,8 +65,12 @@ pub struct TreatReport {
     pub learnt: Learnt,
     /// New samples.
     pub samples: usize,
+    /// The item of the seed that the first of them is.
+    pub first_item: usize,
     /// Those that were moved; all others are unchanged bit by bit.
     pub treated: usize,
+    /// They themselves, ascending.
+    pub showing: Vec<Treated>,
     /// Treatments that ended with the score of healthy samples; every treated
     /// sample has one at each stop.
     pub reached: usize,
@@ -114,12 +122,19 @@ impl fmt::Display for TreatReport {
                 write!(f, "\n     {none}")?;
             }
         }
+        if learnt.marked.is_none() {
+            let other = "--concept N treats another, --mark what the samples of learnt.png share";
+            write!(f, "\n    learn.png shows each: {other}")?;
+        }
         match learnt.noise {
             Some(noise) if noise > 0.0 => {
                 write!(f, "\n    groups of pure noise stand up to {noise:.1} apart")?;
             }
             Some(_) => write!(f, "\n    pure noise has no such group")?,
             None => {}
+        }
+        if let Some(marked) = &learnt.marked {
+            write!(f, "\n    {marked}")?;
         }
         write!(
             f,
@@ -152,8 +167,21 @@ impl fmt::Display for TreatReport {
             let name = numbers::factor_label(&effect.factor);
             write!(f, "\n  {name:26} {} sd", numbers::fixed(effect.change, 2))?;
         }
-        let sheet = if self.treated > 0 { "sheet.png, " } else { "" };
-        write!(f, "\n{sheet}learn.png, learnt.png, {:.1} s", self.seconds)
+        if self.treated > 0 {
+            write!(
+                f,
+                "\nsheet.png, treated/ (each before and after; new sample i is item {} + i of the \
+                 seed), ",
+                self.first_item
+            )?;
+        } else {
+            writeln!(f)?;
+        }
+        write!(
+            f,
+            "concept.safetensors, learn.png, learnt.png, {:.1} s",
+            self.seconds
+        )
     }
 }
 
@@ -166,6 +194,7 @@ mod tests {
             at: 0.5,
             separation: 4.0,
             share: 0.05,
+            samples: Vec::new(),
             precision,
             recall: precision,
         };
@@ -180,11 +209,14 @@ mod tests {
                 haunted: precision.map(|_| 1),
                 candidates: vec![candidate(Some(0.0)), candidate(precision)],
                 noise: None,
+                marked: None,
                 concept: 2,
                 strength: vec![3.0],
             },
             samples: 20,
+            first_item: 20,
             treated: 0,
+            showing: Vec::new(),
             reached: 0,
             length: 0.0,
             evidence: None,
@@ -201,5 +233,21 @@ mod tests {
         let said = |precision| report(precision).to_string().contains("none of this group");
         assert!(said(Some(0.0)));
         assert!(!said(Some(0.2)) && !said(None));
+    }
+
+    /// Which of the concepts is meant is for a person to see.
+    #[test]
+    fn how_to_treat_another_is_said() {
+        let mut report = report(None);
+        assert!(report.to_string().contains("--concept N"));
+        report.learnt.marked = Some(Marked {
+            samples: 3,
+            separation: 4.0,
+            chance: 3.0,
+            growth: super::super::Growth::Grown,
+        });
+        assert!(!report.to_string().contains("--concept N"));
+        report.treated = 1;
+        assert!(report.to_string().contains("item 20 + i"));
     }
 }

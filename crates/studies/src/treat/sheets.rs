@@ -1,10 +1,11 @@
 //! The sheets: what was learnt from, who shows a concept, and who was treated.
 
 use super::learn::Rare;
+use super::product::{Treated, highest};
 use crate::discover::findings::Pictures;
 use crate::drawing::drawn_by;
-use crate::pictures::numbers;
-use crate::raster::sheet;
+use crate::pictures::{Row, numbers};
+use crate::raster::{rows, sheet};
 use crate::sampling::pictures;
 use crate::{DiffusionModel, Progress, StudyError};
 use alice_runs::RunFolder;
@@ -56,29 +57,44 @@ pub(super) fn write_learnt(
     Ok(folder.path().join(LEARNT_PNG))
 }
 
-/// `learn.png`: a row for each rare concept, the samples that show it most.
+/// `learn.png`: a row for each rare concept, of the samples that show it most.
 pub(super) fn write_candidates(
     folder: &mut RunFolder,
     model: &DiffusionModel,
     found: &Pictures,
     candidates: &[Rare],
+    chosen: usize,
     progress: &mut dyn Progress,
 ) -> Result<(), StudyError> {
-    let columns = IN_SHEET.min(found.len());
     let mut shown = Vec::new();
-    let mut labels = Vec::new();
-    for (row, rare) in candidates.iter().enumerate() {
-        let scores = &rare.concept.scores;
-        let mut order: Vec<usize> = (0..found.len()).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-        for &i in &order[..columns] {
-            shown.push(i);
-            let score = numbers::signed(scores[i], 1);
-            labels.push(format!("concept {}: sample {i}, score {score}", row + 1));
-        }
+    let mut all = Vec::new();
+    for (number, rare) in (1..).zip(candidates) {
+        let concept = &rare.concept;
+        let members = concept.members.iter().filter(|member| **member).count();
+        let most = highest(concept).into_iter().take(IN_SHEET);
+        let labels: Vec<String> = most
+            .map(|shows| {
+                shown.push(shows.sample);
+                let score = numbers::signed(shows.score, 1);
+                format!("sample {}, score {score}", shows.sample)
+            })
+            .collect();
+        let part = match labels.len() {
+            some if some < members => format!(", the {some} that show it most"),
+            _ => String::new(),
+        };
+        let treated = if number == chosen { " (treated)" } else { "" };
+        all.push(Row {
+            heading: format!(
+                "concept {number}{treated}: {members} of {} samples, {:.1} deviations apart{part}",
+                found.len(),
+                concept.separation
+            ),
+            labels,
+        });
     }
     let shown = model.pictures(only(found, &shown), progress)?;
-    let picture = sheet(&shown, columns, &labels)?;
+    let picture = rows(&shown, &all)?;
     let metadata = drawn_by(folder.recipe(), shown.size);
     folder.write_png("learn.png", &picture, &metadata)?;
     Ok(())
@@ -89,18 +105,31 @@ pub(super) fn write_treated(
     folder: &mut RunFolder,
     sick: &Pictures,
     well: &Pictures,
-    treated: &[usize],
+    treated: &[Treated],
 ) -> Result<(), StudyError> {
-    let shown = IN_SHEET.min(treated.len());
-    let length = shown * sick.item_len();
+    let shown = &treated[..IN_SHEET.min(treated.len())];
+    let length = shown.len() * sick.item_len();
     let values = [&sick.values[..length], &well.values[..length]].concat();
     let both = pictures(sick.size, sick.channels, values);
-    let label = |what: &str| -> Vec<String> {
-        let shown = treated.iter().take(shown);
-        shown.map(|i| format!("{i} {what}")).collect()
+    let row = |what: &str, score: fn(&Treated) -> f64| {
+        let part = match treated.len() - shown.len() {
+            0 => String::new(),
+            _ => format!(", the first {} of {}", shown.len(), treated.len()),
+        };
+        let label = |t: &Treated| {
+            let score = numbers::signed(score(t), 1);
+            format!("new sample {}, score {score}", t.sample)
+        };
+        Row {
+            heading: format!("{what}{part}"),
+            labels: shown.iter().map(label).collect(),
+        }
     };
-    let labels = [label("before"), label("after")].concat();
-    let picture = sheet(&both, shown, &labels)?;
+    let above = row("before: as the model draws them", |t| t.score);
+    let below = row("after: the same, drawn again without the concept", |t| {
+        t.score_after
+    });
+    let picture = rows(&both, &[above, below])?;
     let metadata = drawn_by(folder.recipe(), both.size);
     folder.write_png("sheet.png", &picture, &metadata)?;
     Ok(())
