@@ -3,14 +3,9 @@
 
 mod common;
 
-use common::{Home, check_refusal, checkout, write_picture};
+use common::{Home, check_refusal, checkout, pipeline, write_picture};
 use serde_json::json;
 use std::fs;
-
-fn pipeline(name: &str) -> String {
-    let fixtures = checkout("crates/pipelines/tests/fixtures");
-    fixtures.join(name).display().to_string()
-}
 
 fn latents(home: &Home, run: &str) -> Vec<u8> {
     fs::read(home.path(&format!("{run}/latents.safetensors"))).expect("latents")

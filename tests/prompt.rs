@@ -2,15 +2,10 @@
 
 mod common;
 
-use common::Home;
+use common::{Home, pipeline};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-
-fn pipeline(name: &str) -> String {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/pipelines/tests/fixtures");
-    fixtures.join(name).display().to_string()
-}
 
 /// Says in a pipeline's index which scheduler it has.
 fn name_scheduler(folder: &Path, class: &str) {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use alice_runs::{Metadata, Picture, picture};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -206,4 +207,39 @@ pub fn write_picture(path: &Path, width: u32, height: u32) {
     let picture = alice_runs::Picture::new(width, height, rgb.collect()).expect("a picture");
     let bytes = alice_runs::picture::encode_png(path, &picture, &alice_runs::Metadata::new());
     fs::write(path, bytes.expect("a PNG")).expect("written");
+}
+
+/// A small pipeline that diffusers made.
+pub fn pipeline(name: &str) -> String {
+    let fixtures = checkout("crates/pipelines/tests/fixtures");
+    fixtures.join(name).display().to_string()
+}
+
+/// The pixels of a PNG.
+pub fn read(home: &Home, name: &str) -> Picture {
+    let path = home.path(name);
+    let bytes = fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+    picture::decode_png(&path, &bytes).unwrap().0
+}
+
+/// Writes a PNG, pixel (x, y) by pixel.
+pub fn write(
+    home: &Home,
+    name: &str,
+    width: u32,
+    height: u32,
+    pixel: impl Fn(u32, u32) -> [u8; 3],
+) {
+    let at = |i: u32| pixel(i % width, i / width);
+    let rgb = (0..width * height).flat_map(at).collect();
+    let picture = Picture::new(width, height, rgb).unwrap();
+    let bytes = picture::encode_png(name, &picture, &Metadata::new()).unwrap();
+    fs::write(home.path(name), bytes).unwrap();
+}
+
+/// What cannot be meant is told before anything runs, with code 2.
+pub fn misused(home: &Home, arguments: &str, word: &str) {
+    let ran = home.alice(arguments);
+    assert_eq!(ran.code, Some(2), "{arguments}: {ran:?}");
+    assert!(ran.stderr.contains(word), "{arguments}: {}", ran.stderr);
 }
