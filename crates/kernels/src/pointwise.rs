@@ -7,8 +7,11 @@ use rayon::prelude::*;
 
 /// Values of one task.
 const STRIP: usize = 1 << 14;
-/// Pixels of one task.
-const ROWS_PER_TASK: usize = 512;
+/// Pixels of one task that copies so many channels: enough to be worth a task,
+/// few enough that a thread that comes late still gets its share.
+fn rows_per_task(channels: usize) -> usize {
+    ((1 << 15) / channels.max(1)).clamp(1, 512)
+}
 
 /// out = f(a) for every value.
 pub fn map<T: Real>(a: &[T], f: impl Fn(T) -> T + Sync) -> Buffer<T> {
@@ -166,7 +169,7 @@ pub fn sum_positions<T: Real>(
 /// When the numbers of rows differ.
 pub fn concat<T: Real>(a: &[T], b: &[T], ca: usize, cb: usize) -> Buffer<T> {
     assert_eq!(a.len() * cb, b.len() * ca);
-    let rows = ROWS_PER_TASK;
+    let rows = rows_per_task(ca + cb);
     filled(a.len() + b.len(), rows * (ca + cb), |part, out| {
         let a = a[part * rows * ca..].chunks(ca);
         let b = b[part * rows * cb..].chunks(cb);
@@ -180,9 +183,10 @@ pub fn concat<T: Real>(a: &[T], b: &[T], ca: usize, cb: usize) -> Buffer<T> {
 /// Channels `first..first + count` of `[rows, channels]`.
 pub fn slice_channels<T: Real>(x: &[T], channels: usize, first: usize, count: usize) -> Buffer<T> {
     let len = x.len() / channels.max(1) * count;
-    filled(len, ROWS_PER_TASK * count, |part, out| {
-        let rows = x[part * ROWS_PER_TASK * channels..].chunks(channels);
-        for row in rows.take(ROWS_PER_TASK) {
+    let some = rows_per_task(count);
+    filled(len, some * count, |part, out| {
+        let rows = x[part * some * channels..].chunks(channels);
+        for row in rows.take(some) {
             out.push(&row[first..first + count]);
         }
     })
@@ -204,9 +208,10 @@ impl RowMap {
     pub fn forward<T: Real>(&self, x: &[T], channels: usize) -> Buffer<T> {
         let item = self.source_rows * channels;
         let len = x.len() / item.max(1) * self.from.len() * channels;
-        filled(len, ROWS_PER_TASK * channels, |part, out| {
-            let first = part * ROWS_PER_TASK;
-            for at in first..(first + ROWS_PER_TASK).min(len / channels) {
+        let some = rows_per_task(channels);
+        filled(len, some * channels, |part, out| {
+            let first = part * some;
+            for at in first..(first + some).min(len / channels) {
                 let (i, row) = (at / self.from.len(), at % self.from.len());
                 let start = i * item + self.from[row] as usize * channels;
                 out.push(&x[start..start + channels]);
